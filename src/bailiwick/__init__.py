@@ -1,0 +1,1 @@
+"""Bailiwick: the tenant boundary for AI applications."""

@@ -1,0 +1,1 @@
+"""What runs: the gateway, the admin API, the command line."""

@@ -1,0 +1,36 @@
+"""The control plane as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from uuid import UUID
+
+from fastapi import FastAPI
+
+from bailiwick.apps.admin.edge import Edge
+from bailiwick.apps.admin.openapi import describe
+from bailiwick.apps.admin.problems import add_handlers
+from bailiwick.apps.admin.routes import keys, projects, providers, tenants, usage
+from bailiwick.bootstrap_control import ControlPlane
+from bailiwick.telemetry.logs import Log
+
+
+def create_app(plane: ControlPlane, *, new_id: Callable[[], UUID], monotonic: Callable[[], float], log: Log) -> FastAPI:
+    """Put the control plane behind HTTP. `new_id` names requests; `monotonic` (seconds) times them."""
+    app = FastAPI(
+        title="Bailiwick control plane",
+        openapi_url="/admin/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would be built from the request's Host, which anybody can choose.
+        redirect_slashes=False,
+    )
+    app.state.plane = plane
+    routers = [resource.router for resource in (tenants, projects, keys, providers, usage)]
+    for router in routers:
+        app.include_router(router)
+    add_handlers(app, [route for router in routers for route in router.routes])
+    app.openapi = describe(app, version=version("bailiwick"))  # type: ignore[method-assign]
+    app.add_middleware(Edge, new_id=new_id, monotonic=monotonic, log=log)
+    return app

@@ -1,0 +1,85 @@
+"""What happens to every request of `/admin/v1`, in this order: who asks, with what parameters, with what body.
+
+Whoever has no operator key learns nothing and costs one look-up: the body is read after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Final, final
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from bailiwick.apps.admin.body import read_body
+from bailiwick.bootstrap_control import ControlPlane
+from bailiwick.domain import ids
+from bailiwick.domain.audit import Actor
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.fields import FieldError, Invalid
+
+_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+) *")
+
+
+@final
+class ControlRoute(APIRoute):
+    """An address of the control plane."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put authentication and reading before the framework's own handling."""
+        handle = super().get_route_handler()
+        parameters = frozenset(field.alias for field in self.dependant.query_params).union(
+            *((field.alias for field in dependency.query_params) for dependency in self.dependant.dependencies)
+        )
+
+        async def handle_control(request: Request) -> Response:
+            plane: ControlPlane = request.app.state.plane
+            operator = await plane.operators.authenticate(_credential(request))
+            request.state.actor = Actor(
+                name=ids.shown(ids.OPERATOR_KEY, operator.id), request_id=request.state.request_id
+            )
+            _check_parameters(request, parameters)
+            return await handle(await read_body(request))
+
+        return handle_control
+
+
+def _credential(request: Request) -> str | None:
+    values = request.headers.getlist("authorization")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise Refused(Code.AMBIGUOUS_CREDENTIALS, "Send one Authorization header.")
+    match = _BEARER.fullmatch(values[0])
+    # No key has this form, so it is refused as any other malformed one.
+    return "" if match is None else match[1]
+
+
+def _check_parameters(request: Request, known: frozenset[str]) -> None:
+    """Refuse what would be ignored: parameters that nobody asks for, and all but one of the same name."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    errors = [
+        FieldError(field=name[:100], message="unknown parameter" if name not in known else "must be given once")
+        for name in dict.fromkeys(names)
+        if name not in known or names.count(name) > 1
+    ]
+    if "idempotency-key" in request.headers:
+        errors.append(FieldError(field="Idempotency-Key", message="not supported yet"))
+    if errors:
+        raise Invalid(*errors)
+
+
+def _plane(request: Request) -> ControlPlane:
+    plane: ControlPlane = request.app.state.plane
+    return plane
+
+
+def _actor(request: Request) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+Plane = Annotated[ControlPlane, Depends(_plane)]
+Operator = Annotated[Actor, Depends(_actor)]

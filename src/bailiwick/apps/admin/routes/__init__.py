@@ -1,0 +1,1 @@
+"""The addresses of the control plane, by resource."""

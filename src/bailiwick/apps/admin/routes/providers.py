@@ -1,0 +1,82 @@
+"""Providers: of a project, of a tenant, and of the platform (`/admin/v1/providers`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import WithJsonSchema
+
+from bailiwick.apps.admin.places import After, AtProvider, AtProviders, Limit, page_of
+from bailiwick.apps.admin.route import ControlRoute, Operator, Plane
+from bailiwick.apps.admin.shown import Listed, ProviderShown, listed
+from bailiwick.apps.admin.wire import ProviderBody, patch_schema, provider_asked, provider_body, read_body_as
+from bailiwick.domain import ids
+from bailiwick.domain.merge_patch import Document, merged
+from bailiwick.domain.providers import Provider, ProviderSpec
+from bailiwick.services.documents import provider_document
+from bailiwick.services.provider_accounts import SecretChange
+
+_PLATFORM: Final = "/admin/v1/providers"
+_TENANT: Final = "/admin/v1/tenants/{tenant_id}/providers"
+_PROJECT: Final = "/admin/v1/projects/{project_id}/providers"
+_ID: Final = "/{provider_id}"
+
+router = APIRouter(route_class=ControlRoute, tags=["providers"])
+
+ProviderPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(ProviderBody))]
+
+
+@router.get(_PROJECT, response_model=Listed[ProviderShown])
+@router.get(_TENANT, response_model=Listed[ProviderShown])
+@router.get(_PLATFORM, response_model=Listed[ProviderShown])
+async def list_providers(
+    plane: Plane, actor: Operator, at: AtProviders, limit: Limit = None, after: After = None
+) -> Document:
+    """List the providers of this place alone."""
+    page = await plane.providers.list(actor, at, page_of(ids.PROVIDER, limit, after))
+    return listed(page, provider_document)
+
+
+@router.post(_PROJECT, status_code=201, response_model=ProviderShown)
+@router.post(_TENANT, status_code=201, response_model=ProviderShown)
+@router.post(_PLATFORM, status_code=201, response_model=ProviderShown)
+async def create_provider(
+    request: Request, response: Response, plane: Plane, actor: Operator, at: AtProviders, body: ProviderBody
+) -> Document:
+    """Set up a provider. Its API key is sealed, and never shown again."""
+    provider = await plane.providers.create(actor, at, provider_asked(body), body.api_key)
+    document = provider_document(provider)
+    response.headers["Location"] = f"{request.url.path}/{document['id']}"
+    return document
+
+
+@router.get(_PROJECT + _ID, response_model=ProviderShown)
+@router.get(_TENANT + _ID, response_model=ProviderShown)
+@router.get(_PLATFORM + _ID, response_model=ProviderShown)
+async def read_provider(plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider) -> Document:
+    """Read a provider; of its API key only whether there is one."""
+    return provider_document(await plane.providers.find(actor, at, provider_id))
+
+
+@router.patch(_PROJECT + _ID, response_model=ProviderShown)
+@router.patch(_TENANT + _ID, response_model=ProviderShown)
+@router.patch(_PLATFORM + _ID, response_model=ProviderShown)
+async def change_provider(
+    plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch
+) -> Document:
+    """Change a provider. Another `base_url` needs the API key again: a key only goes where it was given for."""
+
+    def change(provider: Provider) -> tuple[ProviderSpec, SecretChange | None]:
+        body = read_body_as(ProviderBody, merged(provider_body(provider), patch))
+        return provider_asked(body), SecretChange(secret=body.api_key) if "api_key" in patch else None
+
+    return provider_document(await plane.providers.change(actor, at, provider_id, change))
+
+
+@router.delete(_PROJECT + _ID, status_code=204)
+@router.delete(_TENANT + _ID, status_code=204)
+@router.delete(_PLATFORM + _ID, status_code=204)
+async def remove_provider(plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider) -> None:
+    """Remove a provider."""
+    await plane.providers.remove(actor, at, provider_id)

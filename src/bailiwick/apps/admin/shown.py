@@ -1,0 +1,148 @@
+"""What operators are shown. A secret is in none of these, but for a key's text in the answer to its making."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.paging import Page
+
+Shown = TypeVar("Shown")
+Item = TypeVar("Item")
+
+
+CreatedBy = Annotated[str, Field(description="`opk_…`, `bootstrap` or `environment`.")]
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantShown(_Shown):
+    """A tenant."""
+
+    id: str
+    name: str
+    slug: str
+    status: Literal["active", "suspended"]
+    default_project: str | None
+    created_at: str
+    created_by: CreatedBy
+
+
+class ProjectShown(_Shown):
+    """A project."""
+
+    id: str
+    tenant_id: str
+    name: str
+    slug: str
+    status: Literal["active", "suspended"]
+    limits: dict[str, Any]
+    aliases: dict[str, list[str]]
+    require_end_user: bool
+    created_at: str
+    created_by: CreatedBy
+
+
+class KeyShown(_Shown):
+    """An API key. `prefix` is how its text begins; until `previous_until` the secret before is good too."""
+
+    id: str
+    tenant_id: str
+    project_id: str
+    name: str
+    prefix: str
+    status: Literal["active", "expired", "revoked"]
+    scopes: list[str]
+    models: list[str] | None
+    act_as: bool
+    expires_at: str | None
+    revoked_at: str | None
+    previous_until: str | None
+    created_at: str
+    created_by: CreatedBy
+
+
+class IssuedKeyShown(KeyShown):
+    """An API key with its text, which is shown this once."""
+
+    key: str
+
+
+class PriceShown(BaseModel):
+    """US dollars per million tokens, exact."""
+
+    input_usd_per_million: str
+    output_usd_per_million: str
+
+
+class ProviderShown(_Shown):
+    """A model provider; whether it has an API key, never which."""
+
+    id: str
+    tenant_id: str | None
+    project_id: str | None
+    name: str
+    kind: Literal["openai", "anthropic", "gemini", "echo"]
+    base_url: str | None
+    has_api_key: bool
+    models: list[str] | None
+    prices: dict[str, PriceShown]
+    from_environment: bool
+    created_at: str
+    created_by: CreatedBy
+
+
+class UsageShown(BaseModel):
+    """What some calls came to."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+
+
+class UsageGroupShown(BaseModel):
+    """What the calls of one group came to; `key` is null for those that name none."""
+
+    key: str | None
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+
+
+class UsageReportShown(BaseModel):
+    """Usage by group; `total` is over all groups, whatever the page."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    since: str = Field(alias="from")
+    to: str
+    group_by: Literal["user", "model", "session", "key", "day"]
+    data: list[UsageGroupShown]
+    total: UsageShown
+    has_more: bool
+    next: str | None
+
+
+class Listed(BaseModel, Generic[Shown]):
+    """A page; `next` is the `after` of the following one."""
+
+    data: list[Shown]
+    has_more: bool
+    next: str | None
+
+
+def listed(page: Page[Item], show: Callable[[Item], Document]) -> Document:
+    """A page of resources, each as `show` writes it."""
+    data = [show(item) for item in page.items]
+    return {"data": data, "has_more": page.has_more, "next": data[-1]["id"] if page.has_more else None}

@@ -1,0 +1,271 @@
+"""What operators send: the bodies of POST, and of PATCH once merged into what is there.
+
+A field that is absent or null has its default. Unknown fields are refused, never ignored, and so are those of the
+contract that this version does not act on yet. Types are strict: no "true" for true, no 1 for "1".
+
+Evolution: fields are added, with a default that changes nothing; their meaning never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from bailiwick.apps.admin.problems import not_valid
+from bailiwick.domain import ids
+from bailiwick.domain.credentials import MAX_GRACE_SECONDS, ApiKey, KeySpec, key_spec
+from bailiwick.domain.fields import invalid
+from bailiwick.domain.ids import ProjectId
+from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.permissions import Permission
+from bailiwick.domain.providers import (
+    DEFAULT_BASE_URLS,
+    Provider,
+    ProviderSpec,
+    provider_spec,
+    read_provider_secret,
+)
+from bailiwick.domain.tenancy import Project, ProjectSpec, Status, Tenant, TenantSpec, project_spec, tenant_spec
+from bailiwick.domain.times import read_moment, written
+from bailiwick.services.acts import Acts
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def _not_yet(_value: object) -> NoReturn:
+    raise PydanticCustomError("not_supported_yet", "not supported yet")
+
+
+# A field of the contract that a later version acts on: whoever sends it must not believe that it holds.
+NotYet = Annotated[SkipJsonSchema[None], BeforeValidator(_not_yet)]
+
+Usd = Annotated[str | int | Decimal, Field(description="US dollars per million tokens, at most 9 decimals: exact.")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class TenantBody(_Body):
+    """A tenant. Without a slug one is made of the name; `default_project` is the first unless it says another."""
+
+    name: str
+    slug: str | None = None
+    status: Literal["active", "suspended"] | None = None
+    default_project: str | None = None
+
+
+class ProjectBody(_Body):
+    """A project. Without a slug one is made of the name; what `limits` does not limit is unlimited."""
+
+    name: str
+    slug: str | None = None
+    status: Literal["active", "suspended"] | None = None
+    limits: dict[str, Any] | None = Field(
+        None,
+        examples=[{"user": {"requests": 60, "per": "1m", "burst": 60}, "project": {"requests": 6000, "per": "1m"}}],
+    )
+    aliases: dict[str, list[str]] | None = Field(None, examples=[{"fast": ["openai/gpt-4o-mini"]}])
+    require_end_user: bool | None = None
+    cors_origins: NotYet = None
+    default_tier: NotYet = None
+    on_disconnect: NotYet = None
+    default_max_output_tokens: NotYet = None
+    memory: NotYet = None
+    tools: NotYet = None
+
+
+class KeyBody(_Body):
+    """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away; `models` are glob patterns."""
+
+    name: str
+    scopes: list[str] | None = Field(None, examples=[[Permission.CHAT_CREATE.value]])
+    models: list[str] | None = None
+    act_as: bool | None = None
+    expires_at: str | None = Field(None, description="RFC 3339, in the future.")
+    agents: NotYet = None
+    tier: NotYet = None
+    ip_allow: NotYet = None
+
+
+class RotateBody(_Body):
+    """How long the secret before stays good; not at all by default."""
+
+    grace_seconds: int = Field(0, ge=0, le=MAX_GRACE_SECONDS)
+
+
+class EmptyBody(_Body):
+    """Nothing."""
+
+
+class PriceBody(_Body):
+    """What a model costs."""
+
+    input_usd_per_million: Usd
+    output_usd_per_million: Usd
+
+
+class ProviderBody(_Body):
+    """A model provider. `base_url` is its kind's own by default; without `models` it accepts any name."""
+
+    name: str
+    kind: Literal["openai", "anthropic", "gemini", "echo"]
+    base_url: str | None = None
+    api_key: str | None = Field(None, repr=False, description="Sealed, and never shown again.")
+    models: list[str] | None = None
+    prices: dict[str, PriceBody] | None = None
+
+
+def patch_schema(body: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a PATCH: every field of `body` may be absent, and null resets it."""
+    whole = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    description = f"A merge patch (RFC 7396) of a {body.__name__}: null resets a field to its default."
+    return {
+        "title": body.__name__.replace("Body", "Patch"),
+        "type": "object",
+        "description": description,
+        "properties": whole["properties"],
+        "additionalProperties": False,
+    }
+
+
+def read_body_as(kind: type[Body], document: Document) -> Body:
+    """Take a document as a body of this kind; raises `Invalid`."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise not_valid(error) from None
+
+
+# What is there, as the body that would make it: what a PATCH is merged into ------------------------------------------
+
+
+def tenant_body(tenant: Tenant) -> Document:
+    """The body of a tenant as it is."""
+    return _present(
+        name=tenant.name,
+        slug=tenant.slug,
+        status=tenant.status.value,
+        default_project=None if tenant.stated_default is None else ids.shown(ids.PROJECT, tenant.stated_default),
+    )
+
+
+def project_body(project: Project) -> Document:
+    """The body of a project as it is."""
+    return _present(
+        name=project.name,
+        slug=project.slug,
+        status=project.status.value,
+        limits=project.limits,
+        aliases={name: list(models) for name, models in project.aliases.items()},
+        require_end_user=project.require_end_user,
+    )
+
+
+def key_body(key: ApiKey) -> Document:
+    """The body of a key as it is."""
+    return _present(
+        name=key.spec.name,
+        scopes=sorted(key.spec.scopes),
+        models=None if key.spec.models is None else list(key.spec.models),
+        act_as=None if key.spec.act_as else False,
+        expires_at=None if key.spec.expires_at is None else written(key.spec.expires_at),
+    )
+
+
+def provider_body(provider: Provider) -> Document:
+    """The body of a provider as it is, but for its API key. An address that is its kind's own goes with the kind."""
+    spec = provider.spec
+    return _present(
+        name=spec.name,
+        kind=spec.kind.value,
+        base_url=None if spec.base_url == DEFAULT_BASE_URLS[spec.kind] else spec.base_url,
+        models=None if spec.models is None else list(spec.models),
+        prices={
+            model: {
+                "input_usd_per_million": price.input_usd_per_million,
+                "output_usd_per_million": price.output_usd_per_million,
+            }
+            for model, price in spec.prices.items()
+        },
+    )
+
+
+# What a body asks for ------------------------------------------------------------------------------------------------
+
+
+def tenant_asked(body: TenantBody) -> TenantSpec:
+    """The tenant that a body asks for; raises `Invalid`."""
+    default_project: ProjectId | None = None
+    if body.default_project is not None:
+        read = ids.parsed(ids.PROJECT, body.default_project)
+        if read is None:
+            raise invalid("default_project", "must be a project of this tenant")
+        default_project = ProjectId(read)
+    return tenant_spec(name=body.name, slug=body.slug, status=_status(body.status), default_project=default_project)
+
+
+def project_asked(body: ProjectBody) -> ProjectSpec:
+    """The project that a body asks for; raises `Invalid`."""
+    return project_spec(
+        name=body.name,
+        slug=body.slug,
+        status=_status(body.status),
+        limits=body.limits,
+        aliases=body.aliases,
+        require_end_user=body.require_end_user is True,
+    )
+
+
+def key_asked(body: KeyBody, acts: Acts, before: ApiKey | None = None) -> KeySpec:
+    """The key that a body asks for, `before` being what it is now; raises `Invalid`."""
+    expires_at = None if body.expires_at is None else read_moment(body.expires_at)
+    if body.expires_at is not None and expires_at is None:
+        raise invalid("expires_at", "must be a moment by RFC 3339, such as 2027-01-01T00:00:00Z")
+    return key_spec(
+        name=body.name,
+        now=acts.now(),
+        scopes=body.scopes,
+        models=body.models,
+        act_as=body.act_as,
+        expires_at=expires_at,
+        expired_before=None if before is None else before.lifetime.expires_at,
+    )
+
+
+def provider_asked(body: ProviderBody) -> ProviderSpec:
+    """The provider that a body asks for; raises `Invalid`."""
+    if body.api_key is not None:
+        read_provider_secret(body.api_key)
+    return provider_spec(
+        name=body.name,
+        kind=ProviderKind(body.kind),
+        base_url=body.base_url,
+        models=body.models,
+        prices={
+            model: (price.input_usd_per_million, price.output_usd_per_million)
+            for model, price in (body.prices or {}).items()
+        },
+    )
+
+
+_ACTIVE: Final = Status.ACTIVE
+
+
+def _status(text: str | None) -> Status:
+    return _ACTIVE if text is None else Status(text)
+
+
+def _present(**fields: object) -> Document:
+    """The fields that say something, as plain JSON."""
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in fields.items()
+        if value is not None
+    }

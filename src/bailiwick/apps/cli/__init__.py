@@ -1,0 +1,1 @@
+"""The command line: `bailiwick serve`, `bailiwick doctor`."""

@@ -1,0 +1,91 @@
+"""`bailiwick doctor`: what runs, in which version, with which roles and policies, and whether tenants are kept apart.
+
+It looks at the database that `serve` with the same settings uses: yours, the running embedded one, or, if nothing
+runs, the embedded one that it starts for the moment. It changes nothing. Exit status 1 if anything is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TextIO
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bailiwick import config
+from bailiwick.config import Config
+from bailiwick.storage import migrate, roles
+from bailiwick.storage.embedded import EmbeddedPostgres
+from bailiwick.storage.sql import load
+
+_DATABASE = "bailiwick"
+
+
+class NothingToExamine(Exception):
+    """There is no installation yet."""
+
+
+def examine(settings: Config, out: TextIO) -> bool:
+    """Write the findings; returns whether all is well. Raises `NothingToExamine`, `psycopg.Error`."""
+    queries = load("doctor")
+    with _owner(settings) as (where, url), psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        server = connection.info.parameter_status("server_version")
+        out.write(f"bailiwick   {version('bailiwick')}, Python {sys.version.split()[0]}\n")
+        out.write(f"PostgreSQL  {server}, {where}\n")
+        ran = [str(row[0]) for row in connection.execute(queries["migrations"])]
+        missing = [name for name, _ in migrate.files() if name not in ran]
+        out.write(f"migrations  {len(ran)} ran, {len(missing)} to run\n")
+        out.write("processes\n")
+        out.writelines(
+            f"  gateway {identity}: {'alive' if alive else 'gone'}, {open_calls} open calls\n"
+            for identity, alive, open_calls in connection.execute(queries["processes"])
+        )
+        out.write("roles\n")
+        for name, logs_in, inherits, bypasses, member_of in connection.execute(queries["roles"]):
+            facts = ["logs in" if logs_in else "no login", "inherits" if inherits else "inherits nothing"]
+            facts += [f"may become {', '.join(member_of)}"] if isinstance(member_of, list) and member_of else []
+            out.write(f"  {name}: {', '.join(facts)}{', BYPASSES POLICIES' if bypasses else ''}\n")
+        out.write("tables with a tenant\n")
+        for name, forced, policies, partitions in connection.execute(queries["tables"]):
+            state = "row-level security forced" if forced else "ROW-LEVEL SECURITY NOT FORCED"
+            parts = f", {partitions} partitions" if partitions else ""
+            out.write(f"  {name}: {state}, {policies} policies{parts}\n")
+        violations = roles.violations(connection)
+    if violations:
+        out.write("tenants are NOT kept apart:\n")
+        out.writelines(f"  {violation}\n" for violation in violations)
+    else:
+        out.write("tenants are kept apart: no role, table, policy, view or grant lets anybody past\n")
+    return not violations and not missing
+
+
+@contextmanager
+def _owner(settings: Config) -> Iterator[tuple[str, str]]:
+    """Where the database is, and the owner's login to it."""
+    if settings.database_url is not None:
+        parts = conninfo_to_dict(settings.database_url)
+        yield f"yours, at {parts.get('host') or 'a local socket'}", settings.database_url
+        return
+    root = settings.data_dir.resolve() / "postgres"
+    if not (root / "data" / "PG_VERSION").exists():
+        message = f"there is no installation in {settings.data_dir} yet; `bailiwick serve` makes one"
+        raise NothingToExamine(message)
+    password = config.master_key(settings).role_password("postgres")
+    running = make_conninfo(host=str((root / "run").resolve()), user="postgres", password=password, dbname=_DATABASE)
+    try:
+        psycopg.connect(running, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        postgres = EmbeddedPostgres(root=root, superuser_password=password, binaries=settings.pg_bin)
+        postgres.start()
+        try:
+            yield (
+                "embedded, started for this look",
+                postgres.conninfo(user="postgres", password=password, database=_DATABASE),
+            )
+        finally:
+            postgres.stop()
+    else:
+        yield "embedded, running", running

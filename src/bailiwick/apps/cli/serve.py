@@ -1,0 +1,284 @@
+"""`bailiwick serve`: the parent process. It prepares the database, starts the children, and watches over all.
+
+    data folder ─▶ port ─▶ PostgreSQL ─▶ migrations ─▶ roles and policies checked ─▶ first start ─▶ children ─▶ ready
+
+It holds the port, so a gateway that dies is replaced without a refused connection, and the secrets, of which each
+child gets only its own. Whatever of it dies is started again; when it dies itself, everything else ends. It serves no
+request and does nothing fancy: a loop that looks around ten times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import Final, TextIO, final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from bailiwick import bootstrap, bootstrap_control, config
+from bailiwick.apps.cli import first_start
+from bailiwick.apps.cli.children import Child
+from bailiwick.apps.handover import ControlSettings, GatewaySettings
+from bailiwick.config import Config
+from bailiwick.identity.keyring import MasterKey
+from bailiwick.services.installation import FirstKeys
+from bailiwick.storage import migrate, roles
+from bailiwick.storage.embedded import EmbeddedPostgres
+
+_LOOK_SECONDS: Final = 0.05
+_PARTITIONS_EVERY: Final = 6 * 3600.0
+_BACKLOG: Final = 4096
+_DATABASE: Final = "bailiwick"
+# A socket's address is a fixed field of 104 (macOS) or 108 bytes.
+_LONGEST_SOCKET_PATH: Final = 100
+
+
+class CannotStart(Exception):
+    """Why `serve` does not start, and what to do about it."""
+
+
+@final
+class Parent:
+    """One run of `serve`, from nothing to nothing."""
+
+    def __init__(self, settings: Config, out: TextIO) -> None:
+        self._config = settings
+        self._out = out
+        self._ending = 0
+        self._stack = ExitStack()
+        self._postgres: EmbeddedPostgres | None = None
+        self._children: list[Child] = []
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; raises `CannotStart`."""
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGINT, self._end)
+        with self._stack:
+            self._prepare_folder()
+            listener = self._listen()
+            key = config.master_key(self._config)
+            owner_url, urls = self._prepare_database(key)
+            public_url = self._introduce(key, urls[roles.CONTROL], listener)
+            self._start_children(key, urls, listener, public_url)
+            if not self._ending:
+                self._out.write(f"ready {_address(self._config.host, listener)}\n")
+                self._out.flush()
+            self._watch(owner_url)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._ending += 1
+
+    def _prepare_folder(self) -> None:
+        folder = self._config.data_dir
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (folder / "serve.lock").open("w")
+        except OSError as error:
+            message = f"cannot use the data folder {folder}: {error.strerror}"
+            raise CannotStart(message) from error
+        self._stack.callback(lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another `bailiwick serve` is using the data folder {folder}"
+            raise CannotStart(message) from None
+        (folder / "run").mkdir(mode=0o700, exist_ok=True)
+
+    def _listen(self) -> socket.socket:
+        host, port = self._config.host, self._config.port
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = socket.socket(family, kind, protocol)
+            self._stack.callback(listener.close)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            message = f"cannot listen on {host} port {port}: {error.strerror}"
+            raise CannotStart(message) from error
+        return listener
+
+    def _prepare_database(self, key: MasterKey) -> tuple[str, dict[str, str]]:
+        """Start PostgreSQL if it is ours, bring it up to date, refuse it if it cannot keep tenants apart."""
+        settings = self._config
+        passwords = {role: key.role_password(role) for role in roles.LOGINS}
+        if settings.database_url is None:
+            root_password = key.role_password("postgres")
+            postgres = EmbeddedPostgres(
+                root=settings.data_dir.resolve() / "postgres",
+                superuser_password=root_password,
+                binaries=settings.pg_bin,
+            )
+            postgres.start()
+            self._stack.callback(postgres.stop)
+            self._postgres = postgres
+            _create_database(postgres.conninfo(user="postgres", password=root_password))
+            owner_url = postgres.conninfo(user="postgres", password=root_password, database=_DATABASE)
+        else:
+            owner_url = settings.database_url
+        migrate.migrate(owner_url, passwords, _today())
+        with psycopg.connect(owner_url, autocommit=True) as connection:
+            violations = roles.violations(connection)
+        if violations:
+            message = "the database does not keep tenants apart:\n  " + "\n  ".join(violations)
+            raise CannotStart(message)
+        given = {
+            roles.APP: settings.app_url,
+            roles.LEDGER: settings.ledger_url,
+            roles.CONTROL: settings.control_url,
+        }
+        return owner_url, {
+            role: given[role] or make_conninfo(owner_url, user=role, password=passwords[role]) for role in roles.LOGINS
+        }
+
+    def _introduce(self, key: MasterKey, control_url: str, listener: socket.socket) -> str:
+        """Make the installation if there is none, and the environment's providers; returns its public URL."""
+        settings = self._config
+        # Nobody can call "every address"; a client on this machine calls this one.
+        address = _address("127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host, listener)  # noqa: S104
+        made: list[first_start.Bootstrap] = []
+
+        def keep(secrets: FirstKeys) -> None:
+            found = first_start.Bootstrap(
+                base_url=address,
+                dashboard_url=f"{address}/dashboard",
+                admin_key=secrets.admin_key,
+                tenant_id=secrets.tenant_id,
+                project_id=secrets.project_id,
+                project_slug=secrets.project_slug,
+                api_key=secrets.api_key,
+            )
+            first_start.write(settings.data_dir, found)
+            made.append(found)
+
+        public_url, notes = asyncio.run(
+            bootstrap_control.introduce(
+                control_url=control_url,
+                keys=key.control_keys(),
+                master_check=key.check_value(),
+                public_url=settings.public_url,
+                default_public_url=address,
+                providers=settings.providers,
+                before_commit=keep,
+            )
+        )
+        for note in notes:
+            self._tell(note)
+        if made:
+            first_start.tell(self._out, made[0], settings.data_dir / "bootstrap.json")
+        return public_url
+
+    def _start_children(self, key: MasterKey, urls: dict[str, str], listener: socket.socket, public_url: str) -> None:
+        settings = self._config
+        run = settings.data_dir.resolve() / "run"
+        control_socket = _short_socket(run, self._stack)
+        control_keys, gateway_keys = key.control_keys(), key.gateway_keys()
+        outbound = [str(network) for network in settings.outbound_allow]
+        control = Child(
+            "control",
+            "bailiwick.apps.admin",
+            ControlSettings(
+                control_url=urls[roles.CONTROL],
+                pepper=control_keys.pepper,
+                operator_pepper=control_keys.operator_pepper,
+                sealing=control_keys.sealing,
+                socket=str(control_socket),
+                outbound_allow=outbound,
+                public_url=public_url,
+                log_level=settings.log_level,
+            ),
+        )
+        gateway = Child(
+            "gateway",
+            "bailiwick.apps.gateway",
+            GatewaySettings(
+                app_url=urls[roles.APP],
+                ledger_url=urls[roles.LEDGER],
+                pepper=gateway_keys.pepper,
+                sealing=gateway_keys.sealing,
+                pseudonyms=gateway_keys.pseudonyms,
+                listen_fd=listener.fileno(),
+                control_socket=str(control_socket),
+                limits_snapshot=str(run / "limits.snapshot"),
+                base_domain=settings.base_domain,
+                trusted_proxies=[str(network) for network in settings.trusted_proxies],
+                outbound_allow=outbound,
+                guard_requests=settings.guard_requests,
+                guard_failures=settings.guard_failures,
+                max_body_bytes=settings.max_body_bytes,
+                max_header_bytes=settings.max_header_bytes,
+                provider_first_byte_seconds=settings.provider_first_byte_seconds,
+                provider_between_bytes_seconds=settings.provider_between_bytes_seconds,
+                drain_seconds=settings.drain_seconds,
+                log_level=settings.log_level,
+            ),
+            inherits=[listener.fileno()],
+        )
+        # Entered in this order, they end in the reverse: the gateway first, while everything it needs is there.
+        for child, patience in ((control, 5.0), (gateway, settings.drain_seconds + 10.0)):
+            child.start()
+            self._stack.callback(self._end_child, child, patience)
+            self._children.append(child)
+        for child in self._children:
+            child.await_ready()
+
+    def _end_child(self, child: Child, patience: float) -> None:
+        child.end(0.0 if self._ending > 1 else patience)
+
+    def _watch(self, owner_url: str) -> None:
+        """Start again whatever dies, until asked to end."""
+        partitions_at = time.monotonic() + _PARTITIONS_EVERY
+        while not self._ending:
+            time.sleep(_LOOK_SECONDS)
+            if self._postgres is not None and not self._postgres.is_alive() and not self._ending:
+                self._tell("PostgreSQL ended unasked and is started again")
+                self._postgres.restart()
+            for child in self._children:
+                if not self._ending and (news := child.keep_alive()) is not None:
+                    self._tell(news)
+            if time.monotonic() >= partitions_at:
+                partitions_at = time.monotonic() + _PARTITIONS_EVERY
+                try:
+                    migrate.add_partitions(owner_url, _today())
+                except psycopg.Error as error:
+                    self._tell(f"the ledger's next partitions could not be made: {type(error).__name__}")
+
+    def _tell(self, news: str) -> None:
+        sys.stderr.write(f"bailiwick: {news}\n")
+        sys.stderr.flush()
+
+
+def _create_database(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone() is None:
+            connection.execute("CREATE DATABASE bailiwick")
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _short_socket(folder: Path, stack: ExitStack) -> Path:
+    """Where the control process listens: in `folder`, or in a private one if the system cannot take so long a path."""
+    path = folder / "control.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bailiwick-"))) / "control.sock"
+
+
+def _today() -> date:
+    return bootstrap.now().date()

@@ -1,0 +1,115 @@
+"""The gateway process: `python -m bailiwick.apps.gateway`, started and told everything by `bailiwick serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+from ipaddress import ip_network
+from pathlib import Path
+
+import uvloop
+
+from bailiwick import bootstrap
+from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
+from bailiwick.apps.gateway.app import Gateway
+from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.routes import DataPlane
+from bailiwick.apps.gateway.server import serve
+from bailiwick.apps.gateway.watch import Watch
+from bailiwick.apps.handover import GatewaySettings
+from bailiwick.apps.http.client_ip import ClientIp
+from bailiwick.identity.keyring import GatewayKeys
+from bailiwick.limiting.in_process import InProcessLimitStore
+from bailiwick.limiting.snapshots import DamagedSnapshot
+from bailiwick.providers.http1 import Timeouts
+from bailiwick.telemetry.logs import Log
+
+
+async def run(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or the parent's end; returns when every call is settled."""
+    log = Log(sys.stderr, process="gateway", level=settings.log_level, now=bootstrap.now)
+    end_with_parent()
+    watch = Watch(asyncio.get_running_loop())
+    limits = InProcessLimitStore()
+    snapshot = Path(settings.limits_snapshot)
+    async with bootstrap.gateway(
+        app_url=settings.app_url,
+        ledger_url=settings.ledger_url,
+        keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
+        outbound_allow=[ip_network(text) for text in settings.outbound_allow],
+        limits=limits,
+        limits_remembered=_restore(limits, snapshot, log),
+        guard_requests=settings.guard_requests,
+        guard_failures=settings.guard_failures,
+        timeouts=Timeouts(
+            first_byte=settings.provider_first_byte_seconds, between_bytes=settings.provider_between_bytes_seconds
+        ),
+    ) as parts:
+        app = Gateway(
+            DataPlane(parts.pipeline, parts.usage, now=bootstrap.now).routes(),
+            guard=parts.guard,
+            client_ip=ClientIp([ip_network(text) for text in settings.trusted_proxies]),
+            control=ControlRelay(
+                parts.transport,
+                socket=settings.control_socket,
+                guard=parts.guard,
+                new_id=bootstrap.new_id,
+                max_head=settings.max_header_bytes,
+            ),
+            watch=watch,
+            ready=lambda: parts.epoch.fresh,
+            new_id=bootstrap.new_id,
+            report=lambda call_id, error: log.failure(f"req_{call_id}", error),
+            base_domain=settings.base_domain,
+            max_body=settings.max_body_bytes,
+            max_head=settings.max_header_bytes,
+        )
+        async with background(watch.run()):
+            # What was made until now lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            # A call makes some hundred objects and no cycles: looking for cycles after every 700 finds nothing.
+            gc.set_threshold(20_000, 50, 100)
+            say_ready()
+            listener = socket.socket(fileno=settings.listen_fd)
+            await serve(app, listener, new_id=bootstrap.new_id, drain_seconds=settings.drain_seconds)
+        _keep(limits, snapshot)
+
+
+def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> bool:
+    """Take in what the last process knew of the limits; returns whether it had left it.
+
+    It is used once, since it is true only once: a process that is killed leaves none.
+    """
+    try:
+        saved = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    path.unlink()
+    try:
+        limits.restore(saved)
+    except DamagedSnapshot:
+        log.warning("the saved limits could not be read; the ledger is asked instead", file=path.name)
+        return False
+    return True
+
+
+def _keep(limits: InProcessLimitStore, path: Path) -> None:
+    """Save the limits, whole or not at all: addresses and end users are in them, so only we may read it."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(limits.snapshot())
+    unfinished.rename(path)
+
+
+def main() -> None:
+    """Run the process."""
+    uvloop.run(run(read_settings(GatewaySettings)))
+
+
+if __name__ == "__main__":
+    main()

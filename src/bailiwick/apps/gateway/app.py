@@ -1,0 +1,161 @@
+"""The gateway as an ASGI application: addresses to handlers, refusals to answers.
+
+    /v1/…  /p/{slug}/v1/…  {slug}.{base_domain}/v1/…     the data plane
+    /healthz  /readyz                                     for machines
+    /admin…  /dashboard…                                  relayed to the control process
+
+Every response has an `x-request-id` of our own making. Nothing internal ever shows: an error that nobody expected is a
+bare 500 with that id, and its particulars go to the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, final
+
+from bailiwick.apps.gateway.body import ClientGone
+from bailiwick.apps.gateway.call import Call, Send
+from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.reply import HttpReply
+from bailiwick.apps.gateway.watch import Receive, Watch
+from bailiwick.apps.http.client_ip import ClientIp
+from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
+from bailiwick.apps.http.request_head import bound_head, read_head
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.services.guard import Guard
+
+Scope = Mapping[str, Any]
+Handler = Callable[[Call], Awaitable[None]]
+Report = Callable[[str, BaseException], None]
+
+_DATA_PLANE: Final = "/v1/"
+_PROJECT: Final = "/p/"
+_CONTROL: Final = ("/admin", "/dashboard")
+_BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
+_FAILURES: Final = range(400, 500)
+
+
+@final
+class Gateway:
+    """One process's data plane. `routes` maps an address below `/v1/` and a method to its handler."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, Mapping[str, Handler]],
+        *,
+        guard: Guard,
+        client_ip: ClientIp,
+        control: ControlRelay,
+        watch: Watch,
+        ready: Callable[[], bool],
+        new_id: Callable[[], str],
+        report: Report,
+        base_domain: str | None,
+        max_body: int,
+        max_head: int,
+    ) -> None:
+        """`report` is told of errors that nobody expected, with the request's id; sizes are in bytes."""
+        self._routes = routes
+        self._guard = guard
+        self._client_ip = client_ip
+        self._control = control
+        self._watch = watch
+        self._ready = ready
+        self._new_id = new_id
+        self._report = report
+        self._domain = None if base_domain is None else f".{base_domain.lower()}".encode()
+        self._max_body = max_body
+        self._max_head = max_head
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3)."""
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        ip = self._address(scope)
+        if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
+            await self._control(scope, receive, send, ip)
+            return
+        call_id = self._new_id()
+        reply = HttpReply(send, (b"x-request-id", b"req_" + call_id.encode()), self._watch.time)
+        try:
+            await self._answer(scope, receive, reply, call_id, path, ip)
+        except Refused as error:
+            await self._refuse(reply, ip, error)
+        except ClientGone:
+            pass  # Nobody is left to tell.
+        except asyncio.CancelledError:
+            if reply.watched is None or not reply.watched.gone:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client learns only that it was ours
+            self._report(call_id, error)
+            await self._refuse(reply, ip, unexpected())
+        finally:
+            if reply.watched is not None:
+                reply.watched.leave()
+
+    async def _refuse(self, reply: HttpReply, ip: str, refused: Refused) -> None:
+        if refused.status in _FAILURES and refused.code is not Code.RATE_LIMITED:
+            await self._guard.failed(ip)
+        if not reply.started:
+            await reply.error(*write_error(refused))
+
+    def _address(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        return self._client_ip.of(None if peer is None else peer[0], scope["headers"])
+
+    async def _answer(self, scope: Scope, receive: Receive, reply: HttpReply, call_id: str, path: str, ip: str) -> None:
+        headers = scope["headers"]
+        bound_head(headers, self._max_head)
+        await self._guard.admit(ip)
+        if path == "/healthz":
+            await reply.answer(b'{"status":"ok"}')
+            return
+        if path == "/readyz":
+            if not self._ready():
+                message = "Not ready: the database does not answer."
+                raise Refused(Code.UNAVAILABLE, message, retry_after=1)
+            await reply.answer(b'{"status":"ready"}')
+            return
+        slug, path = _project(path)
+        methods = self._routes.get(path)
+        if methods is None:
+            raise Refused(Code.NOT_FOUND, "There is nothing at this address.")
+        handler = methods.get(scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(methods)
+        head = read_head(headers)
+        await handler(
+            Call(
+                id=call_id,
+                head=head,
+                slug=self._slug(slug, head.host),
+                ip=ip,
+                query=scope["query_string"],
+                receive=receive,
+                reply=reply,
+                watch=self._watch,
+                max_body=self._max_body,
+            )
+        )
+
+    def _slug(self, slug: str | None, host: bytes) -> str | None:
+        """The project that the address names: by path, by host, or not at all; by both only if they agree."""
+        if self._domain is None:
+            return slug
+        name = host.partition(b":")[0].lower()
+        if not name.endswith(self._domain):
+            return slug
+        by_host = name[: -len(self._domain)].decode("latin-1")
+        if slug is not None and slug != by_host:
+            raise Refused(Code.NOT_FOUND, "There is nothing at this address.")
+        return by_host
+
+
+def _project(path: str) -> tuple[str | None, str]:
+    """Split `/p/{slug}/v1/…` into slug and `/v1/…`."""
+    if not path.startswith(_PROJECT):
+        return None, path
+    slug, _, rest = path[len(_PROJECT) :].partition("/")
+    return slug, f"/{rest}"

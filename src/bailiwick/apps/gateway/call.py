@@ -1,0 +1,49 @@
+"""One request of the data plane, as its handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import final
+
+from bailiwick.apps.gateway.body import read_body
+from bailiwick.apps.gateway.reply import HttpReply
+from bailiwick.apps.gateway.watch import Message, Receive, Watch
+from bailiwick.apps.http.request_head import RequestHead
+from bailiwick.services.authentication import Presented
+
+Send = Callable[[Message], Awaitable[None]]
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string."""
+
+    id: str
+    head: RequestHead
+    slug: str | None
+    ip: str
+    query: bytes
+    receive: Receive
+    reply: HttpReply
+    watch: Watch
+    max_body: int
+
+    def presented(self) -> Presented:
+        """What the call says of who it is."""
+        head = self.head
+        return Presented(
+            credential=head.credential,
+            slug=self.slug,
+            uid=head.uid,
+            sid=head.sid,
+            organization=head.organization,
+            project=head.project,
+        )
+
+    async def body(self) -> bytes:
+        """Read the body; from then on the client is watched, since there is nothing left for it to do but wait."""
+        body = await read_body(self.receive, announced=self.head.length, most=self.max_body)
+        self.reply.watched = self.watch.enter(self.receive)
+        return body

@@ -1,0 +1,78 @@
+"""Writes one call's answer as ASGI messages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, final
+
+from bailiwick.apps.gateway.watch import Message, Watched
+from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
+from bailiwick.domain.limits import Decision
+
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+@final
+class HttpReply:
+    """A `Reply` over HTTP. `started` says whether the head was sent, after which no error status can be."""
+
+    __slots__ = ("_request_id", "_send", "_time", "decision", "started", "watched")
+
+    def __init__(self, send: Send, request_id: Header, time: Callable[[], float]) -> None:
+        """`time` is the event loop's."""
+        self._send = send
+        self._request_id = request_id
+        self._time = time
+        self.decision: Decision | None = None
+        self.started = False
+        self.watched: Watched | None = None
+
+    async def answer(self, body: bytes) -> None:
+        """Send a whole JSON answer."""
+        await self._start(200, [_JSON, (b"content-length", b"%d" % len(body)), self._request_id])
+        await self._end(body)
+
+    async def begin_stream(self) -> None:
+        """Send the head of a stream of events."""
+        await self._start(200, [*_EVENTS, self._request_id])
+
+    async def send(self, events: bytes) -> None:
+        """Send events; waits while the client does not read."""
+        watched = self.watched
+        if watched is None:
+            await self._send({"type": "http.response.body", "body": events, "more_body": True})
+            return
+        watched.sending_since = self._time()
+        await self._send({"type": "http.response.body", "body": events, "more_body": True})
+        watched.sending_since = None
+
+    async def end_stream(self, events: bytes) -> None:
+        """Send the last events and end."""
+        await self._end(events)
+
+    async def error(self, status: int, headers: list[Header], body: bytes) -> None:
+        """Send an error. What the limits said is told, unless the error tells it itself."""
+        if any(name == b"ratelimit" for name, _ in headers):
+            self.decision = None
+        await self._start(status, [*headers, (b"content-length", b"%d" % len(body)), self._request_id])
+        await self._end(body)
+
+    async def _start(self, status: int, headers: list[Header]) -> None:
+        self.started = True
+        if self.decision is not None:
+            headers += rate_limit_headers(self.decision)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self, body: bytes) -> None:
+        if self.watched is not None:
+            self.watched.ending = True
+            self.watched.sending_since = self._time()
+        await self._send({"type": "http.response.body", "body": body})

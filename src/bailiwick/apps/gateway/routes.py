@@ -1,0 +1,103 @@
+"""The addresses of the data plane and what answers at each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, final
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from bailiwick.apps.gateway.app import Handler
+from bailiwick.apps.gateway.call import Call
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.fields import Invalid
+from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
+from bailiwick.domain.permissions import Permission
+from bailiwick.domain.usage_report import PARAMETERS, usage_query
+from bailiwick.services.pipeline import Pipeline
+from bailiwick.services.usage import UsageReports
+
+# OpenAI's models have the time of their making; ours are there since the beginning.
+_CREATED: Final = 0
+
+
+@final
+class DataPlane:
+    """The handlers, over one pipeline."""
+
+    def __init__(self, pipeline: Pipeline, usage: UsageReports, *, now: Callable[[], datetime]) -> None:
+        """`now` is the wall clock, in UTC."""
+        self._pipeline = pipeline
+        self._usage = usage
+        self._now = now
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Every address, with its methods."""
+        return {
+            "/v1/chat/completions": {"POST": self.chat},
+            "/v1/models": {"GET": self.models},
+            "/v1/me": {"GET": self.me},
+            "/v1/usage": {"GET": self.usage},
+        }
+
+    async def chat(self, call: Call) -> None:
+        """`POST /v1/chat/completions`."""
+        await self._pipeline.chat(call.id, call.presented(), call.ip, call.body, call.reply)
+
+    async def models(self, call: Call) -> None:
+        """`GET /v1/models`: what the caller may call."""
+        names = await self._pipeline.models(call.presented())
+        data = [
+            {"id": name, "object": "model", "created": _CREATED, "owned_by": name.partition("/")[0]} for name in names
+        ]
+        await call.reply.answer(msgspec.json.encode({"object": "list", "data": data}))
+
+    async def me(self, call: Call) -> None:
+        """`GET /v1/me`: who the caller is to us."""
+        principal = await self._pipeline.authenticate(call.presented(), None)
+        grant = principal.grant
+        await call.reply.answer(
+            msgspec.json.encode(
+                {
+                    "credential": grant.kind.value,
+                    "tenant_id": shown(TENANT, grant.tenant_id),
+                    "project_id": shown(PROJECT, grant.project_id),
+                    "project_slug": grant.project_slug,
+                    "key_id": shown(KEY, grant.key_id),
+                    "scopes": sorted(scope.value for scope in grant.scopes),
+                    "models": grant.models,
+                    "act_as": Permission.USERS_ACT_AS in grant.scopes,
+                    "user_id": principal.uid,
+                    "session_id": principal.sid,
+                }
+            )
+        )
+
+    async def usage(self, call: Call) -> None:
+        """`GET /v1/usage`: what the caller's project has spent, or one end user of it if the call names one."""
+        principal = await self._pipeline.authenticate(call.presented(), Permission.USAGE_READ)
+        grant = principal.grant
+        try:
+            query = usage_query(_parameters(call.query), self._now())
+        except Invalid as wrong:
+            first = wrong.errors[0]
+            raise Refused(Code.INVALID_REQUEST, f"{first.field} {first.message}.", param=first.field) from None
+        report = await self._usage.report(grant.tenant_id, grant.project_id, query, uid=principal.uid)
+        await call.reply.answer(msgspec.json.encode(report.document()))
+
+
+def _parameters(query: bytes) -> dict[str, str]:
+    """Read a query string; raises `Refused` (400) for what is repeated or unknown."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise Refused(Code.INVALID_REQUEST, "The query string cannot be read.") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in PARAMETERS or name in found:
+            message = f"The query may name each of {', '.join(PARAMETERS)} once."
+            raise Refused(Code.INVALID_REQUEST, message, param=name[:64])
+        found[name] = value
+    return found

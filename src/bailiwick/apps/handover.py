@@ -1,0 +1,47 @@
+"""What the parent process hands to a child: one JSON line on its standard input.
+
+Nothing secret stands in an environment or on a command line, where other processes could read it. The pipe stays open
+for the child's life: its end means that the parent is gone, and the child drains and leaves.
+The form is internal to one version: parent and child are always of the same release.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a gateway process is told."""
+
+    app_url: str
+    ledger_url: str
+    pepper: bytes
+    sealing: bytes
+    pseudonyms: bytes
+    listen_fd: int
+    control_socket: str
+    limits_snapshot: str
+    base_domain: str | None
+    trusted_proxies: list[str]
+    outbound_allow: list[str]
+    guard_requests: int
+    guard_failures: int
+    max_body_bytes: int
+    max_header_bytes: int
+    provider_first_byte_seconds: float
+    provider_between_bytes_seconds: float
+    drain_seconds: float
+    log_level: str
+
+
+class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that the control process is told."""
+
+    control_url: str
+    pepper: bytes
+    operator_pepper: bytes
+    sealing: bytes
+    socket: str
+    outbound_allow: list[str]
+    public_url: str
+    log_level: str

@@ -1,0 +1,1 @@
+"""What HTTP applications share: reading credentials and addresses, writing errors and limits."""

@@ -1,0 +1,128 @@
+"""The composition root of the control process, and of what a start does to the database before it.
+
+Apart from the gateway's, so that neither process imports what only the other needs. Clock and randomness are the
+caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, final
+
+from bailiwick.domain.providers import EnvironmentProvider
+from bailiwick.identity.keyring import ControlKeys
+from bailiwick.identity.outbound import OutboundGuard
+from bailiwick.services.acts import Acts
+from bailiwick.services.credentials import Credentials
+from bailiwick.services.installation import FirstKeys, Installing
+from bailiwick.services.operators import Operators
+from bailiwick.services.provider_accounts import ProviderAccounts
+from bailiwick.services.provisioning import Provisioning
+from bailiwick.services.usage import UsageReports
+from bailiwick.storage.operators import OperatorLookup
+from bailiwick.storage.scope import Database, open_pool
+
+_CONNECTIONS: Final = 8
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - this process's one look at the clock
+
+
+def entropy(size: int) -> bytes:
+    """So many bytes that nobody can guess."""
+    return os.urandom(size)  # noqa: TID251 - this process's one source of randomness
+
+
+def monotonic() -> float:
+    """Seconds of a clock that is never set."""
+    return time.monotonic()  # noqa: TID251 - this process's one look at the clock
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The use cases of the control process."""
+
+    acts: Acts
+    operators: Operators
+    provisioning: Provisioning
+    credentials: Credentials
+    providers: ProviderAccounts
+    usage: UsageReports
+
+
+@asynccontextmanager
+async def control_plane(
+    *,
+    control_url: str,
+    keys: ControlKeys,
+    outbound_allow: Sequence[IPv4Network | IPv6Network],
+    now: Callable[[], datetime],
+    entropy: Callable[[int], bytes],
+) -> AsyncGenerator[ControlPlane]:
+    """Build the control plane over a pool of the control role's connections; closed on the way out.
+
+    It starts without a database too: then every use case raises `Unavailable` until there is one.
+    """
+    async with _database(control_url, _CONNECTIONS) as database:
+        acts = Acts(now=now, entropy=entropy)
+        guard = OutboundGuard(tuple(outbound_allow))
+        yield ControlPlane(
+            acts=acts,
+            operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
+            provisioning=Provisioning(database, acts),
+            credentials=Credentials(database, acts, pepper=keys.pepper),
+            providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),
+            usage=UsageReports(database),
+        )
+
+
+async def introduce(
+    *,
+    control_url: str,
+    keys: ControlKeys,
+    master_check: str,
+    public_url: str | None,
+    default_public_url: str,
+    providers: Sequence[EnvironmentProvider],
+    before_commit: Callable[[FirstKeys], None],
+) -> tuple[str, list[str]]:
+    """Make the installation if there is none, and the environment's providers what they are now.
+
+    Returns the public URL that holds, and what the operator should be told. Raises `WrongMasterKey`, `Unavailable`,
+    and `Refused` for a provider's key that cannot be one.
+    """
+    async with _database(control_url, 1) as database:
+        acts = Acts(now=now, entropy=entropy)
+        accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=OutboundGuard())
+        installing = Installing(database, acts, keys=keys, accounts=accounts)
+        await installing.first_start(
+            master_check=master_check,
+            public_url=public_url,
+            default_public_url=default_public_url,
+            before_commit=before_commit,
+        )
+        sync = await installing.sync_environment_providers(providers)
+        notes = [
+            f"the environment's key for {name} is not used: the control plane has a provider of that name"
+            for name in sync.kept
+        ]
+        return await installing.public_url(), notes
+
+
+@asynccontextmanager
+async def _database(control_url: str, connections: int) -> AsyncGenerator[Database]:
+    pool = open_pool(control_url, name="control", size=connections)
+    await pool.open(wait=False)
+    try:
+        yield Database(pool)
+    finally:
+        await pool.close()

@@ -1,0 +1,66 @@
+"""Ids: UUIDv7 inside (RFC 9562 §5.7), a typed prefix and 26 characters of Crockford's base 32 outside.
+
+`ten_01k…` sorts by time, cannot be guessed (74 random bits) and says what it names; a text with the wrong prefix, the
+wrong length or a foreign letter is no id at all. Clock and randomness are the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NewType
+from uuid import UUID
+
+TenantId = NewType("TenantId", UUID)
+ProjectId = NewType("ProjectId", UUID)
+KeyId = NewType("KeyId", UUID)
+ProviderId = NewType("ProviderId", UUID)
+OperatorKeyId = NewType("OperatorKeyId", UUID)
+
+TENANT: Final = "ten"
+PROJECT: Final = "prj"
+KEY: Final = "key"
+PROVIDER: Final = "prv"
+OPERATOR_KEY: Final = "opk"
+
+_LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}
+_LENGTH: Final = 26
+
+
+def uuid7_int(unix_ms: int, random: bytes) -> int:
+    """Build the 128 bits of a UUIDv7 from a time in milliseconds and 10 random bytes."""
+    noise = int.from_bytes(random[:10], "big")
+    return (
+        (unix_ms & 0xFFFF_FFFF_FFFF) << 80
+        | 0x7 << 76
+        | (noise >> 68 & 0xFFF) << 64
+        | 0b10 << 62
+        | noise & 0x3FFF_FFFF_FFFF_FFFF
+    )
+
+
+def uuid7(unix_ms: int, random: bytes) -> UUID:
+    """Build a UUIDv7 from a time in milliseconds and 10 random bytes."""
+    return UUID(int=uuid7_int(unix_ms, random))
+
+
+def shown(prefix: str, value: UUID) -> str:
+    """Write an id as clients see it."""
+    number = value.int
+    letters = [""] * _LENGTH
+    for place in range(_LENGTH - 1, -1, -1):
+        letters[place] = _LETTERS[number & 31]
+        number >>= 5
+    return f"{prefix}_{''.join(letters)}"
+
+
+def parsed(prefix: str, text: str) -> UUID | None:
+    """Read what `shown` wrote; None for anything else, other spellings of the same number included."""
+    if len(text) != len(prefix) + 1 + _LENGTH or not text.startswith(prefix + "_"):
+        return None
+    number = 0
+    for letter in text[len(prefix) + 1 :]:
+        value = _VALUES.get(letter)
+        if value is None:
+            return None
+        number = number << 5 | value
+    return UUID(int=number) if number < 1 << 128 else None

@@ -1,0 +1,52 @@
+"""One call's life in the ledger: opened before the provider hears of it, settled exactly once.
+
+    open ──settle──▶ settled
+      └──lose──▶ lost ──settle late──▶ settled (corrected, once)
+
+A call is lost when its process stopped beating; the truth may still arrive, if the process was only cut off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+from uuid import UUID
+
+from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class OpenCall:
+    """A call as it is opened. `id` is 32 hex digits of a UUIDv7; `opened_us` is Unix time in microseconds.
+
+    `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost.
+    """
+
+    id: str
+    tenant_id: UUID
+    project_id: UUID
+    key_id: UUID
+    uid: str | None
+    sid: str | None
+    provider: str
+    model: str
+    streamed: bool
+    opened_us: int
+    input_estimate: int
+    cost_estimate_nano: int | None
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Settlement:
+    """How an open call ended. `cost_nano` is None when no price is known; `status` is the provider's."""
+
+    call: OpenCall
+    outcome: Outcome
+    usage: TokenUsage
+    source: UsageSource
+    cost_nano: int | None
+    latency_ms: int
+    first_byte_ms: int | None
+    status: int | None

@@ -1,0 +1,150 @@
+"""Which provider serves a model's name.
+
+A name is `provider/name`, an alias of the project, or bare. Bare: a provider that lists it, else the provider whose
+kind has that family (`gpt-*`, `claude-*`, …) and lists nothing, else the only provider that lists nothing, which
+accepts any name. The project's providers come before the tenant's and the platform's, then the oldest. A first
+segment that names no provider belongs to the model's name. `echo` always exists, `agent` never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, final
+
+from bailiwick.domain.ids import ProviderId
+
+ECHO: Final = "echo"
+RESERVED_NAMES: Final = frozenset({"agent", ECHO})
+
+
+class ProviderKind(StrEnum):
+    """The providers that we know how to speak to."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    ECHO = "echo"
+
+
+_FAMILIES: Final[tuple[tuple[str, ProviderKind], ...]] = (
+    ("gpt-", ProviderKind.OPENAI),
+    ("chatgpt-", ProviderKind.OPENAI),
+    ("o1", ProviderKind.OPENAI),
+    ("o3", ProviderKind.OPENAI),
+    ("o4", ProviderKind.OPENAI),
+    ("text-embedding-", ProviderKind.OPENAI),
+    ("claude-", ProviderKind.ANTHROPIC),
+    ("gemini-", ProviderKind.GEMINI),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One provider as a project sees it. `models` None: it lists nothing. `shared`: it is the platform's."""
+
+    id: ProviderId | None
+    name: str
+    kind: ProviderKind
+    models: tuple[str, ...] | None
+    shared: bool
+
+    def accepts(self, model: str) -> bool:
+        """Whether this provider could serve a model of this name when asked for by its own name."""
+        return self.models is None or model in self.models
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a name came to: the provider, and the model's name as that provider knows it.
+
+    `names` are those by which a permission may speak of it.
+    """
+
+    offer: Offer
+    model: str
+    names: tuple[str, ...]
+
+
+ECHO_OFFER: Final = Offer(id=None, name=ECHO, kind=ProviderKind.ECHO, models=(ECHO,), shared=True)
+
+
+@final
+class Catalogue:
+    """A project's providers, in order of precedence, and its aliases."""
+
+    __slots__ = ("_aliases", "_listing", "_offers", "_open")
+
+    def __init__(self, offers: Sequence[Offer], aliases: Mapping[str, Sequence[str]]) -> None:
+        """`offers`: project before tenant before platform, then the oldest."""
+        self._offers = tuple(offers)
+        self._aliases = aliases
+        self._open = tuple(offer for offer in offers if offer.models is None)
+        self._listing: dict[str, Offer] = {}
+        for offer in offers:
+            for model in offer.models or ():
+                self._listing.setdefault(model, offer)
+
+    def resolve(self, name: str) -> Route | None:
+        """Find who serves `name`; None if nobody does."""
+        targets = self._aliases.get(name)
+        found = self._find(targets[0] if targets else name)
+        if found is None:
+            return None
+        offer, model = found
+        names = [f"{offer.name}/{model}"]
+        if not self._means_another(model, found):
+            names.append(model)
+        if targets:
+            names.append(name)
+        return Route(offer=offer, model=model, names=tuple(names))
+
+    def listed(self) -> Iterator[str]:
+        """Every name that can be told to a client: aliases, listed models (bare where that suffices), `echo`."""
+        seen: set[str] = set()
+        for name in (*self._aliases, *self._listed_models(), ECHO):
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+    def _listed_models(self) -> Iterator[str]:
+        for offer in self._offers:
+            for model in offer.models or ():
+                route = self.resolve(model)
+                bare = route is not None and route.offer is offer and route.model == model
+                yield model if bare else f"{offer.name}/{model}"
+
+    def _find(self, name: str) -> tuple[Offer, str] | None:
+        """The provider that serves a name which is no alias, and the model's name there."""
+        first, slash, rest = name.partition("/")
+        if first in RESERVED_NAMES:
+            return (ECHO_OFFER, ECHO) if name in {ECHO, f"{ECHO}/{ECHO}"} else None
+        named = [offer for offer in self._offers if offer.name == first]
+        if slash and rest and named:
+            found = next((offer for offer in named if offer.accepts(rest)), None)
+            return None if found is None else (found, rest)
+        offer = self._bare(name)
+        return None if offer is None else (offer, name)
+
+    def _means_another(self, model: str, found: tuple[Offer, str]) -> bool:
+        """Whether a model's own name, taken as a request, names another: then no permission for it is one for this.
+
+        A key for `openai/*` may not reach `router/openai/gpt-4o`, nor a key for an alias a model with the same name.
+        """
+        if targets := self._aliases.get(model):
+            return self._find(targets[0]) != found
+        first, slash, _ = model.partition("/")
+        return bool(slash) and any(offer.name == first for offer in self._offers)
+
+    def _bare(self, model: str) -> Offer | None:
+        if (listing := self._listing.get(model)) is not None:
+            return listing
+        family = next((kind for prefix, kind in _FAMILIES if model.startswith(prefix)), None)
+        if family is not None:
+            for offer in self._open:
+                if offer.kind is family:
+                    return offer
+        return self._open[0] if len(self._open) == 1 else None

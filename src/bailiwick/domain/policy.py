@@ -1,0 +1,115 @@
+"""May this principal do this? Pure functions of values; what is not allowed is denied.
+
+Actor: a `Principal`. Action: a `Permission`. Resource: for now a model, or nothing beyond the principal's own project.
+Example: a key with the scopes `models:list` alone asks for a completion -> denied, `forbidden`, "The key lacks the
+scope chat:create."; a key with `models: ["gpt-4o-mini"]` asks for `openai/gpt-4o` -> denied, `model_not_allowed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, final
+
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.permissions import EXERCISED_BY, Permission
+from bailiwick.domain.principal import Principal
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer, and why. `code` is None when allowed."""
+
+    code: Code | None
+    reason: str
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the act may go on."""
+        return self.code is None
+
+    def or_raise(self) -> None:
+        """Raise `Refused` unless allowed."""
+        if self.code is not None:
+            raise Refused(self.code, self.reason)
+
+
+ALLOWED: Final = Decision(code=None, reason="allowed")
+
+Rule = Callable[[Principal, Permission | None], Decision | None]
+
+
+def _tenant_is_active(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if principal.grant.tenant_active:
+        return None
+    return Decision(code=Code.TENANT_SUSPENDED, reason="The tenant is suspended.")
+
+
+def _project_is_active(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if principal.grant.project_active:
+        return None
+    return Decision(code=Code.PROJECT_SUSPENDED, reason="The project is suspended.")
+
+
+def _end_user_may_be_named(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if principal.uid is None or Permission.USERS_ACT_AS in principal.grant.scopes:
+        return None
+    return Decision(code=Code.ACT_AS_NOT_ALLOWED, reason="This key may not act for an end user (X-End-User-Id).")
+
+
+def _credential_kind_suffices(principal: Principal, permission: Permission | None) -> Decision | None:
+    if permission is None or principal.grant.kind in EXERCISED_BY.get(permission, frozenset()):
+        return None
+    return Decision(code=Code.FORBIDDEN, reason=f"This kind of credential may not do {permission}.")
+
+
+def _scope_is_held(principal: Principal, permission: Permission | None) -> Decision | None:
+    if permission is None or permission in principal.grant.scopes:
+        return None
+    return Decision(code=Code.FORBIDDEN, reason=f"The key lacks the scope {permission}.")
+
+
+def _end_user_is_named(principal: Principal, permission: Permission | None) -> Decision | None:
+    if principal.uid is not None or not principal.grant.require_end_user or permission not in _CALLS:
+        return None
+    return Decision(code=Code.END_USER_REQUIRED, reason="This project requires X-End-User-Id on every call.")
+
+
+# What `require_end_user` is about: calls that go to a model.
+_CALLS: Final = frozenset(permission for permission in Permission if permission.endswith(":create"))
+
+# In the order in which the contract decides; the first refusal is told.
+RULES: Final[tuple[Rule, ...]] = (
+    _tenant_is_active,
+    _project_is_active,
+    _end_user_may_be_named,
+    _end_user_is_named,
+    _credential_kind_suffices,
+    _scope_is_held,
+)
+
+
+def authorize(principal: Principal, permission: Permission | None) -> Decision:
+    """Say whether `principal` may exercise `permission` in its project; the first violation is told.
+
+    None asks only for what every act needs: a living tenant and project, and the right to name the end user.
+    """
+    for rule in RULES:
+        violation = rule(principal, permission)
+        if violation is not None:
+            return violation
+    return ALLOWED
+
+
+def authorize_model(principal: Principal, *names: str) -> Decision:
+    """Say whether `principal` may use a model that goes by `names`: as served, with its provider, by an alias.
+
+    The names come from the resolved route, never from the request alone, so that no spelling of a request reaches a
+    model that the key's patterns do not name.
+    """
+    patterns = principal.grant.models
+    if patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
+        return ALLOWED
+    return Decision(code=Code.MODEL_NOT_ALLOWED, reason="This key may not use this model.")

@@ -1,0 +1,47 @@
+"""Who calls: what authentication yields and everything later decides by.
+
+A `Grant` is what a credential carries, the same for all its calls until something about it changes; it is cached. A
+`Principal` is one caller of one call: a grant, and the end user and session that the call is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.limit_settings import Limits
+from bailiwick.domain.permissions import CredentialKind, Permission
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a credential stands for. `models` are glob patterns, None for any model.
+
+    `bucket` and `key_bucket` name project and key in the limit store; written once, since every call needs them.
+    """
+
+    kind: CredentialKind
+    tenant_id: TenantId
+    project_id: ProjectId
+    project_slug: str
+    key_id: KeyId
+    scopes: frozenset[Permission]
+    models: tuple[str, ...] | None
+    limits: Limits
+    require_end_user: bool
+    tenant_active: bool
+    project_active: bool
+    bucket: str
+    key_bucket: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls, and for whom. `uid` and `sid` are the application's own ids, byte for byte."""
+
+    grant: Grant
+    uid: str | None
+    sid: str | None

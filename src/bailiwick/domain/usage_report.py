@@ -1,0 +1,173 @@
+"""Usage by group: what both planes answer when they are asked what was spent.
+
+`{"from", "to", "group_by", "data": [{"key", "requests", "input_tokens", "output_tokens", "cost_usd", "latency_p50_ms",
+"latency_p95_ms"}], "total": {…}, "has_more", "next"}`; `from` counts, `to` does not; `total` is over all groups,
+whatever the page. A call belongs to the moment in which it opened.
+
+Evolution: fields are added, their meaning never changes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, final
+
+from bailiwick.domain.fields import Findings, invalid
+from bailiwick.domain.money import usd
+from bailiwick.domain.paging import DEFAULT_LIMIT, read_limit
+from bailiwick.domain.times import read_moment, written
+
+PARAMETERS: Final = ("from", "to", "group_by", "limit", "after")
+
+
+class GroupBy(StrEnum):
+    """What rows are counted together. `day` is of UTC, `model` is `provider/name`, the others are ids."""
+
+    USER = "user"
+    MODEL = "model"
+    SESSION = "session"
+    KEY = "key"
+    DAY = "day"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """The last group that was seen; None is the group of the rows that name none."""
+
+    key: str | None
+
+    def written(self) -> str:
+        """Write it so that it can stand in an address as it is."""
+        plain = b"" if self.key is None else b"=" + self.key.encode()
+        return base64.urlsafe_b64encode(b"u" + plain).rstrip(b"=").decode()
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """Read what `written` wrote; raises `Invalid`."""
+        try:
+            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+        except (binascii.Error, ValueError):
+            plain = ""
+        cursor = cls(key=plain[2:] if plain.startswith("u=") else None)
+        # One spelling of each, and none that the database could not be asked with.
+        if cursor.written() != text or "\0" in plain:
+            raise invalid("after", "must be the `next` of an earlier page")
+        return cursor
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageQuery:
+    """What is asked: calls that opened from `since` to before `until`, in groups, a page of at most `limit`."""
+
+    since: datetime
+    until: datetime
+    group_by: GroupBy
+    limit: int = DEFAULT_LIMIT
+    after: Cursor | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What some calls came to. `cost_nano` sums the calls whose price was known; latencies are None of no calls."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_nano: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+
+    def document(self) -> dict[str, object]:
+        """The form outside."""
+        return {
+            "requests": self.requests,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": usd(self.cost_nano),
+            "latency_p50_ms": self.latency_p50_ms,
+            "latency_p95_ms": self.latency_p95_ms,
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One group; `key` None is that of the rows that name none."""
+
+    key: str | None
+    usage: Usage
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """A page of groups, in the order of their keys, and the total of all."""
+
+    query: UsageQuery
+    groups: tuple[Group, ...]
+    has_more: bool
+    total: Usage
+
+    def document(self) -> dict[str, object]:
+        """The form outside."""
+        following = Cursor(key=self.groups[-1].key).written() if self.has_more else None
+        return {
+            "from": written(self.query.since),
+            "to": written(self.query.until),
+            "group_by": self.query.group_by.value,
+            "data": [{"key": group.key, **group.usage.document()} for group in self.groups],
+            "total": self.total.document(),
+            "has_more": self.has_more,
+            "next": following,
+        }
+
+
+def usage_query(parameters: Mapping[str, str], now: datetime) -> UsageQuery:
+    """Read the query of a usage address (names as in `PARAMETERS`); raises `Invalid`.
+
+    Absent: `to` is now, `from` the start of that month (UTC), `group_by` day, `limit` 50.
+    """
+    findings = Findings()
+    until = findings.take(lambda: _moment(parameters, "to", now), now)
+    month = until.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    since = findings.take(lambda: _moment(parameters, "from", month), month)
+    if since > until:
+        findings.add("from", "must not be after to")
+    query = UsageQuery(
+        since=since,
+        until=until,
+        group_by=findings.take(lambda: _group_by(parameters.get("group_by", GroupBy.DAY)), GroupBy.DAY),
+        limit=findings.take(lambda: read_limit(parameters.get("limit")), DEFAULT_LIMIT),
+        after=findings.take(lambda: _cursor(parameters.get("after")), None),
+    )
+    findings.or_raise()
+    return query
+
+
+def _moment(parameters: Mapping[str, str], name: str, otherwise: datetime) -> datetime:
+    text = parameters.get(name)
+    if text is None:
+        return otherwise
+    moment = read_moment(text)
+    if moment is None:
+        raise invalid(name, "must be a moment by RFC 3339, such as 2026-11-21T00:00:00Z")
+    return moment
+
+
+def _group_by(text: str) -> GroupBy:
+    try:
+        return GroupBy(text)
+    except ValueError:
+        raise invalid("group_by", f"must be one of {', '.join(GroupBy)}") from None
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    return None if text is None else Cursor.read(text)

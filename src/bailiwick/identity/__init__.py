@@ -1,0 +1,1 @@
+"""Secrets and what proves them: keys derived from the master key, API keys, sealed secrets, the outbound guard."""

@@ -1,0 +1,107 @@
+"""Every key of the installation, derived from one master key (HKDF-SHA-256, RFC 5869).
+
+The parent process holds the `MasterKey` and hands each child only the keys that its work needs, so that the gateway,
+which talks to the world, can neither log in as the control process nor make an operator's key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final, final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_SIZE: Final = 32
+
+
+class InvalidMasterKey(ValueError):
+    """The text is no master key."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class MasterKey:
+    """256 random bits from which everything else follows. Written as 43 characters of URL-safe base 64."""
+
+    secret: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> MasterKey:
+        """Read the written form; raises `InvalidMasterKey`, whose message holds nothing of the text."""
+        try:
+            secret = base64.urlsafe_b64decode(text.strip() + "=" * (-len(text.strip()) % 4))
+        except (binascii.Error, ValueError):
+            secret = b""
+        if len(secret) != _SIZE:
+            msg = "the master key must be 32 bytes in URL-safe base 64 (43 characters)"
+            raise InvalidMasterKey(msg)
+        return cls(secret=secret)
+
+    def written(self) -> str:
+        """Write the form that `parse` reads."""
+        return base64.urlsafe_b64encode(self.secret).rstrip(b"=").decode()
+
+    def derive(self, purpose: str) -> bytes:
+        """The 32-byte key for a purpose. Purposes are never renamed: what they sealed would be lost."""
+        return HKDF(algorithm=SHA256(), length=_SIZE, salt=None, info=b"bailiwick/" + purpose.encode()).derive(
+            self.secret
+        )
+
+    def role_password(self, role: str) -> str:
+        """The password of one of our database roles."""
+        return self.derive(f"role/{role}").hex()
+
+    def check_value(self) -> str:
+        """What the database keeps to tell that it is asked with the key it was made with."""
+        return hmac.new(self.derive("check"), b"bailiwick", hashlib.sha256).hexdigest()
+
+    def gateway_keys(self) -> GatewayKeys:
+        """The keys that a gateway process needs, and no others."""
+        return GatewayKeys(
+            pepper=self.derive("api-key-pepper/1"),
+            sealing=self.derive("provider-secrets/1"),
+            pseudonyms=self.derive("pseudonyms/1"),
+        )
+
+    def control_keys(self) -> ControlKeys:
+        """The keys that the control process needs, and no others."""
+        return ControlKeys(
+            pepper=self.derive("api-key-pepper/1"),
+            operator_pepper=self.derive("operator-key-pepper/1"),
+            sealing=self.derive("provider-secrets/1"),
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GatewayKeys:
+    """What the gateway needs: to recognize API keys, to open providers' secrets, to write pseudonyms."""
+
+    pepper: bytes
+    sealing: bytes
+    pseudonyms: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ControlKeys:
+    """What the control process needs: to make API keys, to recognize operator keys, to seal providers' secrets."""
+
+    pepper: bytes
+    operator_pepper: bytes
+    sealing: bytes
+
+
+def pseudonym(key: bytes, tenant: UUID, uid: str) -> str:
+    """The name by which a provider knows an end user: stable within a tenant, meaningless outside it.
+
+    HMAC-SHA-256 under a key of the tenant, 128 bits in hex after `u_`.
+    """
+    tenant_key = hmac.digest(key, tenant.bytes, "sha256")
+    return "u_" + hmac.digest(tenant_key, uid.encode(), "sha256").hex()[:32]

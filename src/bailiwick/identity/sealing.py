@@ -1,0 +1,49 @@
+"""Secrets at rest: AES-256-GCM (NIST SP 800-38D), each bound to the row that holds it.
+
+The stored form is `version (1 byte) | nonce (12) | ciphertext and tag`. The row's identity is the associated data, so
+a sealed secret that is copied into another tenant's row opens for nobody. A new version gets a new first byte; old
+ones stay readable until they are sealed again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_VERSION: Final = b"\x01"
+_NONCE: Final = 12
+
+
+class CannotOpen(Exception):
+    """The sealed bytes were not made with this key, for this row, or were changed."""
+
+
+def seal(key: bytes, row: bytes, secret: str, nonce: bytes) -> bytes:
+    """Seal `secret` for the row named by `row`; `nonce` is 12 random bytes, never used twice with one key."""
+    return _VERSION + nonce + AESGCM(key).encrypt(nonce, secret.encode(), row)
+
+
+def unseal(key: bytes, row: bytes, sealed: bytes) -> str:
+    """Open what `seal` made for the same row; raises `CannotOpen`."""
+    if len(sealed) < 1 + _NONCE + 16 or sealed[:1] != _VERSION:
+        raise CannotOpen
+    try:
+        return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], row).decode()
+    except InvalidTag:
+        raise CannotOpen from None
+
+
+def provider_row_identity(tenant_id: UUID | None, project_id: UUID | None, provider_id: UUID) -> bytes:
+    """Name a provider's row, for its API key: its id and whose it is; 16 zero bytes (the nil UUID) stand for None."""
+    nobody = bytes(16)
+    return b"".join(
+        (
+            b"provider/1",
+            provider_id.bytes,
+            nobody if tenant_id is None else tenant_id.bytes,
+            nobody if project_id is None else project_id.bytes,
+        )
+    )

@@ -1,0 +1,172 @@
+"""The limit store of a single process: dictionaries, one synchronous decision, a few microseconds.
+
+Guarantees:
+- It decides exactly as `bailiwick.domain.limits.decide`. The admitted path repeats that arithmetic in place, because it
+  is on the path of every call; refusals and refunds go through the domain's own functions, and tests compare the two.
+- No method waits, so that on one event loop every decision is atomic.
+- Memory follows the buckets that are in debt. A hand goes round all buckets, a few steps with every admission and more
+  with every new bucket, and forgets the empty ones.
+- At its maximum it refuses to open a bucket (`Unavailable`) and evicts nothing: to evict is to refill, so whoever can
+  invent subjects could wash out their own debt. Whoever has a bucket is served as before. A project may open one only
+  while it holds at most four times what is still free: alone it can fill four fifths, and however many projects are
+  flooded, room is left for the users of the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, final
+
+from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.limits import MOST_REQUESTS, Decision, Stored, decide, drained, refund, standing, stricter
+from bailiwick.limiting.snapshots import decode_buckets, encode_buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bailiwick.limiting.store import BucketKey, Charge
+
+# About 350 bytes a bucket: 350 MB when full.
+_MOST_BUCKETS: Final = 1_000_000
+_SHARE_OF_FREE: Final = 4
+_STEPS: Final = 1
+_STEPS_FOR_NEW: Final = 2
+_STEPS_AT_ONCE: Final = 16
+_STEPS_WHEN_FULL: Final = 200
+
+
+@final
+class InProcessLimitStore:
+    """A `LimitStore` for exactly one process; behind several, each would admit the whole limit."""
+
+    def __init__(self, *, most_buckets: int = _MOST_BUCKETS) -> None:
+        """Hold at most `most_buckets`; those that were saved or rebuilt are always taken in."""
+        self._most = most_buckets
+        self._buckets: dict[BucketKey, Stored] = {}
+        # Every key of `_buckets` exactly once, in the order in which the hand comes to it.
+        self._round: deque[BucketKey] = deque()
+        self._of_project: dict[str, int] = {}
+        self._now_ns = 0
+        self._steps_due = 0
+
+    def __len__(self) -> int:
+        """Count the buckets held, with the empty ones that the hand has not come to yet."""
+        return len(self._buckets)
+
+    async def admit(self, charges: Sequence[Charge], now_ns: int, cost: int = 1) -> Decision:
+        """See `LimitStore.admit`."""
+        now_ns = self._seen(now_ns)
+        if cost < 1 or not charges:
+            return decide((), cost, now_ns)
+        find = self._buckets.get
+        taken: list[Stored] = []
+        missing: list[BucketKey] = []
+        fewest = MOST_REQUESTS
+        (strictest, _, _), strictest_limit = charges[0]
+        strictest_debt = 0
+        for key, limit in charges:
+            interval = limit.interval
+            now = now_ns * limit.ticks
+            debt = cost * interval
+            returned = 0
+            since_ns = now_ns
+            stored = find(key)
+            if stored is None:
+                missing.append(key)
+            elif stored[3] is limit:
+                if stored[0] > now:
+                    debt += stored[0] - now
+                    returned = stored[1]
+                    since_ns = stored[2]
+            else:
+                earlier, returned, since_ns = standing(limit, stored, now_ns)
+                debt += earlier
+            if debt > limit.tolerance:
+                return decide([(key[0], limit, find(key)) for key, limit in charges], cost, now_ns)
+            remaining = (limit.tolerance - debt) // interval
+            if remaining < fewest:
+                fewest, strictest, strictest_limit, strictest_debt = remaining, key[0], limit, debt
+            taken.append((now + debt, returned, since_ns, limit))
+        if missing and not self._has_room(missing):
+            return await self._admit_after_search(charges, now_ns, cost)
+        self._write(charges, taken, missing)
+        reset_ns = -(-strictest_debt // strictest_limit.ticks)
+        admitted = True
+        return Decision(admitted, strictest, strictest_limit, fewest, 0, reset_ns, cost, now_ns, taken)
+
+    async def refund(self, charges: Sequence[Charge], decision: Decision, now_ns: int) -> None:
+        """See `LimitStore.refund`."""
+        now_ns = self._seen(now_ns)
+        for (key, _), receipt in zip(charges, decision.taken, strict=True):
+            stored = refund(receipt, decision.cost, decision.at_ns, self._buckets.get(key), now_ns)
+            if stored is not None:
+                self._buckets[key] = stored
+
+    def snapshot(self) -> bytes:
+        """Write down every bucket in debt, for `restore`; called when no more calls are admitted."""
+        live = ((key, stored) for key, stored in self._buckets.items() if not drained(stored, self._now_ns))
+        return encode_buckets(self._now_ns, live)
+
+    def restore(self, data: bytes) -> None:
+        """Take in a snapshot, or raise DamagedSnapshot and change nothing; debts that are larger here are kept."""
+        now_ns, buckets = decode_buckets(data)
+        for key, stored in buckets:
+            self.raise_to(key, stored, now_ns)
+
+    def raise_to(self, key: BucketKey, stored: Stored, now_ns: int) -> None:
+        """Bring a bucket up to what is on record elsewhere (`replay`); it keeps its own debt if that is larger.
+
+        For the time before calls are admitted: arrivals that both records hold count once, others are not added up.
+        """
+        now_ns = self._seen(now_ns)
+        held = self._buckets.get(key)
+        if held is None:
+            self._open([key])
+        self._buckets[key] = stricter(held, stored, now_ns)
+
+    def _seen(self, now_ns: int) -> int:
+        """Let time stand still while the clock is behind what it once said: forgotten buckets were empty only then."""
+        self._now_ns = max(self._now_ns, now_ns)
+        return self._now_ns
+
+    def _has_room(self, missing: Sequence[BucketKey]) -> bool:
+        share = _SHARE_OF_FREE * (self._most - len(self._buckets) - len(missing))
+        return all(self._of_project.get(key[1], 0) + len(missing) <= share for key in missing)
+
+    async def _admit_after_search(self, charges: Sequence[Charge], now_ns: int, cost: int) -> Decision:
+        """Look for empty buckets once more, and decide anew: some that were forgotten may be this call's own."""
+        self._forget_empty(_STEPS_WHEN_FULL)
+        if not self._has_room([key for key, _ in charges if key not in self._buckets]):
+            raise Unavailable(cause=f"the limit store holds {len(self._buckets)} buckets, of at most {self._most}")
+        return await self.admit(charges, now_ns, cost)
+
+    def _write(self, charges: Sequence[Charge], taken: Sequence[Stored], missing: Sequence[BucketKey]) -> None:
+        if missing:
+            self._open(missing)
+        for (key, _), stored in zip(charges, taken, strict=True):
+            self._buckets[key] = stored
+        self._steps_due += _STEPS + _STEPS_FOR_NEW * len(missing)
+        if self._steps_due >= _STEPS_AT_ONCE:
+            self._forget_empty(self._steps_due)
+            self._steps_due = 0
+
+    def _open(self, keys: Sequence[BucketKey]) -> None:
+        """Count and queue buckets that the caller is about to write."""
+        self._round.extend(keys)
+        for _, project, _ in keys:
+            self._of_project[project] = self._of_project.get(project, 0) + 1
+
+    def _forget_empty(self, steps: int) -> None:
+        """Move the hand on."""
+        buckets, queue, now_ns = self._buckets, self._round, self._now_ns
+        for _ in range(min(steps, len(queue))):
+            key = queue.popleft()
+            if not drained(buckets[key], now_ns):
+                queue.append(key)
+                continue
+            del buckets[key]
+            left = self._of_project[key[1]] - 1
+            if left:
+                self._of_project[key[1]] = left
+            else:
+                del self._of_project[key[1]]

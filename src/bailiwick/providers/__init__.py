@@ -1,0 +1,1 @@
+"""Model providers: how each is spoken to, and what comes back."""

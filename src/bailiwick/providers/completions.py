@@ -1,0 +1,156 @@
+"""Chat completions as providers write them: the few fields that we read of an answer and of a stream's frames."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from bailiwick.domain.usage import TokenUsage
+
+# A field that is kept as it came: absent, null, or its bytes.
+_ABSENT: Final = msgspec.Raw()
+_EMPTY: Final = (b"", b"null")
+
+
+_Count = int | float | None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: _Count = None
+    cache_write_tokens: _Count = None
+    audio_tokens: _Count = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: _Count = None
+    audio_tokens: _Count = None
+
+
+class _Usage(msgspec.Struct):
+    """A `usage` object. `prompt_tokens` includes cached and audio tokens, `completion_tokens` includes reasoning.
+
+    Gemini and xAI count what a model thought in `total_tokens` only; DeepSeek reports its cache in a field of its own.
+    """
+
+    prompt_tokens: _Count = None
+    completion_tokens: _Count = None
+    total_tokens: _Count = None
+    prompt_cache_hit_tokens: _Count = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+_read_usage: Final = msgspec.json.Decoder(_Usage).decode
+
+
+class _Written(msgspec.Struct):
+    """What a choice says; only its size counts, when no usage is reported."""
+
+    content: msgspec.Raw = _ABSENT
+    reasoning_content: msgspec.Raw = _ABSENT
+    tool_calls: msgspec.Raw = _ABSENT
+
+    @property
+    def size(self) -> int:
+        return sum(_size(part) for part in (self.content, self.reasoning_content, self.tool_calls))
+
+
+class _Choice(msgspec.Struct):
+    message: _Written | None = None
+    delta: _Written | None = None
+    finish_reason: str | None = None
+
+
+class Completion(msgspec.Struct):
+    """An answer, or one frame of a stream."""
+
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether it has a `usage` object, readable or not."""
+        return bytes(self.usage) not in _EMPTY
+
+    def tokens(self) -> TokenUsage | None:
+        """What it says was used; None when it says nothing, or nothing that can be read: no reason to fail a call."""
+        if not self.has_usage:
+            return None
+        try:
+            usage = _read_usage(self.usage)
+        except msgspec.MsgspecError:
+            return None
+        return None if usage.prompt_tokens is None else _tokens(usage)
+
+    @property
+    def written(self) -> int:
+        """About how many bytes of text it holds."""
+        return sum((choice.message or choice.delta or _NOTHING).size for choice in self.choices or ())
+
+    @property
+    def finished(self) -> bool:
+        """Whether a choice came to its end."""
+        return any(choice.finish_reason is not None for choice in self.choices or ())
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error in the place of an answer."""
+        return bytes(self.error) not in _EMPTY
+
+
+class ProviderError(msgspec.Struct):
+    """An error object, as far as it has OpenAI's form."""
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: ProviderError | str | None = None
+    message: str | None = None
+
+
+read_completion: Final = msgspec.json.Decoder(Completion).decode
+_NOTHING: Final = _Written()
+
+
+def read_error(body: bytes) -> ProviderError:
+    """What a provider said of its refusal; empty when it cannot be read."""
+    try:
+        found = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.MsgspecError, RecursionError):
+        return ProviderError()
+    if isinstance(found.error, str):
+        return ProviderError(message=found.error)
+    return found.error or ProviderError(message=found.message)
+
+
+def _tokens(usage: _Usage) -> TokenUsage:
+    read, wrote, total = (
+        max(int(count or 0), 0) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+    )
+    thought = max(total - read - wrote, 0)
+    of_prompt = usage.prompt_tokens_details
+    of_completion = usage.completion_tokens_details
+    if of_prompt is None and of_completion is None and not thought and not usage.prompt_cache_hit_tokens:
+        return TokenUsage.of(input_tokens=read, output_tokens=wrote)
+    of_prompt, of_completion = of_prompt or _PromptDetails(), of_completion or _CompletionDetails()
+    return TokenUsage.of(
+        input_tokens=read,
+        output_tokens=wrote + thought,
+        cached=int(of_prompt.cached_tokens or usage.prompt_cache_hit_tokens or 0),
+        cache_write=int(of_prompt.cache_write_tokens or 0),
+        reasoning=int(of_completion.reasoning_tokens or thought),
+        input_audio=int(of_prompt.audio_tokens or 0),
+        output_audio=int(of_completion.audio_tokens or 0),
+    )
+
+
+def _size(part: msgspec.Raw) -> int:
+    """The bytes of a text, without its quotes."""
+    text = bytes(part)
+    return 0 if text in _EMPTY else len(text) - len(b'""')

@@ -1,0 +1,394 @@
+"""One HTTP/1.1 connection to a provider, and the response that it currently carries (RFC 9112).
+
+Guarantees: one exchange at a time; a connection goes back to its pool only after a response was read to its end in
+perfect order (`Connection: close`, HTTP/1.0, bytes after the end, an unfinished request all forbid it); a head, like
+any run of bytes without content, is at most 64 KiB; at most about 256 KiB of content wait unread, then the socket is
+not read; what arrived is handed on as it arrived, at once. Framing is judged by llhttp in its strict mode.
+
+This is the hottest code of a call: callbacks do little, in few steps, and no task or timer is made for a request. Its
+deadline is a number, which `Transport` compares with the clock now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Final, cast, final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from bailiwick.providers.transport_errors import (
+    ConnectionBroken,
+    Phase,
+    ResponseGarbled,
+    ResponseTooLarge,
+    TransportError,
+    TransportTimeout,
+)
+
+if TYPE_CHECKING:
+    from bailiwick.providers.pool import OriginPool
+
+MAX_HEAD: Final = 64 * 1024
+MAX_UNREAD: Final = 256 * 1024
+_PIECE_OVERHEAD: Final = 64  # what a piece of content costs beside its bytes: a drip of single bytes is bounded too
+
+# The states of a connection, in this order.
+IDLE: Final = 0
+HEAD: Final = 1  # a request was sent; no head yet
+BODY: Final = 2
+DONE: Final = 3  # the response is here to its end, the reader is not
+CLOSED: Final = 4
+
+_CONTINUE: Final = 100
+_SWITCHING_PROTOCOLS: Final = 101
+_OK: Final = 200
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Patience, in seconds; each is exceeded by at most half a second."""
+
+    connect: float = 10.0
+    """To reach the provider, TLS included, and to wait for a connection when all are busy."""
+    first_byte: float = 600.0
+    """From the request to the response's whole head."""
+    between_bytes: float = 120.0
+    """From one piece of content to the next, and for each piece of an upload to be taken."""
+    total: float | None = None
+    """From the request to the response's end."""
+
+
+_PATIENT: Final = Timeouts()
+
+
+@final
+class Connection(asyncio.Protocol):
+    """The socket's side. Whoever holds it out of the pool is its only user, until `finish` or `close`."""
+
+    __slots__ = (
+        "_fields", "_interim", "_loop", "_parser", "_paused", "_pool", "_quiet", "_time", "_unread",
+        "_until_close", "deadline", "error", "headers", "idle_since", "keep", "limit", "phase", "pieces", "reused",
+        "state", "status", "timeouts", "transport", "uploading", "waiter", "write_blocked",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: OriginPool) -> None:
+        """`pool` takes it back when it can serve again, and is told when it closes and when it is closed."""
+        self._loop = loop
+        self._time = loop.time
+        self._pool = pool
+        self._parser = HttpResponseParser(self)
+        self.transport: asyncio.Transport | None = None
+        self.state = IDLE
+        self.reused = False
+        self.idle_since = 0.0
+        self.error: TransportError | None = None
+        # Of the current exchange.
+        self.timeouts = _PATIENT
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.keep = False
+        self.uploading = False
+        self.write_blocked = False
+        self.waiter: asyncio.Future[None] | None = None
+        self.deadline = inf
+        self.phase: Phase = "first_byte"
+        self.limit = inf
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head that is being parsed, or of a trailer
+        self._unread = 0
+        self._paused = False
+        self._quiet = 0  # bytes since the last byte of content
+        self._interim = False
+        self._until_close = False
+
+    # The user's side.
+
+    def begin(self, timeouts: Timeouts) -> asyncio.Transport:
+        """Start an exchange; return where to write the request. Raises ConnectionBroken if it is too late for one."""
+        transport = self.transport
+        if self.state != IDLE or transport is None:
+            raise self.error or self._broken()
+        self.state = HEAD
+        self.status = 0
+        self._quiet = 0
+        self.timeouts = timeouts
+        self.limit = inf if timeouts.total is None else self._time() + timeouts.total
+        return transport
+
+    def wait(self, seconds: float, phase: Phase) -> asyncio.Future[None]:
+        """Return what ends at the next news: a head, content, the end, room to write; or fails as the exchange does."""
+        if self.waiter is not None:
+            raise RuntimeError("a response has one reader")
+        deadline = self._time() + seconds
+        if deadline > self.limit:
+            self.deadline = self.limit
+            self.phase = "total"
+        else:
+            self.deadline = deadline
+            self.phase = phase
+        waiter = self.waiter = self._loop.create_future()
+        return waiter
+
+    def take(self) -> bytes:
+        """Return the content that is here."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._unread = 0
+        if self._paused:
+            self._paused = False
+            if self.transport is not None and self.state != CLOSED:
+                self.transport.resume_reading()
+        return data
+
+    def finish(self) -> None:
+        """End an exchange whose response was read to its end."""
+        if self.keep and not self.write_blocked and self.state == DONE:
+            self.state = IDLE
+            self.reused = True
+            self._pool.release(self)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket at once, whatever goes on; idempotent."""
+        self.fail(self._broken())
+
+    def fail(self, error: TransportError) -> None:
+        """Close the socket at once; whoever waits is told why."""
+        if self.state == CLOSED:
+            return
+        if self.state == IDLE:
+            self._pool.retire(self)
+        self.state = CLOSED
+        self.error = error
+        self.keep = False
+        if self.transport is not None:
+            self.transport.abort()
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+
+    def expire(self, now: float) -> None:
+        """Fail an exchange that somebody has waited for too long."""
+        if self.deadline <= now and self.waiter is not None:
+            self.fail(TransportTimeout(self.phase))
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self.transport = cast("asyncio.Transport", transport)
+        if self.state == CLOSED:  # cancelled while it was connecting
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        state = self.state
+        if state == IDLE or state >= DONE:  # nobody asked for this: no later answer on this connection can be trusted
+            self._surplus()
+            return
+        self._quiet += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if self.state == DONE:
+                self._surplus()
+                return
+            garbled = ResponseGarbled("the response is not valid HTTP/1.1")
+            garbled.__cause__ = error
+            self.fail(garbled)
+            return
+        if self._quiet > MAX_HEAD and self.state != DONE:
+            self.fail(ResponseGarbled("the response's head is too large"))
+
+    def eof_received(self) -> None:
+        """See asyncio.Protocol: the transport closes itself, and `connection_lost` follows."""
+        if self.state == IDLE:  # not in a moment: the pool would hand it out until then
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self.keep = False
+        if self.state == BODY and self._until_close and exc is None:
+            self.state = DONE
+            self._wake()
+        elif self.state != DONE:
+            broken = self._broken()
+            broken.__cause__ = exc
+            self.fail(broken)
+        self._pool.forget(self)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self.write_blocked = True
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self.write_blocked = False
+        if self.uploading:
+            self._wake()
+
+    # The parser's side. What is raised here only stops the parser; `data_received` says what it means.
+
+    def on_message_begin(self) -> None:
+        """See httptools: the first byte of a response, or of what comes after it."""
+        if self.state != HEAD:
+            raise _UnacceptableError
+        self._fields.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See httptools."""
+        self._fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        status = self._parser.get_status_code()
+        headers = self._fields
+        if status < _OK:
+            if status < _CONTINUE or status == _SWITCHING_PROTOCOLS or any(name in _FRAMING for name, _ in headers):
+                raise _UnacceptableError
+            self._interim = True
+            return
+        if self._quiet > MAX_HEAD and sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEAD:
+            raise _UnacceptableError
+        self._fields = []
+        self.headers = headers
+        self.status = status
+        self.keep = self._parser.should_keep_alive()
+        self._until_close = not self.keep and _ends_at_close(headers)
+        self.state = BODY
+        self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools: some content, without its transfer coding."""
+        self._quiet = 0
+        self.pieces.append(body)
+        self._unread += len(body) + _PIECE_OVERHEAD
+        if self._unread > MAX_UNREAD and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+        if self.waiter is not None:
+            self._wake()
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        if self._interim:
+            self._interim = False
+            return
+        self.state = DONE
+        if self.waiter is not None:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _surplus(self) -> None:
+        """Bytes came that belong to nothing: the response that is here stands, the connection does not."""
+        if self.state == DONE:
+            self.keep = False
+            if self.transport is not None:
+                self.transport.abort()
+        else:
+            self.close()
+
+    def _broken(self) -> ConnectionBroken:
+        answered = self.state > HEAD or (self.state == HEAD and self._quiet > 0)
+        return ConnectionBroken("the connection was closed", reused=self.reused, answered=answered)
+
+
+@final
+class Response:
+    """A response whose head is here. Read it to its end or `abort` it; dropped unread, it closes its connection."""
+
+    __slots__ = ("_connection", "_failure", "headers", "reused", "status")
+
+    def __init__(self, connection: Connection) -> None:
+        """Take over the exchange of a connection that has a head."""
+        self.status: Final = connection.status
+        self.headers: Final = connection.headers
+        """Names in lower case; order and repetitions kept."""
+        self.reused: Final = connection.reused
+        """The connection had served before."""
+        self._connection: Connection | None = connection
+        self._failure: TransportError | None = None
+
+    async def next_chunk(self) -> bytes | None:
+        """Return the content that has come since the last call, as soon as there is some; None at a complete end.
+
+        Raises ConnectionBroken, ResponseGarbled or TransportTimeout, after all the content that came before. Cancelled,
+        it closes the connection.
+        """
+        connection = self._connection
+        if connection is None:
+            if self._failure is not None:
+                raise self._failure
+            return None
+        while not connection.pieces:
+            if connection.state == DONE:
+                self._connection = None
+                connection.finish()
+                return None
+            if connection.error is not None:
+                self._fail(connection.error)
+                raise connection.error
+            try:
+                await connection.wait(connection.timeouts.between_bytes, "between_bytes")
+            except BaseException:
+                self.abort()
+                raise
+        return connection.take()
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole (remaining) content. Raises ResponseTooLarge above `limit` bytes, else as `next_chunk`."""
+        connection = self._connection
+        if connection is not None and connection.state == DONE:  # all of it came with its head: the common case
+            content = connection.take()
+            self._connection = None
+            connection.finish()
+        else:
+            chunks: list[bytes] = []
+            size = 0
+            while size <= limit and (chunk := await self.next_chunk()) is not None:
+                chunks.append(chunk)
+                size += len(chunk)
+            content = b"".join(chunks)
+        if len(content) > limit:
+            self.abort()
+            raise ResponseTooLarge("the response is larger than we take")
+        return content
+
+    def abort(self) -> None:
+        """Close the connection at once; idempotent. A reader that waits gets ConnectionBroken."""
+        connection = self._connection
+        if connection is not None:
+            connection.close()
+            self._fail(connection.error)
+
+    def _fail(self, error: TransportError | None) -> None:
+        self._connection = None
+        self._failure = error
+
+    def __del__(self) -> None:
+        """Leave no connection behind that nobody reads."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _UnacceptableError(Exception):
+    """Stops the parser."""
+
+
+def _ends_at_close(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether only the connection's end can end the content (RFC 9112 §6.3)."""
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings:
+        return codings[-1].rpartition(b",")[2].strip().lower() != b"chunked"
+    return all(name != b"content-length" for name, _ in headers)

@@ -1,0 +1,51 @@
+"""List prices from the offline table of `genai-prices`, as exact rates. Nothing is fetched, ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+from genai_prices import data_snapshot
+from genai_prices.types import ModelPrice, TieredPrices
+
+from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.pricing import FREE, Price, Rate, rate_from_usd
+
+_TABLES: Final = {ProviderKind.OPENAI: "openai", ProviderKind.ANTHROPIC: "anthropic", ProviderKind.GEMINI: "google"}
+
+
+@lru_cache(maxsize=4096)
+def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
+    """The price of a model by its provider's kind and its name, whatever the base URL; None if it is not known.
+
+    `at` is the time for which the price is asked; callers round it (to the day), since answers are kept.
+    """
+    if kind is ProviderKind.ECHO:
+        return FREE
+    try:
+        _, found = data_snapshot.get_snapshot().find_provider_model(model, None, _TABLES[kind], None)
+    except LookupError:
+        return None
+    prices = found.get_prices(at)
+    plain_input, plain_output = _rate(prices, "input_mtok"), _rate(prices, "output_mtok")
+    if plain_input is None and plain_output is None:
+        return None
+    zero = Rate(base=0)
+    return Price(
+        input=plain_input or zero,
+        output=plain_output or zero,
+        cached=_rate(prices, "cache_read_mtok"),
+        cache_write=_rate(prices, "cache_write_mtok"),
+        input_audio=_rate(prices, "input_audio_mtok"),
+        output_audio=_rate(prices, "output_audio_mtok"),
+    )
+
+
+def _rate(prices: ModelPrice, name: str) -> Rate | None:
+    value = getattr(prices, name, None)
+    if isinstance(value, TieredPrices):
+        steps = sorted((tier.start, rate_from_usd(tier.price)) for tier in value.tiers)
+        return Rate(base=rate_from_usd(value.base), steps=tuple(steps))
+    return Rate(base=rate_from_usd(value)) if isinstance(value, Decimal) else None

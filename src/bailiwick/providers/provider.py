@@ -1,0 +1,60 @@
+"""What every model provider is to the rest: something that answers a chat completion's body with an exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bailiwick.domain.errors import ProviderFailed
+from bailiwick.providers.transport_errors import ResponseTooLarge, TransportError, TransportTimeout
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Exchange(Protocol):
+    """A provider's answer that has begun: its status and headers are here, its body is to be read."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, names in lower case."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; raises `TransportError`, `ResponseTooLarge` beyond `limit` bytes."""
+        ...
+
+    async def next_chunk(self) -> bytes | None:
+        """Bytes as they arrived, None at the end; raises `TransportError` when it was not the end."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection at once, so that the provider stops generating."""
+        ...
+
+
+class ChatProvider(Protocol):
+    """Speaks to one provider with one account."""
+
+    async def chat(self, body: bytes, *, stream: bool) -> Exchange:
+        """Send a chat completion; raises `TransportError`."""
+        ...
+
+    def scrub(self, text: str) -> str:
+        """Take out of a provider's words what the caller must not see: the account's key, addresses, hosts."""
+        ...
+
+
+def failure_of(error: ProviderFailed | TransportError) -> ProviderFailed:
+    """Say to the caller what befell the call, without any of the connection's particulars."""
+    if isinstance(error, ProviderFailed):
+        return error
+    if isinstance(error, TransportTimeout):
+        return ProviderFailed("The model provider did not answer in time.", timeout=True)
+    if isinstance(error, ResponseTooLarge):
+        return ProviderFailed("The model provider's answer was too large.")
+    return ProviderFailed("The model provider could not be reached or broke off its answer.")

@@ -1,0 +1,52 @@
+"""The installation's guard: what one address may send at all, before any cryptography and any project's limits.
+
+Two bounds a minute and address: requests, and failures (answers that refuse the caller: 400 to 499, except 429, which
+the limits answer for). An address that failed too often is turned away until its failures have drained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from bailiwick.domain.durations import MINUTE
+from bailiwick.domain.limits import Decision, LimitLevel, RequestLimit
+from bailiwick.limiting.store import BucketKey, LimitStore
+from bailiwick.services.admission import RateLimited
+
+_INSTALLATION: Final = "installation"
+_MOST_TURNED_AWAY: Final = 100_000
+
+
+@final
+class Guard:
+    """Counts by address. An IPv6 address is counted by its /64, which the caller has already done."""
+
+    def __init__(self, store: LimitStore, *, requests: int, failures: int, now_ns: Callable[[], int]) -> None:
+        """`requests` and `failures` are a minute's; `store` is this guard's own."""
+        self._store = store
+        self._now_ns = now_ns
+        self._requests = RequestLimit(requests=requests, per_ns=MINUTE, burst=requests)
+        self._failures = RequestLimit(requests=failures, per_ns=MINUTE, burst=failures)
+        # Addresses whose failures are used up: the refusal, and when it ends.
+        self._turned_away: dict[str, tuple[Decision, int]] = {}
+
+    async def admit(self, ip: str) -> None:
+        """Let a request of `ip` in; raises `RateLimited`."""
+        now = self._now_ns()
+        if self._turned_away and (refusal := self._turned_away.get(ip)) is not None:
+            if now < refusal[1]:
+                raise RateLimited(refusal[0]._replace(retry_after_ns=refusal[1] - now))
+            del self._turned_away[ip]
+        key: BucketKey = (LimitLevel.IP, _INSTALLATION, ip)
+        decision = await self._store.admit([(key, self._requests)], now)
+        if not decision.admitted:
+            raise RateLimited(decision)
+
+    async def failed(self, ip: str) -> None:
+        """Count an answer that refused the caller."""
+        now = self._now_ns()
+        key: BucketKey = (LimitLevel.IP, _INSTALLATION, f"failures {ip}")
+        decision = await self._store.admit([(key, self._failures)], now)
+        if not decision.admitted and len(self._turned_away) < _MOST_TURNED_AWAY:
+            self._turned_away[ip] = (decision, now + (decision.retry_after_ns or MINUTE))

@@ -1,0 +1,160 @@
+"""From open to settled: what one call used, what that cost, and that it is written exactly once.
+
+`Metering.open` makes the call's row durable before the provider hears of it; the `Meter` it returns watches the call
+and settles it. Guarantees:
+
+- `settle` happens once, whoever asks for it and how often: the first one decides;
+- it is shielded: the settlement goes on when the caller is cancelled, and is waited for at shutdown;
+- usage is what the provider reported; without a report it is estimated from the bytes seen, and marked so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, final
+
+from bailiwick.domain.errors import Code, ProviderFailed
+from bailiwick.domain.metering import OpenCall, Settlement
+from bailiwick.domain.pricing import Price
+from bailiwick.domain.principal import Principal
+from bailiwick.domain.usage import NO_USAGE, Outcome, TokenUsage, UsageSource, estimated_tokens
+from bailiwick.providers.completions import Completion
+from bailiwick.services.serving import Served
+from bailiwick.storage.ledger import Ledger
+
+_MS: Final = 1_000_000
+_US: Final = 1_000
+_LONGEST_MS: Final = 2**31 - 1
+
+
+@final
+class Metering:
+    """Opens calls in the ledger."""
+
+    def __init__(self, ledger: Ledger, *, now_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
+        """`now_ns` is Unix time."""
+        self._ledger = ledger
+        self._now_ns = now_ns
+        self._monotonic_ns = monotonic_ns
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def open(self, call_id: str, principal: Principal, served: Served, *, size: int, stream: bool) -> Meter:
+        """Open a call whose request has `size` bytes; raises `Unavailable`, and then nothing was opened."""
+        grant = principal.grant
+        estimate = estimated_tokens(size)
+        price = served.price
+        call = OpenCall(
+            id=call_id,
+            tenant_id=grant.tenant_id,
+            project_id=grant.project_id,
+            key_id=grant.key_id,
+            uid=principal.uid,
+            sid=principal.sid,
+            provider=served.route.offer.name,
+            model=served.route.model,
+            streamed=stream,
+            opened_us=self._now_ns() // _US,
+            input_estimate=estimate,
+            cost_estimate_nano=None if price is None else price.cost(TokenUsage(input_tokens=estimate)),
+        )
+        began = self._monotonic_ns()
+        await self._ledger.open(call)
+        return Meter(self, call, price, began)
+
+    def elapsed_ms(self, began: int) -> int:
+        """Milliseconds since `began`, on the monotonic clock."""
+        return min((self._monotonic_ns() - began) // _MS, _LONGEST_MS)
+
+    async def write(self, settlement: Settlement) -> None:
+        """Make a settlement durable, also when the caller is cancelled in the middle."""
+        await self._ledger.settle(settlement)
+
+    def write_behind(self, settlement: Settlement) -> None:
+        """Make a settlement durable without waiting; `drain` waits."""
+        task = asyncio.get_running_loop().create_task(self._ledger.settle(settlement))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def drain(self) -> None:
+        """Wait for every settlement that nobody waits for."""
+        while self._settling:
+            await asyncio.wait(self._settling)
+
+
+@final
+class Meter:
+    """Watches one open call."""
+
+    __slots__ = (
+        "_began", "_call", "_first_byte_ms", "_metering", "_price", "_reported", "_settled", "_written", "status",
+    )  # fmt: skip
+
+    def __init__(self, metering: Metering, call: OpenCall, price: Price | None, began: int) -> None:
+        self._metering = metering
+        self._call = call
+        self._price = price
+        self._began = began
+        self._first_byte_ms: int | None = None
+        self._reported: TokenUsage | None = None
+        self._written = 0
+        self._settled = False
+        self.status: int | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether anything of an answer was seen."""
+        return self._written > 0 or self._reported is not None
+
+    def first_byte(self) -> None:
+        """The first byte of an answer is here."""
+        if self._first_byte_ms is None:
+            self._first_byte_ms = self._metering.elapsed_ms(self._began)
+
+    def observe(self, completion: Completion) -> None:
+        """Read an answer or a frame. Of several usage reports the last one counts, as providers mean it."""
+        tokens = completion.tokens()
+        if tokens is not None:
+            self._reported = tokens
+        else:
+            self._written += completion.written
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Settle the call; returns when that is durable. Does nothing if it was settled before."""
+        if (settlement := self._settlement(outcome)) is not None:
+            await self._metering.write(settlement)
+
+    def settle_behind(self, outcome: Outcome) -> None:
+        """Settle the call for a caller who cannot wait any more. Does nothing if it was settled before."""
+        if (settlement := self._settlement(outcome)) is not None:
+            self._metering.write_behind(settlement)
+
+    def _settlement(self, outcome: Outcome) -> Settlement | None:
+        if self._settled:
+            return None
+        self._settled = True
+        usage, source = self._usage(outcome)
+        return Settlement(
+            call=self._call,
+            outcome=outcome,
+            usage=usage,
+            source=source,
+            cost_nano=None if self._price is None else self._price.cost(usage),
+            latency_ms=self._metering.elapsed_ms(self._began),
+            first_byte_ms=self._first_byte_ms,
+            status=self.status,
+        )
+
+    def _usage(self, outcome: Outcome) -> tuple[TokenUsage, UsageSource]:
+        if self._reported is not None:
+            return self._reported, UsageSource.REPORTED
+        refused = outcome in (Outcome.PROVIDER_ERROR, Outcome.PROVIDER_TIMEOUT) and not self.generated
+        if refused:
+            return NO_USAGE, UsageSource.NOTHING
+        estimate = TokenUsage(input_tokens=self._call.input_estimate, output_tokens=estimated_tokens(self._written))
+        return estimate, UsageSource.ESTIMATED
+
+
+def failed(failure: ProviderFailed) -> Outcome:
+    """How a call ended whose provider failed."""
+    return Outcome.PROVIDER_TIMEOUT if failure.code is Code.PROVIDER_TIMEOUT else Outcome.PROVIDER_ERROR

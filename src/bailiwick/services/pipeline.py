@@ -1,0 +1,132 @@
+"""One request, top to bottom: who asks, may they, does it take its place, what did it cost.
+
+The order is a contract: credential, project and tenant, acting-as, permission, limits, ledger, provider, settlement.
+The first refusal wins and nothing after it has been touched. A call refused by us costs the tenant nothing and reaches
+no provider; a call that may have reached one has its open row before, and is settled exactly once after, whatever
+happens in between. Nothing is held while the provider works: no lock, no connection, no transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache, partial
+from typing import Final, final
+
+from bailiwick.domain.completion import ChatRequest, read_chat, write_upstream
+from bailiwick.domain.errors import Code, ProviderFailed, Refused
+from bailiwick.domain.permissions import Permission
+from bailiwick.domain.policy import authorize, authorize_model
+from bailiwick.domain.principal import Principal
+from bailiwick.domain.usage import Outcome
+from bailiwick.identity.keyring import pseudonym
+from bailiwick.providers.provider import failure_of
+from bailiwick.providers.transport_errors import TransportError
+from bailiwick.services.admission import Admission
+from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.metering import Meter, Metering, failed
+from bailiwick.services.relay import relay_answer, relay_stream
+from bailiwick.services.reply import Reply
+from bailiwick.services.serving import Served, Serving
+
+_PSEUDONYMS_KEPT: Final = 65_536
+
+
+@final
+class Pipeline:
+    """Decides and carries out the calls of the data plane."""
+
+    def __init__(
+        self,
+        *,
+        authentication: Authentication,
+        serving: Serving,
+        admission: Admission,
+        metering: Metering,
+        pseudonym_key: bytes,
+    ) -> None:
+        self._authentication = authentication
+        self._serving = serving
+        self._admission = admission
+        self._metering = metering
+        self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
+
+    async def chat(
+        self, call_id: str, presented: Presented, ip: str, read_body: Callable[[], Awaitable[bytes]], reply: Reply
+    ) -> None:
+        """Carry out one chat completion; raises `Refused` while nothing of the answer was sent.
+
+        `call_id` is 32 hex digits of a UUIDv7; the body is asked for only once the caller is known and may call.
+        """
+        principal = await self._authentication.authenticate(presented)
+        authorize(principal, Permission.CHAT_CREATE).or_raise()
+        request = read_chat(await read_body())
+        served = await self._served(principal, request.model)
+        authorize_model(principal, *served.route.names).or_raise()
+        body = write_upstream(
+            request,
+            model=served.route.model,
+            user=None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid),
+            shared_account=served.route.offer.shared,
+        )
+        reply.decision = await self._admission.admit(principal, ip)
+        meter = await self._metering.open(call_id, principal, served, size=request.size, stream=request.stream)
+        await _carry_out(served, request, body, meter, reply)
+
+    async def authenticate(self, presented: Presented, permission: Permission | None) -> Principal:
+        """Say who asks for something that goes to no model; raises `Refused` unless they may.
+
+        Without a `permission` it is enough to be known, alive, and allowed to name the end user.
+        """
+        principal = await self._authentication.authenticate(presented)
+        authorize(principal, permission).or_raise()
+        return principal
+
+    async def models(self, presented: Presented) -> list[str]:
+        """The models that the caller may call, by name."""
+        principal = await self.authenticate(presented, Permission.MODELS_LIST)
+        models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
+        today = self._serving.today()
+
+        def callable_names() -> Iterator[str]:
+            for name in models.listed():
+                served = models.resolve(name, today)
+                if served is not None and authorize_model(principal, *served.route.names).allowed:
+                    yield name
+
+        return list(callable_names())
+
+    async def _served(self, principal: Principal, model: str) -> Served:
+        models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
+        served = models.resolve(model, self._serving.today())
+        if served is None:
+            message = f"The model {model!r} does not exist in this project."
+            raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
+        return served
+
+
+async def _carry_out(served: Served, request: ChatRequest, body: bytes, meter: Meter, reply: Reply) -> None:
+    """Take an open call to its provider and back. Every way out of here settles it."""
+    provider = served.provider
+    try:
+        exchange = await provider.chat(body, stream=request.stream)
+        meter.status = exchange.status
+        try:
+            if request.stream:
+                await relay_stream(provider, exchange, meter, reply, usage_wanted=request.usage_wanted)
+            else:
+                await relay_answer(provider, exchange, meter, reply)
+        except BaseException:
+            exchange.abort()
+            raise
+    except (ProviderFailed, TransportError) as error:
+        failure = failure_of(error)
+        await meter.settle(failed(failure))
+        raise failure from error
+    except asyncio.CancelledError:
+        # The client is gone: what was generated is still to be paid for.
+        meter.settle_behind(Outcome.CLIENT_GONE)
+        raise
+    except BaseException:
+        await meter.settle(Outcome.OUR_FAILURE)
+        raise

@@ -1,0 +1,207 @@
+"""Model providers: of a project, of a tenant, of the platform. Each change is audited in its own transaction.
+
+An API key of a provider comes in and is sealed for its row; no answer, no log and no audit entry holds it. It only ever
+goes to the address that it was given for: whoever changes the address must give the key again, so that nobody can have
+a stored key sent to a server of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, final
+
+from bailiwick.domain import ids
+from bailiwick.domain.audit import INSTALLATION, Actor, changes
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.fields import invalid
+from bailiwick.domain.ids import ProviderId
+from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.paging import Page, PageRequest
+from bailiwick.domain.providers import Place, Provider, ProviderSpec
+from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
+from bailiwick.identity.sealing import provider_row_identity, seal
+from bailiwick.services.absence import found, not_found
+from bailiwick.services.acts import Acts
+from bailiwick.services.documents import provider_document
+from bailiwick.storage.projects import ProjectRows
+from bailiwick.storage.providers import ProviderRows
+from bailiwick.storage.scope import Database, Scope
+from bailiwick.storage.tenants import TenantRows
+
+_NONCE_BYTES: Final = 12
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SecretChange:
+    """What a request says of the API key: `secret` None removes it. Silence is the absence of this value."""
+
+    secret: str | None
+
+
+@final
+class ProviderAccounts:
+    """The providers that are set up, and the sealing of their API keys."""
+
+    def __init__(self, database: Database, acts: Acts, *, sealing: bytes, guard: OutboundGuard) -> None:
+        """`sealing` is the key that the gateway opens secrets with; `guard` judges base URLs."""
+        self._database = database
+        self._acts = acts
+        self._sealing = sealing
+        self._guard = guard
+
+    async def list(self, actor: Actor, place: Place, page: PageRequest) -> Page[Provider]:
+        """A page of the providers of one place; raises `Refused` (404)."""
+        async with self._reading(actor, place, "list", INSTALLATION) as scope:
+            await _check_place(scope, place)
+            return await ProviderRows(scope, place).list(page)
+
+    async def find(self, actor: Actor, place: Place, provider_id: ProviderId) -> Provider:
+        """One provider; raises `Refused` (404)."""
+        async with self._reading(actor, place, "read", ids.shown(ids.PROVIDER, provider_id)) as scope:
+            return found(await ProviderRows(scope, place).find(provider_id))
+
+    async def create(self, actor: Actor, place: Place, spec: ProviderSpec, secret: str | None) -> Provider:
+        """Set up a provider; raises `Refused` (404, 409) and `Invalid`."""
+        self._check(spec, has_secret=secret is not None)
+        async with self._acting(place) as scope:
+            await _hold_place(scope, place)
+            return await self.add(scope, actor, place, spec, secret)
+
+    async def add(
+        self,
+        scope: Scope,
+        actor: Actor,
+        place: Place,
+        spec: ProviderSpec,
+        secret: str | None,
+        *,
+        from_environment: bool = False,
+    ) -> Provider:
+        """Set up a provider in a scope of its place; the spec is not checked."""
+        provider_id = ProviderId(self._acts.new_id())
+        provider = await ProviderRows(scope, place).add(
+            provider_id,
+            spec,
+            self.sealed(place, provider_id, secret),
+            created_at=self._acts.now(),
+            created_by=actor.name,
+            from_environment=from_environment,
+        )
+        await self.record(scope, actor, "create", provider, {"after": provider_document(provider)})
+        return provider
+
+    async def change(
+        self,
+        actor: Actor,
+        place: Place,
+        provider_id: ProviderId,
+        change: Callable[[Provider], tuple[ProviderSpec, SecretChange | None]],
+    ) -> Provider:
+        """Make a provider what `change` says of it; raises `Refused` (404, 409) and `Invalid`."""
+        async with self._acting(place) as scope:
+            before = found(await ProviderRows(scope, place).lock(provider_id))
+            _check_own(before)
+            spec, secret_change = change(before)
+            has_secret = before.has_api_key if secret_change is None else secret_change.secret is not None
+            self._check(spec, has_secret=has_secret)
+            if before.has_api_key and secret_change is None and spec.base_url != before.spec.base_url:
+                raise invalid("api_key", "must be given again when base_url changes")
+            return await self.apply(scope, actor, before, spec, secret_change)
+
+    async def apply(
+        self, scope: Scope, actor: Actor, before: Provider, spec: ProviderSpec, secret_change: SecretChange | None
+    ) -> Provider:
+        """Change a locked provider; the spec is not checked."""
+        rows = ProviderRows(scope, before.place)
+        after = found(await rows.change(before.id, spec))
+        detail = changes(provider_document(before), provider_document(after))
+        if secret_change is not None:
+            sealed = self.sealed(before.place, before.id, secret_change.secret)
+            after = found(await rows.change_secret(before.id, sealed))
+            detail = {**changes(provider_document(before), provider_document(after)), "api_key": "changed"}
+        await self.record(scope, actor, "change", after, detail)
+        return after
+
+    async def remove(self, actor: Actor, place: Place, provider_id: ProviderId) -> None:
+        """Remove a provider; raises `Refused` (404)."""
+        async with self._acting(place) as scope:
+            rows = ProviderRows(scope, place)
+            before = found(await rows.lock(provider_id))
+            _check_own(before)
+            await rows.remove(provider_id)
+            await self.record(scope, actor, "remove", before, {"before": provider_document(before)})
+
+    def sealed(self, place: Place, provider_id: ProviderId, secret: str | None) -> bytes | None:
+        """Seal a secret for its row."""
+        if secret is None:
+            return None
+        row = provider_row_identity(place.tenant_id, place.project_id, provider_id)
+        return seal(self._sealing, row, secret, self._acts.entropy(_NONCE_BYTES))
+
+    async def record(
+        self, scope: Scope, actor: Actor, verb: str, provider: Provider, detail: dict[str, object]
+    ) -> None:
+        """Write the audit entry of an act on a provider."""
+        target = ids.shown(ids.PROVIDER, provider.id)
+        tenant_id = provider.place.tenant_id
+        await self._acts.record(scope, actor, f"provider.{verb}", target, tenant_id=tenant_id, detail=detail)
+
+    def _check(self, spec: ProviderSpec, *, has_secret: bool) -> None:
+        if spec.kind is ProviderKind.ECHO:
+            if has_secret:
+                raise invalid("api_key", "must be absent: an echo provider is part of this server")
+            return
+        try:
+            self._guard.check_url(spec.base_url)
+        except OutboundRefused as refused:
+            raise invalid("base_url", f"is refused: {refused.reason}") from None
+
+    @asynccontextmanager
+    async def _reading(self, actor: Actor, place: Place, verb: str, target: str) -> AsyncGenerator[Scope]:
+        """Read as the place's tenant; the platform's rows are an operator's, whose looks are audited."""
+        if place.tenant_id is not None:
+            async with self._database.reading(place.tenant_id) as scope:
+                yield scope
+        else:
+            async with self._database.operating() as scope:
+                await self._acts.record(scope, actor, f"provider.{verb}", target, tenant_id=None, detail={})
+                yield scope
+
+    @asynccontextmanager
+    async def _acting(self, place: Place) -> AsyncGenerator[Scope]:
+        if place.tenant_id is not None:
+            async with self._database.acting(place.tenant_id) as scope:
+                yield scope
+        else:
+            async with self._database.operating() as scope:
+                yield scope
+
+
+async def _check_place(scope: Scope, place: Place) -> None:
+    if place.tenant_id is None:
+        return
+    if place.project_id is None:
+        found(await TenantRows(scope, place.tenant_id).find())
+    else:
+        found(await ProjectRows(scope, place.tenant_id).find(place.project_id))
+
+
+async def _hold_place(scope: Scope, place: Place) -> None:
+    if place.tenant_id is None:
+        return
+    held = (
+        await TenantRows(scope, place.tenant_id).hold()
+        if place.project_id is None
+        else await ProjectRows(scope, place.tenant_id).hold(place.project_id)
+    )
+    if not held:
+        raise not_found()
+
+
+def _check_own(provider: Provider) -> None:
+    if provider.from_environment:
+        message = "This provider comes from the server's environment and can only be changed there."
+        raise Refused(Code.CONFLICT, message)

@@ -1,0 +1,218 @@
+"""From a provider's answer to the client's, byte for byte, with an eye on usage.
+
+An answer is read whole, checked, settled, and sent. A stream is passed on event by event as it comes; it is settled
+before its last event (`[DONE]`) leaves, so a client that has seen the end has a ledger row. Guarantees:
+
+- nothing is sent before the provider has shown that it answers: a refusal, garbage or silence is still a clean error;
+- once events were sent, a failure is one error event and no `[DONE]`;
+- the usage event that we always ask for is shown only to a client who asked for it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, final
+
+import msgspec
+
+from bailiwick.domain.errors import ProviderFailed
+from bailiwick.domain.usage import Outcome
+from bailiwick.providers.completions import Completion, read_completion, read_error
+from bailiwick.providers.provider import ChatProvider, Exchange, Headers, failure_of
+from bailiwick.providers.sse import Events, EventTooLarge, data_of
+from bailiwick.providers.transport_errors import TransportError
+from bailiwick.services.metering import Meter, failed
+from bailiwick.services.reply import Reply
+
+MAX_ANSWER: Final = 64 * 1024 * 1024
+_MAX_ERROR: Final = 256 * 1024
+_OK: Final = 200
+_BAD_GATEWAY: Final = 502
+_DONE: Final = b"[DONE]"
+_DONE_EVENT: Final = b"data: [DONE]\n\n"
+# A provider's refusals that are the caller's to see; the others (401, 402, 403 …) are our trouble with the provider.
+_PASSED_ON: Final = frozenset({400, 404, 413, 422, 429})
+_SERVER_ERRORS: Final = range(500, 600)
+_LONGEST_RETRY: Final = 86_400
+_PATIENCE_FOR_END: Final = 1.0
+_UNREADABLE: Final = "The model provider's answer could not be understood."
+
+
+async def relay_answer(provider: ChatProvider, exchange: Exchange, meter: Meter, reply: Reply) -> None:
+    """Pass a whole answer on; raises `ProviderFailed`, `TransportError`."""
+    if exchange.status != _OK:
+        raise await _refusal(provider, exchange)
+    body = await exchange.read(MAX_ANSWER)
+    meter.first_byte()
+    completion = _read(body)
+    meter.observe(completion)
+    if completion.failed:
+        raise _told(provider, body)
+    if completion.choices is None:
+        raise ProviderFailed(_UNREADABLE)
+    await meter.settle(Outcome.COMPLETED)
+    await reply.answer(body)
+
+
+async def relay_stream(
+    provider: ChatProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
+) -> None:
+    """Pass a stream on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
+    if exchange.status != _OK:
+        raise await _refusal(provider, exchange)
+    stream = _Stream(provider, meter, usage_wanted=usage_wanted)
+    begun = False
+    shown = b""
+    try:
+        while not stream.done and (chunk := await exchange.next_chunk()) is not None:
+            shown = stream.take(chunk)
+            if shown and not begun:
+                begun = True
+                meter.first_byte()
+                await reply.begin_stream()
+            if shown and not stream.done:
+                await reply.send(shown)
+                shown = b""
+        if not stream.done:
+            stream.check_end()
+    except (TransportError, ProviderFailed) as error:
+        if not begun:
+            raise
+        failure = failure_of(error)
+        exchange.abort()
+        await meter.settle(failed(failure))
+        await reply.end_stream(stream.before_failure + error_event(failure))
+        return
+    if not begun:
+        await reply.begin_stream()
+    await meter.settle(Outcome.COMPLETED)
+    await reply.end_stream(shown + _DONE_EVENT)
+    await _finish(exchange)
+
+
+async def _finish(exchange: Exchange) -> None:
+    """Wait a moment for the end that follows the last event, so that the connection can serve again."""
+    try:
+        async with asyncio.timeout(_PATIENCE_FOR_END):
+            ended = await exchange.next_chunk() is None
+    except (TimeoutError, TransportError):
+        ended = False
+    if not ended:
+        exchange.abort()
+
+
+def error_event(failure: ProviderFailed) -> bytes:
+    """Write a failure in the middle of a stream, as OpenAI's SDKs read it."""
+    return b"data: %b\n\n" % msgspec.json.encode({"error": error_object(failure)})
+
+
+def error_object(failure: ProviderFailed) -> dict[str, object]:
+    """Write what a client is told of a provider's failure; `provider` is what the provider itself said, scrubbed."""
+    said = {
+        "status": failure.upstream_status,
+        "type": failure.upstream_type,
+        "code": failure.upstream_code,
+    }
+    known = {name: value for name, value in said.items() if value is not None}
+    error: dict[str, object] = {
+        "message": failure.message,
+        "type": "provider_error",
+        "param": failure.param,
+        "code": str(failure.code),
+    }
+    return {**error, "provider": known} if known else error
+
+
+@final
+class _Stream:
+    """Reads the events of one stream: what to show, what was used, whether it ended."""
+
+    __slots__ = ("_events", "_finished", "_meter", "_provider", "_usage_wanted", "before_failure", "done")
+
+    def __init__(self, provider: ChatProvider, meter: Meter, *, usage_wanted: bool) -> None:
+        self._provider = provider
+        self._meter = meter
+        self._usage_wanted = usage_wanted
+        self._events = Events()
+        self._finished = False
+        self.done = False
+        self.before_failure = b""
+
+    def take(self, chunk: bytes) -> bytes:
+        """Take what arrived; returns the events to show, without the last one (`[DONE]`, then `done` is set).
+
+        Raises `ProviderFailed`; what is to be shown of this chunk all the same is then in `before_failure`.
+        """
+        shown: list[bytes] = []
+        try:
+            shown.extend(event for event in self._events.feed(chunk) if self._is_shown(event))
+        except EventTooLarge:
+            raise ProviderFailed(_UNREADABLE) from None
+        except ProviderFailed:
+            self.before_failure = b"".join(shown)
+            raise
+        return b"".join(shown)
+
+    def check_end(self) -> None:
+        """Accept an end without `[DONE]` if the answer had come to its own; else raise `ProviderFailed`."""
+        if self._events.unfinished or not self._finished:
+            raise ProviderFailed("The model provider broke off its answer.")
+
+    def _is_shown(self, event: bytes) -> bool:
+        data = data_of(event)
+        if self.done:
+            return False
+        if not data:
+            return True
+        if data == _DONE:
+            self.done = True
+            return False
+        completion = _read(data)
+        if completion.failed:
+            raise _told(self._provider, data)
+        self._meter.observe(completion)
+        self._finished = self._finished or completion.finished
+        return self._usage_wanted or not completion.has_usage or bool(completion.choices)
+
+
+def _read(body: bytes) -> Completion:
+    try:
+        return read_completion(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ProviderFailed(_UNREADABLE) from None
+
+
+async def _refusal(provider: ChatProvider, exchange: Exchange) -> ProviderFailed:
+    """Say of a provider's error answer what the caller may know."""
+    body = await exchange.read(_MAX_ERROR)
+    status = exchange.status
+    if status not in _PASSED_ON and status not in _SERVER_ERRORS:
+        return ProviderFailed("The model provider refused our request.")
+    return _told(provider, body, status=status, retry_after=_retry_after(exchange.headers))
+
+
+def _told(
+    provider: ChatProvider, body: bytes, *, status: int | None = None, retry_after: int | None = None
+) -> ProviderFailed:
+    """Pass on what an error object says; `status` is the provider's, None for an error in the place of an answer."""
+    said = read_error(body)
+
+    def scrubbed(text: str | int | None) -> str | None:
+        return None if text is None else provider.scrub(str(text))
+
+    return ProviderFailed(
+        scrubbed(said.message) or "The model provider answered with an error.",
+        status=status or _BAD_GATEWAY,
+        retry_after=retry_after,
+        param=scrubbed(said.param),
+        upstream_status=status,
+        upstream_type=scrubbed(said.type),
+        upstream_code=scrubbed(said.code),
+    )
+
+
+def _retry_after(headers: Headers) -> int | None:
+    for name, value in headers:
+        if name == b"retry-after" and value.isdigit() and len(value) <= 6:  # noqa: PLR2004 - more is no waiting time
+            return min(int(value), _LONGEST_RETRY)
+    return None

@@ -1,0 +1,73 @@
+"""What a process keeps of the database in memory, and for how long it may believe it.
+
+Guarantees, whatever the order of events:
+
+- an entry is used only while the epoch is fresh and the same as when its reading began, so an answer that was on its
+  way while something changed is used for the calls that waited for it and never kept;
+- without a fresh epoch every call goes to the database, and if that is down too it raises `Unavailable`;
+- callers who ask for the same thing at the same time share one reading, and one caller's cancellation is not the
+  others';
+- at most `capacity` entries are kept, absent ones included; the oldest leave first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar, final
+
+from bailiwick.storage.epoch import Epoch
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+@final
+class Remembered(Generic[Key, Value]):
+    """Values by key, read through `read` and forgotten as a whole when the epoch moves."""
+
+    def __init__(self, read: Callable[[Key], Awaitable[Value]], epoch: Epoch, *, capacity: int) -> None:
+        self._read = read
+        self._epoch = epoch
+        self._capacity = capacity
+        self._entries: dict[Key, Value] = {}
+        self._entries_of = -1
+        self._reading: dict[tuple[Key, int], asyncio.Task[Value]] = {}
+
+    def __len__(self) -> int:
+        """How many entries are kept."""
+        return len(self._entries)
+
+    async def get(self, key: Key) -> Value:
+        """The value of `key`; raises what `read` raises."""
+        epoch = self._epoch
+        if epoch.fresh:
+            if self._entries_of != epoch.value:
+                self._entries = {}
+                self._entries_of = epoch.value
+            elif key in self._entries:
+                return self._entries[key]
+        return await self._load(key)
+
+    async def _load(self, key: Key) -> Value:
+        began = self._epoch.value
+        task = self._reading.get((key, began))
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._read_and_keep(key, began))
+            self._reading[key, began] = task
+            task.add_done_callback(lambda done: self._finished(key, began, done))
+        return await asyncio.shield(task)
+
+    async def _read_and_keep(self, key: Key, began: int) -> Value:
+        was_fresh = self._epoch.fresh
+        value = await self._read(key)
+        if was_fresh and self._epoch.value == began == self._entries_of:
+            while len(self._entries) >= self._capacity:
+                del self._entries[next(iter(self._entries))]
+            self._entries[key] = value
+        return value
+
+    def _finished(self, key: Key, began: int, done: asyncio.Task[Value]) -> None:
+        del self._reading[key, began]
+        if not done.cancelled():
+            done.exception()  # Whoever waited has it; nobody waiting is no error.

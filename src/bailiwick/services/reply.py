@@ -1,0 +1,33 @@
+"""Where an answer goes: the application that took the request writes it, since services know no HTTP."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bailiwick.domain.limits import Decision
+
+
+class Reply(Protocol):
+    """One call's answer: either `answer`, or `begin_stream`, any number of `send`, and `end_stream`.
+
+    Sending to a client that is gone does nothing; the application cancels the call when it learns of it.
+    """
+
+    decision: Decision | None
+    """What the limits said, once they were asked."""
+
+    async def answer(self, body: bytes) -> None:
+        """Send a whole JSON answer."""
+        ...
+
+    async def begin_stream(self) -> None:
+        """Say that events follow."""
+        ...
+
+    async def send(self, events: bytes) -> None:
+        """Send whole events."""
+        ...
+
+    async def end_stream(self, events: bytes) -> None:
+        """Send the last events and end."""
+        ...

@@ -1,0 +1,122 @@
+"""What a project can call: its providers with their accounts and prices, and which of them serves a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, final
+
+from bailiwick.domain.durations import DAY
+from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
+from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
+from bailiwick.domain.pricing import Price
+from bailiwick.providers.provider import ChatProvider
+from bailiwick.services.remembered import Remembered
+from bailiwick.storage.epoch import Epoch
+from bailiwick.storage.serving import ServingLookup, StoredOffer
+
+_PROJECTS_KEPT: Final = 5_000
+_NAMES_KEPT: Final = 500
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Connect = Callable[[StoredOffer], ChatProvider]
+ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A model as it is really served: the route to it, who speaks to it, and its price (None: unknown)."""
+
+    route: Route
+    provider: ChatProvider
+    price: Price | None
+
+
+@final
+class ProjectModels:
+    """One project's models, as they stood at one epoch."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        providers: Mapping[ProviderId | None, ChatProvider],
+        overrides: Mapping[ProviderId | None, Mapping[str, Price]],
+        list_price: ListPrice,
+    ) -> None:
+        self._catalogue = catalogue
+        self._providers = providers
+        self._overrides = overrides
+        self._list_price = list_price
+        self._served: dict[tuple[str, int], Served | None] = {}
+
+    def resolve(self, name: str, today: int) -> Served | None:
+        """Who serves `name`; None if nobody does. `today`, in days since the epoch, is when its price is asked for."""
+        key = (name, today)
+        if key not in self._served:
+            # Names come from callers: what is kept of them is bounded.
+            if len(self._served) >= _NAMES_KEPT:
+                self._served.clear()
+            self._served[key] = self._resolve(name, today)
+        return self._served[key]
+
+    def listed(self) -> Iterator[str]:
+        """Every name that can be told to a client."""
+        return self._catalogue.listed()
+
+    def _resolve(self, name: str, today: int) -> Served | None:
+        route = self._catalogue.resolve(name)
+        if route is None:
+            return None
+        offer = route.offer
+        price = self._overrides.get(offer.id, {}).get(route.model)
+        return Served(
+            route=route,
+            provider=self._providers[offer.id],
+            price=price or self._list_price(offer.kind, route.model, _EPOCH + timedelta(days=today)),
+        )
+
+
+@final
+class Serving:
+    """Finds a project's models, and keeps them while nothing changes."""
+
+    def __init__(
+        self,
+        lookup: ServingLookup,
+        epoch: Epoch,
+        *,
+        connect: Connect,
+        echo: ChatProvider,
+        list_price: ListPrice,
+        now_ns: Callable[[], int],
+    ) -> None:
+        """`connect` makes the speaker for a stored provider; `now_ns` is Unix time in nanoseconds."""
+        self._lookup = lookup
+        self._connect = connect
+        self._echo = echo
+        self._list_price = list_price
+        self._now_ns = now_ns
+        self._projects: Remembered[tuple[TenantId, ProjectId], ProjectModels] = Remembered(
+            self._read, epoch, capacity=_PROJECTS_KEPT
+        )
+
+    async def of(self, tenant_id: TenantId, project_id: ProjectId) -> ProjectModels:
+        """The models of a project; raises `Unavailable`."""
+        return await self._projects.get((tenant_id, project_id))
+
+    def today(self) -> int:
+        """The day, in days since the epoch, UTC."""
+        return self._now_ns() // DAY
+
+    async def _read(self, key: tuple[TenantId, ProjectId]) -> ProjectModels:
+        stored, aliases = await self._lookup.find(*key)
+        offers: list[Offer] = []
+        providers: dict[ProviderId | None, ChatProvider] = {None: self._echo}
+        overrides: dict[ProviderId | None, Mapping[str, Price]] = {}
+        for entry in stored:
+            offers.append(entry.offer)
+            providers[entry.offer.id] = self._connect(entry)
+            overrides[entry.offer.id] = entry.prices
+        return ProjectModels(Catalogue(offers, aliases), providers, overrides, self._list_price)

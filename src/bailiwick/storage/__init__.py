@@ -1,0 +1,1 @@
+"""PostgreSQL: the server's supervisor, migrations, roles, scopes, and one repository per aggregate."""

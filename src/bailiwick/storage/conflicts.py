@@ -1,0 +1,15 @@
+"""What the database's unique constraints come to for whoever asked."""
+
+from __future__ import annotations
+
+from bailiwick.domain.errors import Code, Refused
+
+
+def slug_taken() -> Refused:
+    """Another tenant or project has this slug."""
+    return Refused(Code.CONFLICT, "The slug is taken.", param="slug")
+
+
+def provider_name_taken() -> Refused:
+    """Another provider has this name in the same place."""
+    return Refused(Code.CONFLICT, "A provider of this name exists already.", param="name")

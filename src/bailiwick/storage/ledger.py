@@ -1,0 +1,203 @@
+"""The ledger's writing side: open before, settle after, exactly once, many calls a statement.
+
+One connection opens and one settles, both as the role that may touch the ledger of any tenant and nothing else: the
+one stated exception to "the tenant is set first". A batch travels as one JSON parameter, which costs the driver the
+same for one call as for five hundred. Guarantees:
+
+- `open` returns when the row is durable; a call whose open row cannot be written is refused, and a row that may have
+  been written all the same (the connection broke at the commit) is taken back before anything else is opened;
+- whoever deletes the open row has settled the call: settling twice, or settling and losing, makes one ledger row;
+- a call that was settled as lost while its process was only cut off is corrected once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, final
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.metering import OpenCall, Settlement
+from bailiwick.storage.batches import Batcher
+from bailiwick.storage.scope import TROUBLE, Row
+from bailiwick.storage.sql import Sql, load
+
+LEASE_SECONDS: Final = 5.0
+# How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
+_OPEN_PATIENCE: Final = 3.0
+_SETTLE_PATIENCE: Final = 5.0
+
+_SQL: Final = load("ledger")
+_encode = msgspec.json.encode
+_Connection = psycopg.AsyncConnection[Row]
+
+
+class _Settled(msgspec.Struct, omit_defaults=True):
+    """A settlement as the statements read it. The last three are sent only to correct a lost call."""
+
+    id: str
+    cost_nano: int | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    audio_tokens: int
+    latency_ms: int
+    first_byte_ms: int | None
+    status: int | None
+    outcome: int
+    usage_source: int
+    tenant_id: UUID | None = None
+    project_id: UUID | None = None
+    opened_us: int | None = None
+
+
+@final
+class LedgerConnection:
+    """One connection that is opened when needed and again when it broke."""
+
+    def __init__(self, conninfo: str, *, name: str) -> None:
+        self._conninfo = conninfo
+        self._name = name
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def execute(self, query: Sql, params: tuple[object, ...]) -> int:
+        """Run one statement, its own transaction; returns how many rows it touched."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = await self._connected()
+        try:
+            return (await connection.execute(query, params, prepare=True)).rowcount
+        except TROUBLE:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connection; the next statement opens another."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
+
+    async def _connected(self) -> _Connection:
+        async with self._connecting:
+            if self._connection is None or self._connection.closed:
+                self._connection = await self._connect()
+            return self._connection
+
+    async def _connect(self) -> _Connection:
+        return await psycopg.AsyncConnection[Row].connect(
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=2,
+            application_name=f"bailiwick {self._name}",
+            # On a young table the planner would read all of it for each batch, and go on to when it is large.
+            options="-c statement_timeout=10s -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
+        )
+
+
+@final
+class Ledger:
+    """Opens and settles calls for one process."""
+
+    def __init__(self, conninfo: str, process_id: UUID) -> None:
+        """`conninfo` is the ledger role's login; nothing connects before the first call."""
+        self._process = str(process_id)
+        self._opener = LedgerConnection(conninfo, name="ledger open")
+        self._settler = LedgerConnection(conninfo, name="ledger settle")
+        self._opening: Batcher[OpenCall] = Batcher(self._write_open, patience=_OPEN_PATIENCE, undo=self._take_back)
+        self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=_SETTLE_PATIENCE)
+        self._void: list[str] = []
+
+    async def open(self, call: OpenCall) -> None:
+        """Write the open row of `call`; raises `Unavailable` when the database cannot."""
+        outcome = self._opening.add(call)
+        try:
+            written = await outcome
+        except asyncio.CancelledError:
+            # The client went away in the moment between the commit and our going on: no provider will hear of this.
+            if not outcome.cancelled() and outcome.done() and outcome.exception() is None:
+                self._void.append(call.id)
+            raise
+        except psycopg.Error as refusal:
+            raise Unavailable(cause=type(refusal).__name__) from refusal
+        if not written:
+            raise Unavailable(cause="the ledger cannot be written")
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Settle a call; returns when that is durable, or after 5 s without a database (it will be then)."""
+        await self._settling.add(settlement)
+
+    async def beat(self) -> int:
+        """Renew this process's lease and settle what dead processes left open; returns how many calls that were.
+
+        To be called every second; raises `Unavailable`.
+        """
+        try:
+            await self._opener.execute(_SQL["beat"], (self._process,))
+            await self._take_back_now()
+            return await self._opener.execute(_SQL["settle_lost"], (LEASE_SECONDS,))
+        except TROUBLE as trouble:
+            raise Unavailable(cause=type(trouble).__name__) from trouble
+
+    async def aclose(self) -> None:
+        """Write what is left, give up the lease, and close the connections."""
+        await self._opening.drain()
+        await self._settling.drain()
+        try:
+            await self._take_back_now()
+            await self._opener.execute(_SQL["leave"], (self._process,))
+        except TROUBLE:
+            pass  # The lease runs out by itself.
+        await self._opener.aclose()
+        await self._settler.aclose()
+
+    def _take_back(self, calls: list[OpenCall]) -> None:
+        self._void.extend(call.id for call in calls)
+
+    async def _take_back_now(self) -> None:
+        if self._void:
+            void, self._void = self._void, []
+            try:
+                await self._opener.execute(_SQL["void_calls"], (void,))
+            except BaseException:
+                self._void.extend(void)
+                raise
+
+    async def _write_open(self, calls: list[OpenCall]) -> None:
+        await self._take_back_now()
+        await self._opener.execute(_SQL["open_calls"], (self._process, _encode(calls).decode()))
+
+    async def _write_settled(self, settlements: list[Settlement]) -> None:
+        rows = [_row(settlement) for settlement in settlements]
+        settled = await self._settler.execute(_SQL["settle_calls"], (_encode(rows).decode(),))
+        if settled < len(rows):
+            # Settled before (a batch that is tried again) or lost: only the lost ones still say "unknown".
+            for row, settlement in zip(rows, settlements, strict=True):
+                row.tenant_id = settlement.call.tenant_id
+                row.project_id = settlement.call.project_id
+                row.opened_us = settlement.call.opened_us
+            await self._settler.execute(_SQL["correct_lost"], (_encode(rows).decode(),))
+
+
+def _row(settlement: Settlement) -> _Settled:
+    usage = settlement.usage
+    return _Settled(
+        id=settlement.call.id,
+        cost_nano=settlement.cost_nano,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_tokens=usage.input_audio_tokens + usage.output_audio_tokens,
+        latency_ms=settlement.latency_ms,
+        first_byte_ms=settlement.first_byte_ms,
+        status=settlement.status,
+        outcome=settlement.outcome,
+        usage_source=settlement.source,
+    )

@@ -1,0 +1,98 @@
+"""The projects of one tenant in the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, final
+
+from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
+
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.paging import Page, PageRequest
+from bailiwick.domain.tenancy import Project, ProjectSpec, Slug, Status
+from bailiwick.storage.conflicts import slug_taken
+from bailiwick.storage.scope import Row, Scope
+from bailiwick.storage.sql import load
+
+_SQL: Final = load("projects")
+
+
+@final
+class ProjectRows:
+    """The projects of the tenant in scope; every query also says whose."""
+
+    def __init__(self, scope: Scope, tenant_id: TenantId) -> None:
+        self._scope = scope
+        self._tenant_id = tenant_id
+
+    async def find(self, project_id: ProjectId) -> Project | None:
+        """One project; None if the tenant has none of this id."""
+        return await self._one("find_project", project_id)
+
+    async def lock(self, project_id: ProjectId) -> Project | None:
+        """One project as it is and stays until the end of the transaction."""
+        return await self._one("lock_project", project_id)
+
+    async def hold(self, project_id: ProjectId) -> bool:
+        """Keep a project from being removed until the end of the transaction; False if there is none."""
+        values = {"tenant": self._tenant_id, "project": project_id}
+        return await self._scope.fetch_one(_SQL["hold_project"], values) is not None
+
+    async def list(self, page: PageRequest) -> Page[Project]:
+        """A page of projects."""
+        values = {"tenant": self._tenant_id, "after": page.after, "limit": page.limit + 1}
+        rows = await self._scope.fetch_all(_SQL["list_projects"], values)
+        return Page.of([_project(row) for row in rows], page.limit)
+
+    async def add(
+        self, project_id: ProjectId, spec: ProjectSpec, slug: Slug, *, created_at: datetime, created_by: str
+    ) -> Project | None:
+        """Add a project; None if the slug is taken."""
+        values = self._values(project_id, spec, slug) | {"created_at": created_at, "created_by": created_by}
+        row = await self._scope.fetch_one(_SQL["add_project"], values)
+        return None if row is None else _project(row)
+
+    async def change(self, project_id: ProjectId, spec: ProjectSpec, slug: Slug) -> Project | None:
+        """Make a project what `spec` says; raises `Refused` (409) if the slug is taken."""
+        try:
+            row = await self._scope.fetch_one(_SQL["change_project"], self._values(project_id, spec, slug))
+        except UniqueViolation:
+            raise slug_taken() from None
+        return None if row is None else _project(row)
+
+    async def remove(self, project_id: ProjectId) -> bool:
+        """Remove a project with its keys and providers; False if there was none."""
+        values = {"tenant": self._tenant_id, "project": project_id}
+        return await self._scope.execute(_SQL["remove_project"], values) > 0
+
+    async def _one(self, query: str, project_id: ProjectId) -> Project | None:
+        row = await self._scope.fetch_one(_SQL[query], {"tenant": self._tenant_id, "project": project_id})
+        return None if row is None else _project(row)
+
+    def _values(self, project_id: ProjectId, spec: ProjectSpec, slug: Slug) -> dict[str, object]:
+        return {
+            "tenant": self._tenant_id,
+            "project": project_id,
+            "slug": slug,
+            "name": spec.name,
+            "status": spec.status.value,
+            "limits": Jsonb(spec.limits),
+            "aliases": Jsonb(spec.aliases),
+            "require_end_user": spec.require_end_user,
+        }
+
+
+def _project(row: Row) -> Project:
+    return Project(
+        id=ProjectId(row["id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        name=row["name"],
+        slug=Slug(row["slug"]),
+        status=Status(row["status"]),
+        limits=row["limits"],
+        aliases={name: tuple(models) for name, models in row["aliases"].items()},
+        require_end_user=row["require_end_user"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+    )

@@ -1,0 +1,69 @@
+"""The database roles: what each is for, how they are made, and the look at them that a start depends on.
+
+`bailiwick_owner` owns the schema and logs in nowhere. `bailiwick_app` (gateway) and `bailiwick_ledger` (its batches)
+are members of nothing. `bailiwick_control` (admin API) may SET ROLE to `bailiwick_operator` but inherits nothing of
+it: were the membership inherited, the operator's `USING (true)` policies would silently apply to it.
+`bailiwick_auth` owns the few SECURITY DEFINER look-ups. None has BYPASSRLS, and none but the owner owns a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from bailiwick.storage.sql import load
+
+OWNER: Final = "bailiwick_owner"
+APP: Final = "bailiwick_app"
+LEDGER: Final = "bailiwick_ledger"
+CONTROL: Final = "bailiwick_control"
+OPERATOR: Final = "bailiwick_operator"
+AUTH: Final = "bailiwick_auth"
+
+LOGINS: Final = (APP, LEDGER, CONTROL)
+ALL: Final = (OWNER, APP, LEDGER, CONTROL, OPERATOR, AUTH)
+# (member, role): the only memberships among our roles. Both members are NOINHERIT.
+_MEMBERSHIPS: Final = ((CONTROL, OPERATOR), (OWNER, AUTH))
+
+_GRANTS_HAVE_OPTIONS: Final = 160_000
+
+SyncConnection = psycopg.Connection[tuple[object, ...]]
+
+
+def ensure(connection: SyncConnection, passwords: Mapping[str, str]) -> None:
+    """Make what is missing of the roles, set the logins' passwords, and let this login act as the owner.
+
+    `passwords` maps each of `LOGINS` to its password; only its SCRAM verifier reaches the server. Without the right to
+    create roles (`BAILIWICK_APP_URL` and its like are then set), roles that exist are left as they are.
+    """
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(ALL),))
+    existing = {row[0] for row in rows}
+    row = connection.execute("SELECT rolsuper, rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    superuser, may_create = row.fetchone() or (False, False)
+    if may_create:
+        for role in ALL:
+            if role not in existing:
+                connection.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(sql.Identifier(role)))
+        for role in LOGINS:
+            verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
+            connection.execute(
+                sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
+            )
+        for member, role in _MEMBERSHIPS:
+            connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
+    if not superuser:
+        # PostgreSQL 16 gives a creator ADMIN without SET; before that, membership is all there is.
+        how = " WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= _GRANTS_HAVE_OPTIONS else ""
+        connection.execute(sql.SQL("GRANT {} TO CURRENT_USER" + how).format(sql.Identifier(OWNER)))
+
+
+def violations(connection: SyncConnection) -> list[str]:
+    """Say everything by which a role or a table could get past the policies; empty when all is well.
+
+    Looks at the roles transitively, at every table with a tenant, at each policy, at views and at grants on
+    partitions. Each entry is a sentence for the operator who has to mend it.
+    """
+    return [str(row[0]) for query in load("isolation").values() for row in connection.execute(query)]

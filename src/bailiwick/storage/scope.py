@@ -1,0 +1,134 @@
+"""The one place that opens a transaction and says in whose name it reads and writes.
+
+`Database` wraps a pool whose connections are in autocommit. A reading scope is one psycopg pipeline: the settings go
+first and the queries after them, in one implicit transaction, usually in one round trip. An acting scope is a plain
+transaction that is rolled back by whatever is raised inside it. Guarantees:
+
+- no query of a repository runs outside a scope, since only a scope has `fetch_*` and `execute`;
+- every setting is local to the transaction (`set_config(…, true)`), so a connection that goes back to the pool, or
+  to a pooler in transaction mode, carries nothing to its next user;
+- a reading scope cannot write;
+- a database that is down, restarting, full or too slow raises `Unavailable`, never what looks like "not found".
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from bailiwick.domain.errors import Unavailable
+from bailiwick.storage.sql import Sql
+
+# What a row holds is known by its query only; the repositories give it types.
+Row = dict[str, Any]
+Params = Mapping[str, object] | Sequence[object]
+Connection = psycopg.AsyncConnection[Row]
+Pool = AsyncConnectionPool[Connection]
+
+_READ_ONLY = b"SELECT set_config('transaction_read_only', 'on', true)"
+_AS_TENANT = b"SELECT set_config('bailiwick.tenant_id', %s, true)"
+_AS_OPERATOR = b"SELECT set_config('role', 'bailiwick_operator', true)"
+
+# Trouble of ours, not the caller's: the server is away, starting or full, the pool is empty, a statement took too long.
+TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests, OSError)
+
+
+async def _still_works(connection: Connection) -> None:
+    await connection.execute(b"SELECT")
+
+
+def open_pool(conninfo: str, *, name: str, size: int) -> Pool:
+    """Make a pool, not yet opened, of at most `size` connections; waiting for one is bounded by 3 seconds."""
+    return AsyncConnectionPool(
+        conninfo,
+        connection_class=psycopg.AsyncConnection[Row],
+        min_size=1,
+        max_size=size,
+        open=False,
+        name=name,
+        timeout=3.0,
+        max_waiting=1000,
+        reconnect_timeout=5.0,
+        # What is read here is kept in memory after: one more round trip, and no call fails on a connection that a
+        # restart of the server broke while it was idle.
+        check=_still_works,
+        kwargs={
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": f"bailiwick {name}",
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30s -c search_path=bailiwick,pg_catalog",
+        },
+    )
+
+
+@final
+class Scope:
+    """Queries within one transaction, in the name that the scope was opened with."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def fetch_all(self, query: Sql, params: Params = ()) -> list[Row]:
+        """Every row of a query."""
+        cursor = await self._connection.execute(query, params)
+        return await cursor.fetchall()
+
+    async def fetch_one(self, query: Sql, params: Params = ()) -> Row | None:
+        """The first row of a query, or None."""
+        cursor = await self._connection.execute(query, params)
+        return await cursor.fetchone()
+
+    async def execute(self, query: Sql, params: Params = ()) -> int:
+        """Run a statement of an acting scope; returns how many rows it touched."""
+        cursor = await self._connection.execute(query, params)
+        return cursor.rowcount
+
+
+@final
+class Database:
+    """Scopes over one pool, that is, over one database role."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def reading(self, tenant: UUID | None) -> AsyncGenerator[Scope]:
+        """Read as `tenant`; None reads only what belongs to no tenant (look-ups by one exact id)."""
+        async with self._borrowed() as connection, connection.pipeline():
+            await connection.execute(_READ_ONLY)
+            if tenant is not None:
+                await connection.execute(_AS_TENANT, (str(tenant),))
+            yield Scope(connection)
+
+    @asynccontextmanager
+    async def acting(self, tenant: UUID) -> AsyncGenerator[Scope]:
+        """Read and write as `tenant`, in one transaction."""
+        async with self._borrowed() as connection, connection.transaction():
+            await connection.execute(_AS_TENANT, (str(tenant),))
+            yield Scope(connection)
+
+    @asynccontextmanager
+    async def operating(self) -> AsyncGenerator[Scope]:
+        """Read and write across tenants, in one transaction; only the control process's role may."""
+        async with self._borrowed() as connection, connection.transaction():
+            await connection.execute(_AS_OPERATOR)
+            yield Scope(connection)
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncGenerator[Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except TROUBLE as trouble:
+            raise Unavailable(cause=type(trouble).__name__) from trouble
