@@ -81,7 +81,7 @@ class Installation:
             if line.startswith("ready "):
                 return self
             assert time.monotonic() < deadline, self.told()
-        self.process.wait()
+        self.stop()
         raise AssertionError(self.told())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:

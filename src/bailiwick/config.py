@@ -145,7 +145,7 @@ def _not_yet(what: str) -> Callable[[str], str]:
 
 def _one_worker(value: str) -> int:
     if value != "1":
-        message = "must be 1: more than one worker is not supported yet"
+        message = "must be 1, since more than one worker is not supported yet"
         raise ValueError(message)
     return 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,9 +32,7 @@ def written(
 ) -> dict[str, Any]:
     """Read a client's body and decode what would go to the provider."""
     request = read_chat(text if isinstance(text, bytes) else text.encode())
-    result: dict[str, Any] = json.loads(
-        write_upstream(request, model=model, user=user, shared_account=shared_account)
-    )
+    result: dict[str, Any] = json.loads(write_upstream(request, model=model, user=user, shared_account=shared_account))
     return result
 
 
@@ -88,13 +87,8 @@ def test_a_body_nested_too_deeply_is_refused(where: str, depth: int) -> None:
 @pytest.mark.parametrize("depth", range(980, 1000))
 def test_a_body_nested_to_the_very_limit_is_refused_or_passed_on(depth: int) -> None:
     text = b'{"model":"m","messages":[1],"metadata":{"a":' + b"[" * depth + b"]" * depth + b"}}"
-    try:
-        written(text)
-    except Refused as refusal:
-        assert refusal.code is Code.INVALID_REQUEST
-    except RecursionError:
-        # Our own `json.loads` in `written` gave up, after the body was written.
-        pass
+    with suppress(Refused):
+        write_upstream(read_chat(text), model="m", user=None, shared_account=True)
 
 
 @pytest.mark.parametrize(
@@ -374,10 +368,9 @@ NOT_KEPT = [
     '"messages":[{"role":"tool","tool_call_id":"call_1","content":"{\\"file_id\\":\\"file-1\\"}"}]',
     '"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]}]',
     '"messages":[1],"audio":{"voice":"alloy","format":"wav"},"modalities":["text","audio"]',
-    '"messages":[1],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object",'
-    '"properties":{"file_id":{"type":"string"},"container":{"type":"string"}}}}}]',
-    '"messages":[1],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object",'
-    '"properties":{"conversation":{"type":"string"}}}}}',
+    '"messages":[1],"tools":[{"type":"function","function":{"parameters":{"properties":{"file_id":{}}}}}]',
+    '"messages":[1],"functions":[{"name":"f","parameters":{"properties":{"container":{}}}}]',
+    '"messages":[1],"response_format":{"json_schema":{"schema":{"properties":{"conversation":{}}}}}',
     '"messages":[1],"metadata":{"conversation":"7","container":"x"}',
     '"messages":[{"role":"user","content":"caf\\u00e9"}]',
 ]

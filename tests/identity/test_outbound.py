@@ -125,7 +125,7 @@ def test_an_odd_spelling_is_refused_in_a_url_even_where_everything_is_open(host:
 async def test_an_odd_spelling_is_refused_at_the_connection_too(host: str) -> None:
     guard = OutboundGuard((ip_network("0.0.0.0/0"), ip_network("::/0")))
     with pytest.raises(OutboundRefused):
-        await guard.resolve(host, 443)
+        await guard.resolve(host, 443, plain=False)
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
@@ -162,11 +162,28 @@ def test_an_open_network_opens_nothing_else() -> None:
         "http://10.2.0.1/",
         "https://10.2.0.1/",
         "http://8.8.8.8/",
-        "http://api.example.com/",
         "http://localhost/",
     ):
         with pytest.raises(OutboundRefused):
             guard.check_url(url)
+
+
+async def test_a_name_inside_an_open_network_may_do_without_tls() -> None:
+    guard = guard_of({"models": ["10.1.2.3"]}, "10.1.0.0/16")
+    guard.check_url("http://models:8000/v1")
+    assert await guard.resolve("models", 8000, plain=True) == [("10.1.2.3", 8000)]
+
+
+async def test_a_public_name_needs_tls_whatever_network_is_open() -> None:
+    guard = guard_of({"api.example.com": ["93.184.215.14"]}, "10.1.0.0/16")
+    assert await guard.resolve("api.example.com", 443, plain=False)
+    with pytest.raises(OutboundRefused, match="https"):
+        await guard.resolve("api.example.com", 80, plain=True)
+
+
+def test_a_name_needs_tls_where_no_network_is_open() -> None:
+    with pytest.raises(OutboundRefused, match="https"):
+        OutboundGuard().check_url("http://models:8000/v1")
 
 
 # where a connection may go
@@ -175,84 +192,84 @@ def test_an_open_network_opens_nothing_else() -> None:
 @pytest.mark.parametrize("address", [*NOT_PUBLIC, *NOT_PUBLIC_V6])
 async def test_a_name_that_points_inside_is_refused(address: str) -> None:
     with pytest.raises(OutboundRefused, match="not public"):
-        await guard_of({"evil.example": [address]}).resolve("evil.example", 443)
+        await guard_of({"evil.example": [address]}).resolve("evil.example", 443, plain=False)
 
 
 @pytest.mark.parametrize("address", [*NOT_PUBLIC, *NOT_PUBLIC_V6])
 async def test_an_address_that_is_not_public_is_refused_as_a_host(address: str) -> None:
     with pytest.raises(OutboundRefused, match="not public"):
-        await OutboundGuard().resolve(address, 443)
+        await OutboundGuard().resolve(address, 443, plain=False)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 async def test_a_name_that_points_outside_is_resolved(address: str) -> None:
-    found = await guard_of({"good.example": [address]}).resolve("Good.EXAMPLE", 8443)
+    found = await guard_of({"good.example": [address]}).resolve("Good.EXAMPLE", 8443, plain=False)
     assert found == [(str(ip_address(address.removeprefix("::ffff:"))), 8443)]
 
 
 async def test_one_bad_address_condemns_all_of_them() -> None:
     guard = guard_of({"mixed.example": ["8.8.8.8", "2606:4700:4700::1111", "169.254.169.254"]})
     with pytest.raises(OutboundRefused):
-        await guard.resolve("mixed.example", 443)
+        await guard.resolve("mixed.example", 443, plain=False)
 
 
 async def test_addresses_keep_their_order_and_lose_their_repetitions() -> None:
     guard = guard_of({"good.example": ["2606:4700:4700::1111", "8.8.8.8", "::ffff:8.8.8.8", "8.8.8.8"]})
-    assert await guard.resolve("good.example", 443) == [("2606:4700:4700::1111", 443), ("8.8.8.8", 443)]
+    assert await guard.resolve("good.example", 443, plain=False) == [("2606:4700:4700::1111", 443), ("8.8.8.8", 443)]
 
 
 async def test_every_resolution_judges_anew() -> None:
     names: dict[str, Sequence[str]] = {"rebind.example": ["8.8.8.8"]}
     guard = guard_of(names)
-    assert await guard.resolve("rebind.example", 443) == [("8.8.8.8", 443)]
+    assert await guard.resolve("rebind.example", 443, plain=False) == [("8.8.8.8", 443)]
     names["rebind.example"] = ["127.0.0.1"]
     with pytest.raises(OutboundRefused):
-        await guard.resolve("rebind.example", 443)
+        await guard.resolve("rebind.example", 443, plain=False)
 
 
 async def test_a_name_may_point_into_an_open_network() -> None:
     guard = guard_of({"vllm.internal": ["10.1.2.3"], "db.internal": ["10.2.0.1"]}, "10.1.0.0/16")
-    assert await guard.resolve("vllm.internal", 8000) == [("10.1.2.3", 8000)]
+    assert await guard.resolve("vllm.internal", 8000, plain=False) == [("10.1.2.3", 8000)]
     with pytest.raises(OutboundRefused):
-        await guard.resolve("db.internal", 8000)
+        await guard.resolve("db.internal", 8000, plain=False)
 
 
 async def test_an_open_ipv4_network_does_not_open_its_nat64_form() -> None:
     with pytest.raises(OutboundRefused):
-        await OutboundGuard((ip_network("10.0.0.0/8"),)).resolve("64:ff9b::a00:1", 443)
+        await OutboundGuard((ip_network("10.0.0.0/8"),)).resolve("64:ff9b::a00:1", 443, plain=False)
 
 
 async def test_localhost_is_never_looked_up() -> None:
     guard = guard_of({"localhost": ["8.8.8.8"]}, "127.0.0.0/8")
-    assert await guard.resolve("localhost", 80) == [("127.0.0.1", 80)]
+    assert await guard.resolve("localhost", 80, plain=False) == [("127.0.0.1", 80)]
     with pytest.raises(OutboundRefused):
-        await guard_of({"localhost": ["8.8.8.8"]}).resolve("localhost", 80)
+        await guard_of({"localhost": ["8.8.8.8"]}).resolve("localhost", 80, plain=False)
 
 
 @pytest.mark.parametrize("answer", ["fe80::1%eth0", "8.8.8.8%1", "127.1", "0x7f.1", "2130706433", "localhost", ""])
 async def test_an_odd_answer_of_the_resolver_is_refused(answer: str) -> None:
     with pytest.raises(OutboundRefused):
-        await guard_of({"odd.example": [answer]}, "0.0.0.0/0", "::/0").resolve("odd.example", 443)
+        await guard_of({"odd.example": [answer]}, "0.0.0.0/0", "::/0").resolve("odd.example", 443, plain=False)
 
 
 async def test_a_name_without_an_address_is_refused() -> None:
     with pytest.raises(OutboundRefused):
-        await guard_of({"empty.example": []}).resolve("empty.example", 443)
+        await guard_of({"empty.example": []}).resolve("empty.example", 443, plain=False)
 
 
 async def test_an_unknown_name_is_the_resolvers_own_error() -> None:
     with pytest.raises(socket.gaierror):
-        await guard_of({}).resolve("unknown.example", 443)
+        await guard_of({}).resolve("unknown.example", 443, plain=False)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
 async def test_a_port_out_of_range_is_refused(port: int) -> None:
     with pytest.raises(OutboundRefused):
-        await OutboundGuard().resolve("8.8.8.8", port)
+        await OutboundGuard().resolve("8.8.8.8", port, plain=False)
 
 
 async def test_the_systems_resolver_is_the_default() -> None:
-    assert await OutboundGuard(LOOPBACK).resolve("127.0.0.1", 80) == [("127.0.0.1", 80)]
+    assert await OutboundGuard(LOOPBACK).resolve("127.0.0.1", 80, plain=False) == [("127.0.0.1", 80)]
 
 
 def test_a_refusal_is_an_os_error_and_tells_no_address() -> None:
@@ -291,7 +308,7 @@ def test_what_is_public_to_us_is_never_private_to_the_standard_library(address: 
 async def test_resolve_returns_only_what_is_public(one: str, other: Address) -> None:
     guard = guard_of({"some.example": [one, str(other)]})
     try:
-        found = await guard.resolve("some.example", 443)
+        found = await guard.resolve("some.example", 443, plain=False)
     except OutboundRefused:
         assert not (is_public(other) and one in PUBLIC)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,11 @@ class Record:
     """When each of them was."""
     peer_closed_early: bool = False
     """The peer went away before the answer was sent to its end."""
+
+    def sent(self, frames: int) -> None:
+        """Count frames that were handed to the socket."""
+        self.chunks_sent += frames
+        self.sent_at += [time.monotonic()] * frames
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name, in any case."""

@@ -209,8 +209,10 @@ class Upstream:
         finally:
             self._ready.set()
         await self._stopping.wait()
+        for listener in server.sockets:  # asyncio loses a connection that is accepted while its server closes
+            self._loop.remove_reader(listener.fileno())
+        await asyncio.sleep(_POLL)
         server.close()
-        await asyncio.sleep(_POLL)  # connections that were just accepted come to their protocols
         self._abort_connections()
         while self._open:  # noqa: ASYNC110 - it ends within a turn of the loop
             await asyncio.sleep(_POLL)

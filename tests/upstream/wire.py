@@ -161,21 +161,20 @@ class Connection(asyncio.Protocol):
         await self._afterwards(record, behaviour)
 
     async def _send(self, record: Record, behaviour: Behaviour, answer: _Answer) -> None:
-        """Send the head and as many frames as are due; a body goes out together with its head."""
-        pending = answer.head
+        """Send the head and as many frames as are due; a body goes out in one piece with its head."""
+        surplus = b"" if behaviour.surplus_delay else behaviour.surplus
+        if not answer.streams:
+            body = b"".join(piece for piece, _ in answer.pieces)
+            await self._emit(record, answer.head + body + answer.tail + surplus, behaviour.drip)
+            record.sent(sum(whole for _, whole in answer.pieces))
+            return
+        await self._emit(record, answer.head, behaviour.drip)
         for place, (piece, whole) in enumerate(answer.pieces):
             if place and behaviour.gap:
                 await asyncio.sleep(behaviour.gap)
-            if answer.streams:
-                await self._emit(record, pending, behaviour.drip)
-                pending = b""
-            await self._emit(record, pending + piece, behaviour.drip)
-            pending = b""
-            if whole:
-                record.chunks_sent += 1
-                record.sent_at.append(time.monotonic())
-        surplus = b"" if behaviour.surplus_delay else behaviour.surplus
-        await self._emit(record, pending + answer.tail + surplus, behaviour.drip)
+            await self._emit(record, piece, behaviour.drip)
+            record.sent(int(whole))
+        await self._emit(record, answer.tail + surplus, behaviour.drip)
 
     async def _afterwards(self, record: Record, behaviour: Behaviour) -> None:
         if behaviour.surplus and behaviour.surplus_delay:

@@ -14,8 +14,10 @@ import msgspec
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
-# Without its parent a process has no database either: it has this long to answer what it can.
+# Without its parent a process has no database either: it has this long to answer what it can, the last part of it to
+# cut short what is left.
 _ORPHAN_SECONDS: Final = 5.0
+_ORPHAN_PATIENCE: Final = 3.0
 _NOTHING_WORKS: Final = 70
 
 
@@ -39,6 +41,7 @@ def end_with_parent() -> None:
             return
         loop.remove_reader(sys.stdin.fileno())
         loop.call_later(_ORPHAN_SECONDS, os._exit, _NOTHING_WORKS)
+        loop.call_later(_ORPHAN_PATIENCE, os.kill, os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
 
     loop.add_reader(sys.stdin.fileno(), parent_is_gone)

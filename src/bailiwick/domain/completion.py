@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Final, cast, final
 
 import msgspec
@@ -81,8 +80,7 @@ _NAMES: Final = frozenset(_Known.__struct_fields__)
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A chat completion as the client asked for it. `size` is the whole body's, in bytes."""
 
     fields: dict[str, Raw]

@@ -8,16 +8,16 @@ A call is lost when its process stopped beating; the truth may still arrive, if 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 from uuid import UUID
+
+import msgspec
 
 from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class OpenCall:
+class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call as it is opened. `id` is 32 hex digits of a UUIDv7; `opened_us` is Unix time in microseconds.
 
     `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost.
@@ -38,8 +38,7 @@ class OpenCall:
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an open call ended. `cost_nano` is None when no price is known; `status` is the provider's."""
 
     call: OpenCall

@@ -137,6 +137,8 @@ class Catalogue:
         if targets := self._aliases.get(model):
             return self._find(targets[0]) != found
         first, slash, _ = model.partition("/")
+        if first in RESERVED_NAMES:
+            return found[0] is not ECHO_OFFER
         return bool(slash) and any(offer.name == first for offer in self._offers)
 
     def _bare(self, model: str) -> Offer | None:

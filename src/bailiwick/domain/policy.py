@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final, final
 
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.permissions import EXERCISED_BY, Permission
 from bailiwick.domain.principal import Principal
 
@@ -53,6 +54,20 @@ def _project_is_active(principal: Principal, _permission: Permission | None) -> 
     return Decision(code=Code.PROJECT_SUSPENDED, reason="The project is suspended.")
 
 
+def _tenant_is_its_own(principal: Principal, _permission: Permission | None) -> Decision | None:
+    named = principal.organization
+    if named is None or named == shown(TENANT, principal.grant.tenant_id):
+        return None
+    return Decision(code=Code.NOT_A_MEMBER, reason="The credential does not belong to this organization.")
+
+
+def _project_is_its_own(principal: Principal, _permission: Permission | None) -> Decision | None:
+    named = principal.project
+    if named is None or named == shown(PROJECT, principal.grant.project_id):
+        return None
+    return Decision(code=Code.FORBIDDEN, reason="The credential does not belong to this project.")
+
+
 def _end_user_may_be_named(principal: Principal, _permission: Permission | None) -> Decision | None:
     if principal.uid is None or Permission.USERS_ACT_AS in principal.grant.scopes:
         return None
@@ -84,6 +99,8 @@ _CALLS: Final = frozenset(permission for permission in Permission if permission.
 RULES: Final[tuple[Rule, ...]] = (
     _tenant_is_active,
     _project_is_active,
+    _tenant_is_its_own,
+    _project_is_its_own,
     _end_user_may_be_named,
     _end_user_is_named,
     _credential_kind_suffices,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+import msgspec
+
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
@@ -38,10 +40,14 @@ class Grant:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """Who calls, and for whom. `uid` and `sid` are the application's own ids, byte for byte."""
+class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who calls, and for whom. `uid` and `sid` are the application's own ids, byte for byte.
+
+    `organization` and `project` are the ids, as shown outside, of where the call asks to be carried out.
+    """
 
     grant: Grant
     uid: str | None
     sid: str | None
+    organization: str | None = None
+    project: str | None = None

@@ -99,7 +99,7 @@ class OutboundGuard:
         else:
             allowed = self._is_allowed(host)
             self.check_address(host)
-        if scheme == "http" and not allowed:
+        if scheme == "http" and not (allowed or self._may_be_inside(host)):
             raise OutboundRefused("the URL must start with https://")
 
     def check_address(self, address: Address) -> None:
@@ -107,8 +107,10 @@ class OutboundGuard:
         if not (self._is_allowed(address) or is_public(address)):
             raise OutboundRefused("the address is not public")
 
-    async def resolve(self, host: str, port: int) -> list[tuple[str, int]]:
+    async def resolve(self, host: str, port: int, *, plain: bool) -> list[tuple[str, int]]:
         """Return where to connect to for `host`, in order of preference; the caller connects nowhere else.
+
+        `plain`: without TLS, which nobody between here and there may read, so only addresses inside `allow` will do.
 
         Raises OutboundRefused if the host is odd, has no address, or has one that is refused; OSError if the look-up
         fails.
@@ -126,11 +128,17 @@ class OutboundGuard:
         addresses = dict.fromkeys(map(_unmapped, found))
         for address in addresses:
             self.check_address(address)
+            if plain and not self._is_allowed(address):
+                raise OutboundRefused("an address outside the allowed networks needs https://")
         return [(str(address), port) for address in addresses]
 
     def _is_allowed(self, address: Address) -> bool:
         plain = _unmapped(address)
         return any(plain in network for network in self._allow)  # a network of the other family holds nothing of ours
+
+    def _may_be_inside(self, host: Address | str) -> bool:
+        """Whether a name could lead to an address in `allow`; which it does is judged when it is resolved."""
+        return isinstance(host, str) and not _is_local(host) and bool(self._allow)
 
     def _local(self, name: str) -> Sequence[Address]:
         """Return the loopback addresses that `localhost` may stand for here (RFC 6761 §6.3: no look-up)."""

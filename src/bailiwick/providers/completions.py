@@ -48,12 +48,15 @@ class _Written(msgspec.Struct):
     """What a choice says; only its size counts, when no usage is reported."""
 
     content: msgspec.Raw = _ABSENT
+    refusal: msgspec.Raw = _ABSENT
+    reasoning: msgspec.Raw = _ABSENT
     reasoning_content: msgspec.Raw = _ABSENT
     tool_calls: msgspec.Raw = _ABSENT
 
     @property
     def size(self) -> int:
-        return sum(_size(part) for part in (self.content, self.reasoning_content, self.tool_calls))
+        parts = (self.content, self.refusal, self.reasoning, self.reasoning_content, self.tool_calls)
+        return sum([_size(part) for part in parts if part is not _ABSENT])
 
 
 class _Choice(msgspec.Struct):
@@ -121,9 +124,11 @@ _NOTHING: Final = _Written()
 def read_error(body: bytes) -> ProviderError:
     """What a provider said of its refusal; empty when it cannot be read."""
     try:
-        found = msgspec.json.decode(body, type=_ErrorBody)
+        found = msgspec.json.decode(body, type=_ErrorBody | list[_ErrorBody])
     except (msgspec.MsgspecError, RecursionError):
         return ProviderError()
+    if isinstance(found, list):  # As Gemini writes it.
+        found = found[0] if found else _ErrorBody()
     if isinstance(found.error, str):
         return ProviderError(message=found.error)
     return found.error or ProviderError(message=found.message)

@@ -13,12 +13,19 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, final
 
 from bailiwick.providers.http1 import Connection
 from bailiwick.providers.transport_errors import ConnectFailed
 
-Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[tuple[str, int]]]]
+
+class Resolve(Protocol):
+    """Finds and judges where a guarded origin is."""
+
+    def __call__(self, host: str, port: int, *, plain: bool) -> Awaitable[Sequence[tuple[str, int]]]:
+        """Return the addresses to connect to, in order; `plain` says that there is no TLS. Raises OSError."""
+        ...
+
 """Returns the (address, port) pairs to try, in order; raises OSError if there are none or one is refused."""
 
 _ALPN: Final = ["http/1.1"]
@@ -75,7 +82,7 @@ class Dialer:
         if origin.unix_path is not None:
             return [(origin.unix_path, 0)]
         if origin.guarded:
-            return await self._resolve(origin.host, origin.port)
+            return await self._resolve(origin.host, origin.port, plain=origin.scheme == "http")
         found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         return [(str(sockaddr[0]), origin.port) for *_, sockaddr in found]
 
@@ -125,7 +132,7 @@ async def _attempt(
         else:
             await loop.create_connection(lambda: connection, *address, ssl=context, server_hostname=name)
     except BaseException:
-        connection.close()
+        connection.close()  # at once: the loop alone would wait for the peer's part of TLS's farewell
         raise
     return connection
 

@@ -56,7 +56,7 @@ class EchoProvider:
         """Answer a chat completion; never raises."""
         try:
             request = msgspec.json.decode(body, type=_Request)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             error = {"message": "messages must be objects with a role and text content.", "param": "messages"}
             return EchoExchange(400, iter((msgspec.json.encode({"error": error}),)))
         spoken = next((message.text for message in reversed(request.messages) if message.role == "user"), "")

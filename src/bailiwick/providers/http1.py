@@ -1,9 +1,10 @@
 """One HTTP/1.1 connection to a provider, and the response that it currently carries (RFC 9112).
 
 Guarantees: one exchange at a time; a connection goes back to its pool only after a response was read to its end in
-perfect order (`Connection: close`, HTTP/1.0, bytes after the end, an unfinished request all forbid it); a head, like
-any run of bytes without content, is at most 64 KiB; at most about 256 KiB of content wait unread, then the socket is
-not read; what arrived is handed on as it arrived, at once. Framing is judged by llhttp in its strict mode.
+perfect order (`Connection: close`, HTTP/1.0, bytes after the end, an unfinished request all forbid it); a head is at
+most 64 KiB, and no other run of bytes without content is longer than that and one read of the socket; about 256 KiB of
+content may wait unread, then the socket is not read; what arrived is handed on as it arrived, at once. Framing is
+judged by llhttp in its strict mode.
 
 This is the hottest code of a call: callbacks do little, in few steps, and no task or timer is made for a request. Its
 deadline is a number, which `Transport` compares with the clock now and then.
@@ -24,7 +25,6 @@ from bailiwick.providers.transport_errors import (
     ResponseGarbled,
     ResponseTooLarge,
     TransportError,
-    TransportTimeout,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Patience, in seconds; each is exceeded by at most half a second."""
+    """Patience, in seconds; once connected, each may be exceeded by the quarter of a second between two sweeps."""
 
     connect: float = 10.0
     """To reach the provider, TLS included, and to wait for a connection when all are busy."""
@@ -171,11 +171,6 @@ class Connection(asyncio.Protocol):
         waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
-
-    def expire(self, now: float) -> None:
-        """Fail an exchange that somebody has waited for too long."""
-        if self.deadline <= now and self.waiter is not None:
-            self.fail(TransportTimeout(self.phase))
 
     # asyncio's side.
 

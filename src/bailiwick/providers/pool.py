@@ -96,8 +96,8 @@ class OriginPool:
     def sweep(self, now: float, idle_seconds: float) -> None:
         """Fail what has waited for too long, close what has idled for too long."""
         for connection in list(self._connections):
-            if connection.deadline <= now:
-                connection.expire(now)
+            if connection.deadline <= now and connection.waiter is not None:
+                connection.fail(TransportTimeout(connection.phase))
         oldest = now - idle_seconds
         while self._idle and (connection := next(iter(self._idle))).idle_since <= oldest:
             del self._idle[connection]

@@ -56,5 +56,5 @@ def data_of(event: bytes) -> bytes | None:
     """The data of an event, None if it has none (a comment, a ping)."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2 and b"\r" not in event:  # noqa: PLR2004 - one line
         return event[6:-2]
-    lines = [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:")]
+    lines = [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(lines) if lines else None

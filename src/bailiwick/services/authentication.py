@@ -8,12 +8,12 @@ from a header that the credential does not allow.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
+import msgspec
+
 from bailiwick.domain.errors import Code, Refused
-from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.principal import Principal
 from bailiwick.identity import api_keys
 from bailiwick.services.remembered import Remembered
@@ -24,8 +24,7 @@ _KEYS_KEPT: Final = 20_000
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a call brings along to say who it is.
 
     `credential` is the bearer's text, `slug` the project in the address (None at `/v1`), `uid` and `sid` the values of
@@ -66,12 +65,13 @@ class Authentication:
         self._check_state(on_file)
         if presented.slug is not None and presented.slug != on_file.grant.project_slug:
             raise refused_credentials()
-        grant = on_file.grant
-        if presented.organization is not None and presented.organization != shown(TENANT, grant.tenant_id):
-            raise Refused(Code.NOT_A_MEMBER, "The credential does not belong to this organization.")
-        if presented.project is not None and presented.project != shown(PROJECT, grant.project_id):
-            raise Refused(Code.FORBIDDEN, "The credential does not belong to this project.")
-        return Principal(grant=grant, uid=presented.uid, sid=presented.sid)
+        return Principal(
+            grant=on_file.grant,
+            uid=presented.uid,
+            sid=presented.sid,
+            organization=presented.organization,
+            project=presented.project,
+        )
 
     async def _recognize(self, text: str) -> KeyOnFile:
         """Find the key that this text is, by its secret; raises `Refused` (401) if it is none."""

@@ -155,22 +155,6 @@ class Installing:
         detail = changes({"public_url": before}, {"public_url": after})
         await self._acts.record(scope, ENVIRONMENT, "installation.change", INSTALLATION, tenant_id=None, detail=detail)
 
-    async def settle_public_url(self, wanted: str | None) -> str:
-        """Keep `wanted` as the installation's public address, if one is given; returns the one that holds."""
-        async with self._database.operating() as scope:
-            there = await installation.find(scope)
-            if there is None:
-                message = "an installation has its first start behind it"
-                raise RuntimeError(message)
-            if wanted is None or wanted == there.public_url:
-                return there.public_url
-            await installation.change_public_url(scope, wanted)
-            detail: dict[str, object] = {"before": there.public_url, "after": wanted}
-            await self._acts.record(
-                scope, ENVIRONMENT, "installation.set_public_url", INSTALLATION, tenant_id=None, detail=detail
-            )
-            return wanted
-
     async def _make_first(self, scope: Scope) -> FirstKeys:
         now = self._acts.now()
         made = api_keys.make(api_keys.OPERATOR_KEY, self._acts.entropy(48))

@@ -77,7 +77,7 @@ class Metering:
         task.add_done_callback(self._settling.discard)
 
     async def drain(self) -> None:
-        """Wait for every settlement that nobody waits for."""
+        """Wait for every settlement that nobody waits for, as long as each of them waits for the ledger."""
         while self._settling:
             await asyncio.wait(self._settling)
 

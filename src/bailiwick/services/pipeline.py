@@ -124,8 +124,8 @@ async def _carry_out(served: Served, request: ChatRequest, body: bytes, meter: M
         await meter.settle(failed(failure))
         raise failure from error
     except asyncio.CancelledError:
-        # The client is gone: what was generated is still to be paid for.
-        meter.settle_behind(Outcome.CLIENT_GONE)
+        # What was generated is still to be paid for.
+        meter.settle_behind(Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE)
         raise
     except BaseException:
         await meter.settle(Outcome.OUR_FAILURE)

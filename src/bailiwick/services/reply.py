@@ -16,6 +16,11 @@ class Reply(Protocol):
     decision: Decision | None
     """What the limits said, once they were asked."""
 
+    @property
+    def client_gone(self) -> bool:
+        """Whether a call that is cancelled is so because of its client; else this process ends before it does."""
+        ...
+
     async def answer(self, body: bytes) -> None:
         """Send a whole JSON answer."""
         ...

@@ -20,7 +20,7 @@ _PROJECTS_KEPT: Final = 5_000
 _NAMES_KEPT: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-Connect = Callable[[StoredOffer], ChatProvider]
+Connect = Callable[[StoredOffer | None], ChatProvider]
 ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
 
 
@@ -88,14 +88,12 @@ class Serving:
         epoch: Epoch,
         *,
         connect: Connect,
-        echo: ChatProvider,
         list_price: ListPrice,
         now_ns: Callable[[], int],
     ) -> None:
-        """`connect` makes the speaker for a stored provider; `now_ns` is Unix time in nanoseconds."""
+        """`connect` makes the speaker for a stored provider, for None the built-in echo; `now_ns` is Unix time."""
         self._lookup = lookup
         self._connect = connect
-        self._echo = echo
         self._list_price = list_price
         self._now_ns = now_ns
         self._projects: Remembered[tuple[TenantId, ProjectId], ProjectModels] = Remembered(
@@ -113,7 +111,7 @@ class Serving:
     async def _read(self, key: tuple[TenantId, ProjectId]) -> ProjectModels:
         stored, aliases = await self._lookup.find(*key)
         offers: list[Offer] = []
-        providers: dict[ProviderId | None, ChatProvider] = {None: self._echo}
+        providers: dict[ProviderId | None, ChatProvider] = {None: self._connect(None)}
         overrides: dict[ProviderId | None, Mapping[str, Price]] = {}
         for entry in stored:
             offers.append(entry.offer)

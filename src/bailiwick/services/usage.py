@@ -9,7 +9,7 @@ from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import found
 from bailiwick.storage import usage
 from bailiwick.storage.projects import ProjectRows
-from bailiwick.storage.scope import Database
+from bailiwick.storage.scope import LONG_SECONDS, Database
 
 
 @final
@@ -27,6 +27,6 @@ class UsageReports:
 
         Raises `Refused` (404) if the tenant has no such project, `Invalid`, `Unavailable`.
         """
-        async with self._database.reading(tenant_id) as scope:
+        async with self._database.reading(tenant_id, seconds=LONG_SECONDS) as scope:
             found(await ProjectRows(scope, tenant_id).find(project_id))
             return await usage.by_group(scope, tenant_id, project_id, query, uid=uid)

@@ -3,11 +3,12 @@
 No timer and no fixed size: under light load a batch is one item and leaves at once; under heavy load batches grow by
 themselves. Guarantees:
 
-- `add` returns when the item is durable, raises what the store said of that item, or returns False after `patience`
-  seconds without the database (the item is then still kept and written as soon as the database is back);
+- the future of `add` says True when the item is durable, raises what the store said of that item, or says False when
+  it is not durable `patience` seconds after it was added (and up to `_SWEEP_SECONDS` more), whatever the database does;
 - an item that the database refuses hurts no other: its batch is tried again item by item;
 - a batch whose connection broke is tried again, so the writing statement must be idempotent;
-- an item whose caller was cancelled is written all the same, unless the batcher was told what to do with such items.
+- an item that nobody waits for any more is written all the same, unless the batcher was told how to take such items
+  back: then it is written no more, and taken back if it may have been.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ Item = TypeVar("Item")
 
 MAX_BATCH: Final = 500
 _RETRY_SECONDS: Final = 0.1
+_SWEEP_SECONDS: Final = 0.5
 
 
 @final
 class _Entry(Generic[Item]):
-    __slots__ = ("item", "written")
+    __slots__ = ("added_at", "item", "written")
 
-    def __init__(self, item: Item, written: asyncio.Future[bool]) -> None:
+    def __init__(self, item: Item, written: asyncio.Future[bool], added_at: float) -> None:
         self.item = item
         self.written = written
+        self.added_at = added_at
 
     def fail(self, error: Exception) -> None:
         if not self.written.done():
@@ -52,16 +55,17 @@ class Batcher(Generic[Item]):
     ) -> None:
         """Make a batcher, on the running event loop, around `write`, which makes a batch durable.
 
-        After `patience` seconds without a database the callers get False. With `undo` the batch is then dropped, and
-        `undo` is told of every item that may be written though nobody waits for it any more; without it, the batch is
-        kept and tried until it is written.
+        Callers wait at most `patience` seconds. With `undo`, an item that nobody waits for is dropped, and `undo` is
+        told of it if it may have been written; without, it is kept and tried until it is written.
         """
         self._write = write
         self._patience = patience
         self._undo = undo
         self._waiting: list[_Entry[Item]] = []
+        self._writing: list[_Entry[Item]] = []
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def pending(self) -> int:
@@ -70,10 +74,12 @@ class Batcher(Generic[Item]):
 
     def add(self, item: Item) -> asyncio.Future[bool]:
         """Queue an item; the future says whether it is durable by now."""
-        entry = _Entry(item, self._loop.create_future())
+        entry = _Entry(item, self._loop.create_future(), self._loop.time())
         self._waiting.append(entry)
         if self._task is None:
             self._task = self._loop.create_task(self._run())
+            if self._sweeper is None:
+                self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         return entry.written
 
     async def drain(self) -> None:
@@ -84,29 +90,24 @@ class Batcher(Generic[Item]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                await self._write_batch(batch)
+                self._writing, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                await self._write_batch(self._writing, tried=False)
         finally:
             self._task = None
+            self._writing = []
 
-    async def _write_batch(self, batch: list[_Entry[Item]]) -> None:
-        if self._undo is not None:
-            batch = [entry for entry in batch if not entry.written.cancelled()]
-        if not batch:
-            return
-        gives_up_at = self._loop.time() + self._patience
-        items = [entry.item for entry in batch]
-        while True:
+    async def _write_batch(self, batch: list[_Entry[Item]], *, tried: bool) -> None:
+        """Write a batch; `tried`: some of it may be written already."""
+        while batch := self._still_wanted(batch, tried=tried):
             try:
-                await self._write(items)
+                await self._write([entry.item for entry in batch])
             except TROUBLE:
-                if self._loop.time() >= gives_up_at and self._give_up(batch):
-                    return
+                tried = True
                 await asyncio.sleep(_RETRY_SECONDS)
             except psycopg.Error as refusal:
                 if len(batch) > 1:
                     for entry in batch:
-                        await self._write_batch([entry])
+                        await self._write_batch([entry], tried=tried)
                 else:
                     batch[0].fail(refusal)
                 return
@@ -118,19 +119,25 @@ class Batcher(Generic[Item]):
                 self._tell_written(batch)
                 return
 
+    def _still_wanted(self, batch: list[_Entry[Item]], *, tried: bool) -> list[_Entry[Item]]:
+        """Drop what nobody waits for any more, if it can be taken back."""
+        if self._undo is None or not any(entry.written.done() for entry in batch):
+            return batch
+        if tried:
+            self._undo([entry.item for entry in batch if entry.written.done()])
+        return [entry for entry in batch if not entry.written.done()]
+
     def _tell_written(self, batch: list[_Entry[Item]]) -> None:
         for entry in batch:
             if not entry.written.done():
                 entry.written.set_result(True)
-            elif self._undo is not None and entry.written.cancelled():
+            elif self._undo is not None:
                 self._undo([entry.item])
 
-    def _give_up(self, batch: list[_Entry[Item]]) -> bool:
-        """Let the callers go; returns whether the batch is dropped with them."""
-        for entry in batch:
-            if not entry.written.done():
+    def _sweep(self) -> None:
+        """Let go of those who have waited for too long; rest when there is nothing to wait for."""
+        latest = self._loop.time() - self._patience
+        for entry in (*self._writing, *self._waiting):
+            if entry.added_at <= latest and not entry.written.done():
                 entry.written.set_result(False)
-        if self._undo is None:
-            return False
-        self._undo([entry.item for entry in batch])
-        return True
+        self._sweeper = None if self._task is None else self._loop.call_later(_SWEEP_SECONDS, self._sweep)

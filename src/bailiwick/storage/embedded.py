@@ -20,7 +20,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, final
@@ -115,12 +116,10 @@ class EmbeddedPostgres:
         if self.is_alive():
             return
         try:
-            if self._lock is None:
-                self._lock = _hold(self._root)
-            self._launch()
-        except (OSError, subprocess.SubprocessError) as error:
-            self.stop()
-            raise EngineError(f"the database in {self._root} cannot be started: {error}{self._space_left()}") from error
+            with self._explained():
+                if self._lock is None:
+                    self._lock = _hold(self._root)
+                self._launch()
         except BaseException:
             self.stop()
             raise
@@ -132,10 +131,18 @@ class EmbeddedPostgres:
     def restart(self) -> None:
         """Start again after the server died, with the same address; one that lives is stopped.
 
-        The lock is held throughout, unless it fails: raises as `start` does.
+        Raises as `start` does; lock and address are kept even then, so that it can be tried again.
         """
-        self._end_server()
-        self.start()
+        if self._lock is None:
+            self.start()
+            return
+        try:
+            with self._explained():
+                self._end_server()
+                self._launch()
+        except BaseException:
+            self._end_server()
+            raise
 
     def stop(self) -> None:
         """End the server, leave no process of it, and let another process have the root.
@@ -164,6 +171,14 @@ class EmbeddedPostgres:
         return " ".join(
             f"{keyword}={_quoted(value)}" for keyword, value in (words | {"user": user, "password": password}).items()
         )
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        """Raise as `EngineError`, with what it may mean, what the system raises."""
+        try:
+            yield
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EngineError(f"the database in {self._root} cannot be started: {error}{self._space_left()}") from error
 
     def _launch(self) -> None:
         """Start the server on a cluster that nobody else works on; the lock is held."""

@@ -14,7 +14,7 @@ from typing import Final, final
 
 import psycopg
 
-from bailiwick.storage.scope import TROUBLE
+from bailiwick.storage.patience import at_most
 from bailiwick.storage.sql import load
 
 STALE_SECONDS: Final = 2.5
@@ -55,15 +55,16 @@ async def follow_epoch(epoch: Epoch, conninfo: str, monotonic: Callable[[], floa
                 conninfo, autocommit=True, connect_timeout=2, application_name="bailiwick epoch"
             )
             async with connection:
-                await connection.execute("LISTEN bailiwick_epoch")
+                with at_most(STALE_SECONDS, connection):
+                    await connection.execute("LISTEN bailiwick_epoch")
                 while True:
                     # The time is taken before the question, so that a slow answer is not taken for a fresh one.
                     asked_at = monotonic()
-                    async with asyncio.timeout(STALE_SECONDS):
+                    with at_most(STALE_SECONDS, connection):
                         row = await (await connection.execute(_SQL["epoch"])).fetchone()
                     if row is not None:
                         epoch.confirm(row[0], asked_at)
                     async for _ in connection.notifies(timeout=_POLL_SECONDS, stop_after=1):
                         pass
-        except TROUBLE:
+        except (psycopg.Error, OSError):
             await asyncio.sleep(_RECONNECT_SECONDS)

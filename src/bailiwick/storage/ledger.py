@@ -13,6 +13,7 @@ same for one call as for five hundred. Guarantees:
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final, final
 from uuid import UUID
 
@@ -22,6 +23,7 @@ import psycopg
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.storage.batches import Batcher
+from bailiwick.storage.patience import at_most
 from bailiwick.storage.scope import TROUBLE, Row
 from bailiwick.storage.sql import Sql, load
 
@@ -29,6 +31,10 @@ LEASE_SECONDS: Final = 5.0
 # How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
 _OPEN_PATIENCE: Final = 3.0
 _SETTLE_PATIENCE: Final = 5.0
+# What is not settled so long after the end began is settled as lost, by whoever comes next.
+_LAST_PATIENCE: Final = 2.0
+# Longer than any batch takes on a slow disk; what was cut off is tried again.
+_STATEMENT_SECONDS: Final = 5.0
 
 _SQL: Final = load("ledger")
 _encode = msgspec.json.encode
@@ -72,9 +78,12 @@ class LedgerConnection:
         if connection is None or connection.closed:
             connection = await self._connected()
         try:
-            return (await connection.execute(query, params, prepare=True)).rowcount
+            with at_most(_STATEMENT_SECONDS, connection):
+                return (await connection.execute(query, params, prepare=True)).rowcount
         except TROUBLE:
-            await self.aclose()
+            if self._connection is connection:  # Two may have used it, and one of them have opened the next.
+                self._connection = None
+            await connection.close()
             raise
 
     async def aclose(self) -> None:
@@ -112,6 +121,7 @@ class Ledger:
         self._opening: Batcher[OpenCall] = Batcher(self._write_open, patience=_OPEN_PATIENCE, undo=self._take_back)
         self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=_SETTLE_PATIENCE)
         self._void: list[str] = []
+        self._leased = False
 
     async def open(self, call: OpenCall) -> None:
         """Write the open row of `call`; raises `Unavailable` when the database cannot."""
@@ -129,7 +139,7 @@ class Ledger:
             raise Unavailable(cause="the ledger cannot be written")
 
     async def settle(self, settlement: Settlement) -> None:
-        """Settle a call; returns when that is durable, or after 5 s without a database (it will be then)."""
+        """Settle a call; returns when that is durable, or after 5 s without a database (it will be durable later)."""
         await self._settling.add(settlement)
 
     async def beat(self) -> int:
@@ -138,21 +148,23 @@ class Ledger:
         To be called every second; raises `Unavailable`.
         """
         try:
-            await self._opener.execute(_SQL["beat"], (self._process,))
+            await self._lease()
             await self._take_back_now()
             return await self._opener.execute(_SQL["settle_lost"], (LEASE_SECONDS,))
-        except TROUBLE as trouble:
+        except (psycopg.Error, OSError) as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble
 
     async def aclose(self) -> None:
-        """Write what is left, give up the lease, and close the connections."""
-        await self._opening.drain()
-        await self._settling.drain()
-        try:
+        """Write what is left, give up the lease, and close the connections; without a database that is not waited for.
+
+        What is open then is settled as lost when the lease has run out.
+        """
+        with suppress(TimeoutError, *TROUBLE):
+            async with asyncio.timeout(_LAST_PATIENCE):
+                await self._opening.drain()
+                await self._settling.drain()
             await self._take_back_now()
             await self._opener.execute(_SQL["leave"], (self._process,))
-        except TROUBLE:
-            pass  # The lease runs out by itself.
         await self._opener.aclose()
         await self._settler.aclose()
 
@@ -168,7 +180,13 @@ class Ledger:
                 self._void.extend(void)
                 raise
 
+    async def _lease(self) -> None:
+        await self._opener.execute(_SQL["beat"], (self._process,))
+        self._leased = True
+
     async def _write_open(self, calls: list[OpenCall]) -> None:
+        if not self._leased:  # The database was away when this process began. Rows without a lease count as lost.
+            await self._lease()
         await self._take_back_now()
         await self._opener.execute(_SQL["open_calls"], (self._process, _encode(calls).decode()))
 

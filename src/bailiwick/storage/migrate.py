@@ -36,10 +36,11 @@ def files() -> list[tuple[str, str]]:
     return [(name, folder.joinpath(name).read_text("utf-8")) for name in names]
 
 
-def migrate(conninfo: str, passwords: Mapping[str, str], today: date) -> list[str]:
+def migrate(conninfo: str, passwords: Mapping[str, str], today: date, *, master_check: str | None = None) -> list[str]:
     """Make roles and schema, run what has not run yet, add the ledger's partitions; returns the files that ran.
 
-    `conninfo` is the owner's login: a superuser, or one that may create roles or for which the roles were made.
+    `conninfo` is the owner's login: a superuser, or one that may create roles or for which the roles were made. With
+    `master_check`, a database of another master key is refused before anything is changed, passwords above all.
     """
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
         if connection.info.server_version < _OLDEST_SERVER:
@@ -47,6 +48,8 @@ def migrate(conninfo: str, passwords: Mapping[str, str], today: date) -> list[st
             raise MigrationError(msg)
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         try:
+            if master_check is not None:
+                _check_master_key(connection, master_check)
             roles.ensure(connection, passwords)
             ran = _run(connection)
             _add_partitions(connection, today)
@@ -100,14 +103,29 @@ def _run(connection: SyncConnection) -> list[str]:
     return ran
 
 
+def _check_master_key(connection: SyncConnection, master_check: str) -> None:
+    there = connection.execute(
+        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'bailiwick' AND c.relname = 'installation'"
+    ).fetchone()
+    if there is None or not roles.may_act_as_owner(connection):
+        return
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
+        row = connection.execute("SELECT master_check FROM bailiwick.installation").fetchone()
+    if row is not None and row[0] != master_check:
+        msg = "the master key is not the one that this database was first started with"
+        raise MigrationError(msg)
+
+
 def _add_partitions(connection: SyncConnection, today: date) -> None:
     for ahead in range(_PARTITIONS_AHEAD + 1):
         start = _month(today, ahead)
         name = f"ledger_{start:%Y_%m}"
-        if connection.execute("SELECT to_regclass(%s)", (f"bailiwick.{name}",)).fetchone() != (None,):
-            continue
         with connection.transaction():
             connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
+            if connection.execute("SELECT to_regclass(%s)", (f"bailiwick.{name}",)).fetchone() != (None,):
+                continue
             connection.execute(
                 sql.SQL("CREATE TABLE bailiwick.{} PARTITION OF bailiwick.ledger FOR VALUES FROM ({}) TO ({})").format(
                     sql.Identifier(name), sql.Literal(f"{start} 00:00+00"), sql.Literal(f"{_month(start, 1)} 00:00+00")

@@ -34,10 +34,10 @@ SyncConnection = psycopg.Connection[tuple[object, ...]]
 
 
 def ensure(connection: SyncConnection, passwords: Mapping[str, str]) -> None:
-    """Make what is missing of the roles, set the logins' passwords, and let this login act as the owner.
+    """Make what is missing of the roles, set the passwords of `passwords`, and let this login act as the owner.
 
-    `passwords` maps each of `LOGINS` to its password; only its SCRAM verifier reaches the server. Without the right to
-    create roles (`BAILIWICK_APP_URL` and its like are then set), roles that exist are left as they are.
+    `passwords` maps logins to passwords; only their SCRAM verifiers reach the server, and a login that is not in it is
+    left as it is. Without the right to create roles, all of them are: somebody made them beforehand.
     """
     rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(ALL),))
     existing = {row[0] for row in rows}
@@ -47,17 +47,26 @@ def ensure(connection: SyncConnection, passwords: Mapping[str, str]) -> None:
         for role in ALL:
             if role not in existing:
                 connection.execute(sql.SQL("CREATE ROLE {} NOINHERIT").format(sql.Identifier(role)))
-        for role in LOGINS:
-            verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
+        for role, password in passwords.items():
+            verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
             connection.execute(
                 sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
             )
         for member, role in _MEMBERSHIPS:
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
-    if not superuser:
+    if not superuser and not may_act_as_owner(connection):
         # PostgreSQL 16 gives a creator ADMIN without SET; before that, membership is all there is.
         how = " WITH INHERIT FALSE, SET TRUE" if connection.info.server_version >= _GRANTS_HAVE_OPTIONS else ""
         connection.execute(sql.SQL("GRANT {} TO CURRENT_USER" + how).format(sql.Identifier(OWNER)))
+
+
+def may_act_as_owner(connection: SyncConnection) -> bool:
+    """Whether this login may `SET ROLE` to the owner, which it needs to look at our schema at all."""
+    right = "SET" if connection.info.server_version >= _GRANTS_HAVE_OPTIONS else "MEMBER"
+    row = connection.execute(
+        "SELECT pg_has_role(oid, %s) FROM pg_roles WHERE rolname = %s", (right, OWNER)
+    ).fetchone()
+    return row is not None and row[0] is True
 
 
 def violations(connection: SyncConnection) -> list[str]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, final
+from typing import Any, Final, final
 from uuid import UUID
 
 import psycopg
@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from bailiwick.domain.errors import Unavailable
+from bailiwick.storage.patience import at_most
 from bailiwick.storage.sql import Sql
 
 # What a row holds is known by its query only; the repositories give it types.
@@ -36,11 +37,19 @@ _AS_TENANT = b"SELECT set_config('bailiwick.tenant_id', %s, true)"
 _AS_OPERATOR = b"SELECT set_config('role', 'bailiwick_operator', true)"
 
 # Trouble of ours, not the caller's: the server is away, starting or full, the pool is empty, a statement took too long.
-TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests, OSError)
+_TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
+# How long a server that says nothing is waited for, beside the 3 seconds for a connection: for the check of one that was
+# idle, for what is read while a call waits, and for what reads or writes much.
+_CHECK_SECONDS: Final = 1.0
+_READ_SECONDS: Final = 4.0
+LONG_SECONDS: Final = 30.0
+# Where nothing but the database is spoken to, any trouble with a socket or with time is the database's too.
+TROUBLE = (*_TROUBLE, OSError)
 
 
 async def _still_works(connection: Connection) -> None:
-    await connection.execute(b"SELECT")
+    with at_most(_CHECK_SECONDS, connection):
+        await connection.execute(b"SELECT")
 
 
 def open_pool(conninfo: str, *, name: str, size: int) -> Pool:
@@ -103,9 +112,9 @@ class Database:
         self._pool = pool
 
     @asynccontextmanager
-    async def reading(self, tenant: UUID | None) -> AsyncGenerator[Scope]:
-        """Read as `tenant`; None reads only what belongs to no tenant (look-ups by one exact id)."""
-        async with self._borrowed() as connection, connection.pipeline():
+    async def reading(self, tenant: UUID | None, *, seconds: float = _READ_SECONDS) -> AsyncGenerator[Scope]:
+        """Read as `tenant`, for so many seconds; None reads only what belongs to no tenant (look-ups by one exact id)."""
+        async with self._borrowed(seconds) as connection, connection.pipeline():
             await connection.execute(_READ_ONLY)
             if tenant is not None:
                 await connection.execute(_AS_TENANT, (str(tenant),))
@@ -114,21 +123,22 @@ class Database:
     @asynccontextmanager
     async def acting(self, tenant: UUID) -> AsyncGenerator[Scope]:
         """Read and write as `tenant`, in one transaction."""
-        async with self._borrowed() as connection, connection.transaction():
+        async with self._borrowed(LONG_SECONDS) as connection, connection.transaction():
             await connection.execute(_AS_TENANT, (str(tenant),))
             yield Scope(connection)
 
     @asynccontextmanager
     async def operating(self) -> AsyncGenerator[Scope]:
         """Read and write across tenants, in one transaction; only the control process's role may."""
-        async with self._borrowed() as connection, connection.transaction():
+        async with self._borrowed(LONG_SECONDS) as connection, connection.transaction():
             await connection.execute(_AS_OPERATOR)
             yield Scope(connection)
 
     @asynccontextmanager
-    async def _borrowed(self) -> AsyncGenerator[Connection]:
+    async def _borrowed(self, seconds: float) -> AsyncGenerator[Connection]:
         try:
             async with self._pool.connection() as connection:
-                yield connection
-        except TROUBLE as trouble:
+                with at_most(seconds, connection):
+                    yield connection
+        except _TROUBLE as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble

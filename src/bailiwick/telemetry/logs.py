@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, TextIO, final
+from typing import Any, Final, TextIO, cast, final
 
 import structlog
 
@@ -18,6 +19,22 @@ from bailiwick.domain.errors import BailiwickError
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _DEEPEST: Final = 30
+
+
+@final
+class _Forgiving:
+    """A stream on which nothing fails: a full disk, or nobody at the other end, is no reason to fail a call."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 @final
@@ -31,7 +48,7 @@ class Log:
             return {"time": now().isoformat(timespec="milliseconds"), "process": process, **event}
 
         self._logger = structlog.wrap_logger(
-            structlog.WriteLogger(stream),
+            structlog.WriteLogger(cast("TextIO", _Forgiving(stream))),
             processors=[structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         )

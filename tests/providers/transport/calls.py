@@ -8,14 +8,19 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import pytest
+
 from bailiwick.providers.transport import Origin, Response, Timeouts, Transport
 from tests.upstream import Upstream
+
+ONE_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
+"""For tests that take their time, and would tell the same on another loop."""
 
 PATIENT = Timeouts(connect=5, first_byte=5, between_bytes=5)
 ENOUGH = 1 << 20
 
 
-async def nowhere(host: str, port: int) -> Sequence[tuple[str, int]]:
+async def nowhere(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
     """Resolve nothing: for transports that only meet the environment's own origins."""
     raise AssertionError(host, port)
 

@@ -21,7 +21,7 @@ async def cancelled(task: asyncio.Task[Response] | asyncio.Task[bytes] | asyncio
 async def test_while_the_name_is_resolved(open_transport: Callable[..., Transport], upstream: Upstream) -> None:
     started = asyncio.Event()
 
-    async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def resolve(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
         started.set()
         await asyncio.Event().wait()
         raise AssertionError

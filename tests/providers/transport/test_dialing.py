@@ -49,7 +49,7 @@ def guarded(upstream: Upstream, host: str = "provider.example", scheme: str = "h
 
 
 def pointing_at(*addresses: tuple[str, int]) -> Callable[[str, int], object]:
-    async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def resolve(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
         return addresses
 
     return resolve
@@ -61,7 +61,7 @@ def pointing_at(*addresses: tuple[str, int]) -> Callable[[str, int], object]:
 async def test_a_guarded_origin_is_reached_at_the_judged_address(open_transport: Open, upstream: Upstream) -> None:
     asked = []
 
-    async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def resolve(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
         asked.append((host, port))
         return [("127.0.0.1", upstream.port)]
 
@@ -143,7 +143,7 @@ async def test_silence_at_every_address_times_out(open_transport: Open, upstream
 
 
 async def test_a_slow_resolver_times_out(open_transport: Open, upstream: Upstream) -> None:
-    async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def resolve(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
         await asyncio.sleep(60)
         raise AssertionError
 
@@ -156,7 +156,7 @@ async def test_a_slow_resolver_times_out(open_transport: Open, upstream: Upstrea
 async def test_closing_the_transport_ends_a_dial(open_transport: Open, upstream: Upstream) -> None:
     reached = asyncio.Event()
 
-    async def resolve(host: str, port: int) -> Sequence[tuple[str, int]]:
+    async def resolve(host: str, port: int, *, plain: bool) -> Sequence[tuple[str, int]]:
         reached.set()
         await asyncio.sleep(0.05)
         return [("127.0.0.1", upstream.port)]

@@ -14,7 +14,7 @@ from bailiwick.providers.transport import (
     TransportError,
     TransportTimeout,
 )
-from tests.providers.transport.calls import ENOUGH, ask, ask_and_read, chunks_of, idle
+from tests.providers.transport.calls import ENOUGH, ONE_LOOP, ask, ask_and_read, chunks_of, idle
 from tests.upstream import Behaviour, Ending, Upstream, scripts
 
 HURRIED = Timeouts(connect=0.3, first_byte=0.3, between_bytes=0.3)
@@ -203,51 +203,59 @@ async def timed_out(transport: Transport, upstream: Upstream, timeouts: Timeouts
     return caught.value.phase
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("stream", [False, True])
 async def test_silence_before_the_head(transport: Transport, upstream: Upstream, stream: bool) -> None:
     upstream.on("m", scripts.stall())
     assert await timed_out(transport, upstream, HURRIED, stream=stream) == "first_byte"
 
 
+@ONE_LOOP
 async def test_a_head_that_drips_must_still_come_in_time(transport: Transport, upstream: Upstream) -> None:
     upstream.on("m", Behaviour(drip=0.02))
     assert await timed_out(transport, upstream, HURRIED) == "first_byte"
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("after", [0, 2])
 async def test_silence_in_the_middle(transport: Transport, upstream: Upstream, after: float) -> None:
     upstream.on("m", scripts.stall(after))
     assert await timed_out(transport, upstream, HURRIED, stream=True) == "between_bytes"
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("prefix", [b"5\r\nhello\r\n0\r\n", b"5;"])
 async def test_bytes_that_are_no_content_are_silence(transport: Transport, upstream: Upstream, prefix: bytes) -> None:
-    upstream.on("m", Behaviour(wire=OK + b"transfer-encoding: chunked\r\n\r\n" + prefix + b"x" * 1000, drip=0.01))
+    upstream.on("m", Behaviour(wire=OK + b"transfer-encoding: chunked\r\n\r\n" + prefix + b"x" * 1000, drip=0.003))
     timeouts = Timeouts(first_byte=5, between_bytes=0.3)
     with pytest.raises(TransportTimeout) as caught:
         await (await ask(transport, upstream, timeouts=timeouts)).read(ENOUGH)
     assert caught.value.phase == "between_bytes"
 
 
+@ONE_LOOP
 @pytest.mark.parametrize("behaviour", [scripts.stall(), scripts.stall(2), Behaviour(chunks=100, gap=0.05)])
 async def test_a_limit_for_the_whole(transport: Transport, upstream: Upstream, behaviour: Behaviour) -> None:
     upstream.on("m", behaviour)
     assert await timed_out(transport, upstream, Timeouts(total=0.3), stream=True) == "total"
 
 
+@ONE_LOOP
 async def test_a_slow_stream_is_no_silence(transport: Transport, upstream: Upstream) -> None:
-    upstream.on("m", Behaviour(frames=(b"x",) * 10, gap=0.1))
+    upstream.on("m", Behaviour(frames=(b"x",) * 6, gap=0.1))
     response = await ask(transport, upstream, timeouts=HURRIED, stream=True)
-    assert await response.read(ENOUGH) == b"x" * 10
+    assert await response.read(ENOUGH) == b"x" * 6
 
 
+@ONE_LOOP
 async def test_a_slow_reader_is_no_silence(transport: Transport, upstream: Upstream) -> None:
     upstream.on("m", Behaviour(frames=(b"x",) * 3, gap=0.02))
     response = await ask(transport, upstream, timeouts=HURRIED, stream=True)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(0.7)
     assert await response.read(ENOUGH) == b"x" * 3
 
 
+@ONE_LOOP
 async def test_a_thousand_silent_calls_time_out_together(transport: Transport, upstream: Upstream) -> None:
     upstream.on("m", scripts.stall())
     calls = [ask(transport, upstream, timeouts=Timeouts(first_byte=1.0)) for _ in range(1000)]

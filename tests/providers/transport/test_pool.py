@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bailiwick.providers.transport import ConnectFailed, ConnectionBroken, Timeouts, Transport, TransportTimeout
-from tests.providers.transport.calls import ENOUGH, PATIENT, ask, ask_and_read, chat, idle, origin_of
+from tests.providers.transport.calls import ENOUGH, ONE_LOOP, PATIENT, ask, ask_and_read, chat, idle, origin_of
 from tests.upstream import Behaviour, Upstream, scripts
 
 SLOW = Behaviour(delay=0.15)
@@ -114,6 +114,7 @@ async def test_waiting_for_a_connection_is_part_of_connecting(
     await ask_and_read(transport, upstream)
 
 
+@ONE_LOOP
 async def test_an_idle_connection_is_closed_by_its_age(
     open_transport: Callable[..., Transport], upstream: Upstream
 ) -> None:
@@ -126,6 +127,7 @@ async def test_an_idle_connection_is_closed_by_its_age(
     assert upstream.accepted == 2
 
 
+@ONE_LOOP
 async def test_a_connection_that_is_used_now_and_then_stays(
     open_transport: Callable[..., Transport], upstream: Upstream
 ) -> None:
@@ -137,11 +139,14 @@ async def test_a_connection_that_is_used_now_and_then_stays(
 
 
 async def test_an_idle_connection_that_the_provider_closes_is_dropped(transport: Transport, upstream: Upstream) -> None:
+    upstream.on("stall", scripts.stall(0))
     upstream.on("m", Behaviour(hang_up=0.0))
+    busy = await ask(transport, upstream, "stall", stream=True)
     for _ in range(3):
         assert await ask_and_read(transport, upstream)
-        await idle(transport, 0)
-    assert upstream.accepted == 3
+        await idle(transport, 0, total=1)
+    assert upstream.accepted == 4
+    busy.abort()
 
 
 async def test_an_idle_connection_that_the_provider_resets_is_dropped(transport: Transport, upstream: Upstream) -> None:
@@ -183,6 +188,17 @@ async def test_a_connection_that_announces_its_end_is_not_used_again(
         assert await ask_and_read(transport, upstream)
         await idle(transport, 0)
     assert upstream.accepted == 2
+
+
+async def test_a_connection_with_an_unfinished_request_is_not_used_again(
+    transport: Transport, upstream: Upstream
+) -> None:
+    upstream.on("/v1/files", Behaviour(reads_body=False, body=b"enough", hang_up=5.0))
+    head = b"POST /v1/files HTTP/1.1\r\nhost: provider\r\ncontent-length: 50000000\r\n\r\n"
+    response = await transport.send(origin_of(upstream), [head, b"x" * 50_000_000], timeouts=PATIENT)
+    assert await response.read(ENOUGH) == b"enough"
+    assert transport.connections()[1] == 0
+    upstream.drop_connections()
 
 
 async def test_an_old_version_may_keep_its_connection(transport: Transport, upstream: Upstream) -> None:

@@ -8,28 +8,26 @@ from pathlib import Path
 
 import uvloop
 
-from bailiwick import bootstrap_control
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.admin.server import serve
 from bailiwick.apps.child import end_with_parent, read_settings, say_ready
 from bailiwick.apps.handover import ControlSettings
+from bailiwick.bootstrap.ambient import monotonic, now
+from bailiwick.bootstrap.control import control_plane
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.telemetry.logs import Log
 
 
 async def run(settings: ControlSettings) -> None:
     """Serve until SIGTERM or the parent's end."""
-    now, entropy = bootstrap_control.now, bootstrap_control.entropy
     log = Log(sys.stderr, process="control", level=settings.log_level, now=now)
     end_with_parent()
-    async with bootstrap_control.control_plane(
+    async with control_plane(
         control_url=settings.control_url,
         keys=ControlKeys(pepper=settings.pepper, operator_pepper=settings.operator_pepper, sealing=settings.sealing),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
-        now=now,
-        entropy=entropy,
     ) as plane:
-        app = create_app(plane, new_id=plane.acts.new_id, monotonic=bootstrap_control.monotonic, log=log)
+        app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log)
         await serve(app, Path(settings.socket), on_ready=say_ready)
 
 

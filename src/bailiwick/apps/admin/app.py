@@ -12,7 +12,7 @@ from bailiwick.apps.admin.edge import Edge
 from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.routes import keys, projects, providers, tenants, usage
-from bailiwick.bootstrap_control import ControlPlane
+from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.telemetry.logs import Log
 
 

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from bailiwick.apps.admin.body import read_body
-from bailiwick.bootstrap_control import ControlPlane
+from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain import ids
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused

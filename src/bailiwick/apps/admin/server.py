@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from bailiwick.apps.http.child_server import ChildServer
+
 _BACKLOG: Final = 512
 _KEEP_ALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS: Final = 4
-
-
-@final
-class _Server(uvicorn.Server):
-    """A server that says when it accepts requests, ends on SIGTERM, and leaves SIGINT to the parent."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Take SIGTERM as the end; uvicorn's own would take SIGINT too, and raise it again when all is done."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self.handle_exit)
-        yield
 
 
 async def serve(app: ASGIApp, path: Path, *, on_ready: Callable[[], None]) -> None:
@@ -56,7 +37,7 @@ async def serve(app: ASGIApp, path: Path, *, on_ready: Callable[[], None]) -> No
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     with _listening(path) as listener:
-        await _Server(config, on_ready).serve(sockets=[listener])
+        await ChildServer(config, on_ready).serve(sockets=[listener])
 
 
 @contextmanager

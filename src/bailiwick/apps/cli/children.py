@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Final, final
 
@@ -24,6 +24,9 @@ _SLOWEST_START: Final = 30.0
 # A child that dies again and again is started again after 0.1, 0.2, 0.4 … seconds, at most this.
 _LONGEST_PAUSE: Final = 2.0
 _HEALTHY_AFTER: Final = 10.0
+_LOOK_SECONDS: Final = 0.02
+# What a process that is hurried needs to tell its callers and to settle their calls.
+_HURRIED_SECONDS: Final = 5.0
 
 
 class ChildFailed(Exception):
@@ -105,7 +108,10 @@ class Child:
             return f"the {self.name} process ended with status {status} and is started again"
         if now >= self._again_at:
             self._again_at = 0.0
-            self.start()
+            try:
+                self.start()
+            except OSError as error:
+                return f"the {self.name} process cannot be started: {error.strerror}"
         return None
 
     def signal(self, number: signal.Signals) -> None:
@@ -113,16 +119,24 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def end(self, patience: float) -> None:
-        """Ask the process to end, and end it after `patience` seconds; returns when it is gone."""
+    def end(self, patience: float, hurried: Callable[[], bool]) -> None:
+        """Ask the process to end, and end it after `patience` seconds; returns when it is gone.
+
+        As soon as `hurried` says so it is asked once more, and then has a few seconds at most.
+        """
         if self._process is None:
             return
         self.signal(signal.SIGTERM)
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        asked_again = False
+        until = time.monotonic() + patience
+        while self._process.poll() is None and time.monotonic() < until:
+            if hurried() and not asked_again:
+                asked_again = True
+                self.signal(signal.SIGTERM)
+                until = min(until, time.monotonic() + _HURRIED_SECONDS)
+            time.sleep(_LOOK_SECONDS)
+        self._process.kill()
+        self._process.wait()
         self._close_pipes()
         self._process = None
 

@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 from types import FrameType
@@ -26,17 +26,20 @@ from typing import Final, TextIO, final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from bailiwick import bootstrap, bootstrap_control, config
+from bailiwick import config
 from bailiwick.apps.cli import first_start
 from bailiwick.apps.cli.children import Child
 from bailiwick.apps.handover import ControlSettings, GatewaySettings
+from bailiwick.bootstrap.ambient import now
+from bailiwick.bootstrap.control import introduce
 from bailiwick.config import Config
 from bailiwick.identity.keyring import MasterKey
 from bailiwick.services.installation import FirstKeys
 from bailiwick.storage import migrate, roles
-from bailiwick.storage.embedded import EmbeddedPostgres
+from bailiwick.storage.embedded import EmbeddedPostgres, EngineError
 
 _LOOK_SECONDS: Final = 0.05
+_DATABASE_AGAIN_SECONDS: Final = 2.0
 _PARTITIONS_EVERY: Final = 6 * 3600.0
 _BACKLOG: Final = 4096
 _DATABASE: Final = "bailiwick"
@@ -58,6 +61,8 @@ class Parent:
         self._ending = 0
         self._stack = ExitStack()
         self._postgres: EmbeddedPostgres | None = None
+        self._database_failed = False
+        self._database_again_at = 0.0
         self._children: list[Child] = []
 
     def run(self) -> None:
@@ -114,35 +119,41 @@ class Parent:
     def _prepare_database(self, key: MasterKey) -> tuple[str, dict[str, str]]:
         """Start PostgreSQL if it is ours, bring it up to date, refuse it if it cannot keep tenants apart."""
         settings = self._config
-        passwords = {role: key.role_password(role) for role in roles.LOGINS}
-        if settings.database_url is None:
-            root_password = key.role_password("postgres")
-            postgres = EmbeddedPostgres(
-                root=settings.data_dir.resolve() / "postgres",
-                superuser_password=root_password,
-                binaries=settings.pg_bin,
-            )
-            postgres.start()
-            self._stack.callback(postgres.stop)
-            self._postgres = postgres
-            _create_database(postgres.conninfo(user="postgres", password=root_password))
-            owner_url = postgres.conninfo(user="postgres", password=root_password, database=_DATABASE)
-        else:
-            owner_url = settings.database_url
-        migrate.migrate(owner_url, passwords, _today())
-        with psycopg.connect(owner_url, autocommit=True) as connection:
-            violations = roles.violations(connection)
-        if violations:
-            message = "the database does not keep tenants apart:\n  " + "\n  ".join(violations)
-            raise CannotStart(message)
         given = {
             roles.APP: settings.app_url,
             roles.LEDGER: settings.ledger_url,
             roles.CONTROL: settings.control_url,
         }
+        passwords = {role: key.role_password(role) for role, url in given.items() if url is None}
+        owner_url = settings.database_url or self._start_postgres(key.role_password("postgres"))
+        migrate.migrate(owner_url, passwords, _today(), master_check=key.check_value())
+        with psycopg.connect(owner_url, autocommit=True) as connection:
+            violations = roles.violations(connection)
+        if violations:
+            message = "the database does not keep tenants apart:\n  " + "\n  ".join(violations)
+            raise CannotStart(message)
         return owner_url, {
-            role: given[role] or make_conninfo(owner_url, user=role, password=passwords[role]) for role in roles.LOGINS
+            role: url or make_conninfo(owner_url, user=role, password=passwords[role]) for role, url in given.items()
         }
+
+    def _start_postgres(self, password: str) -> str:
+        """Start our own PostgreSQL; returns the owner's login to our database in it."""
+        postgres = EmbeddedPostgres(
+            root=self._config.data_dir.resolve() / "postgres",
+            superuser_password=password,
+            binaries=self._config.pg_bin,
+        )
+        postgres.start()
+        self._stack.callback(postgres.stop)
+        self._postgres = postgres
+        try:
+            _create_database(postgres.conninfo(user="postgres", password=password))
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+            message = "the master key is not the one that this data folder was first started with"
+            raise CannotStart(message) from None
+        return postgres.conninfo(user="postgres", password=password, database=_DATABASE)
 
     def _introduce(self, key: MasterKey, control_url: str, listener: socket.socket) -> str:
         """Make the installation if there is none, and the environment's providers; returns its public URL."""
@@ -165,7 +176,7 @@ class Parent:
             made.append(found)
 
         public_url, notes = asyncio.run(
-            bootstrap_control.introduce(
+            introduce(
                 control_url=control_url,
                 keys=key.control_keys(),
                 master_check=key.check_value(),
@@ -232,20 +243,25 @@ class Parent:
             child.start()
             self._stack.callback(self._end_child, child, patience)
             self._children.append(child)
+        # First of all the port: who comes now is refused at once, not held until the last call has ended.
+        self._stack.callback(listener.close)
         for child in self._children:
             child.await_ready()
 
     def _end_child(self, child: Child, patience: float) -> None:
-        child.end(0.0 if self._ending > 1 else patience)
+        child.end(patience, self._hurried)
+
+    def _hurried(self) -> bool:
+        """Say whether to hurry; and keep the database running, for calls that are still to be settled."""
+        self._keep_database()
+        return self._ending > 1
 
     def _watch(self, owner_url: str) -> None:
         """Start again whatever dies, until asked to end."""
         partitions_at = time.monotonic() + _PARTITIONS_EVERY
         while not self._ending:
             time.sleep(_LOOK_SECONDS)
-            if self._postgres is not None and not self._postgres.is_alive() and not self._ending:
-                self._tell("PostgreSQL ended unasked and is started again")
-                self._postgres.restart()
+            self._keep_database()
             for child in self._children:
                 if not self._ending and (news := child.keep_alive()) is not None:
                     self._tell(news)
@@ -256,9 +272,31 @@ class Parent:
                 except psycopg.Error as error:
                     self._tell(f"the ledger's next partitions could not be made: {type(error).__name__}")
 
-    def _tell(self, news: str) -> None:
-        sys.stderr.write(f"bailiwick: {news}\n")
-        sys.stderr.flush()
+    def _keep_database(self) -> None:
+        """Start PostgreSQL again if it has ended; where that fails, as on a full disk, again and again."""
+        postgres = self._postgres
+        if postgres is None or postgres.is_alive() or time.monotonic() < self._database_again_at:
+            return
+        if not self._database_failed:
+            self._tell("PostgreSQL ended unasked and is started again")
+        try:
+            postgres.restart()
+        except EngineError as error:
+            if not self._database_failed:
+                self._tell(f"{error}\nbailiwick: it is tried again every {_DATABASE_AGAIN_SECONDS:.0f} seconds")
+            self._database_failed = True
+            self._database_again_at = time.monotonic() + _DATABASE_AGAIN_SECONDS
+        else:
+            if self._database_failed:
+                self._tell("PostgreSQL runs again")
+            self._database_failed = False
+
+    @staticmethod
+    def _tell(news: str) -> None:
+        # Nobody may be listening any more, or the log's disk be full: no reason to end.
+        with suppress(OSError):
+            sys.stderr.write(f"bailiwick: {news}\n")
+            sys.stderr.flush()
 
 
 def _create_database(conninfo: str) -> None:
@@ -281,4 +319,4 @@ def _short_socket(folder: Path, stack: ExitStack) -> Path:
 
 
 def _today() -> date:
-    return bootstrap.now().date()
+    return now().date()

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import socket
 import sys
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
 
-from bailiwick import bootstrap
 from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
 from bailiwick.apps.gateway.app import Gateway
 from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.gateway.server import serve
 from bailiwick.apps.gateway.watch import Watch
 from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
+from bailiwick.bootstrap.ambient import new_id, now
+from bailiwick.bootstrap.gateway import gateway
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
@@ -30,12 +34,12 @@ from bailiwick.telemetry.logs import Log
 
 async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or the parent's end; returns when every call is settled."""
-    log = Log(sys.stderr, process="gateway", level=settings.log_level, now=bootstrap.now)
+    log = Log(sys.stderr, process="gateway", level=settings.log_level, now=now)
     end_with_parent()
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
     snapshot = Path(settings.limits_snapshot)
-    async with bootstrap.gateway(
+    async with gateway(
         app_url=settings.app_url,
         ledger_url=settings.ledger_url,
         keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
@@ -49,34 +53,38 @@ async def run(settings: GatewaySettings) -> None:
         ),
     ) as parts:
         app = Gateway(
-            DataPlane(parts.pipeline, parts.usage, now=bootstrap.now).routes(),
+            DataPlane(parts.pipeline, parts.usage, now=now).routes(),
             guard=parts.guard,
             client_ip=ClientIp([ip_network(text) for text in settings.trusted_proxies]),
             control=ControlRelay(
                 parts.transport,
                 socket=settings.control_socket,
                 guard=parts.guard,
-                new_id=bootstrap.new_id,
+                new_id=new_id,
                 max_head=settings.max_header_bytes,
             ),
             watch=watch,
             ready=lambda: parts.epoch.fresh,
-            new_id=bootstrap.new_id,
+            new_id=new_id,
             report=lambda call_id, error: log.failure(f"req_{call_id}", error),
             base_domain=settings.base_domain,
             max_body=settings.max_body_bytes,
             max_head=settings.max_header_bytes,
         )
-        async with background(watch.run()):
+        async with background(watch.run()), background(tell_of_database(lambda: parts.epoch.fresh, log)):
             # What was made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             # A call makes some hundred objects and no cycles: looking for cycles after every 700 finds nothing.
             gc.set_threshold(20_000, 50, 100)
-            say_ready()
-            listener = socket.socket(fileno=settings.listen_fd)
-            await serve(app, listener, new_id=bootstrap.new_id, drain_seconds=settings.drain_seconds)
-        _keep(limits, snapshot)
+            await serve(
+                app,
+                socket.socket(fileno=settings.listen_fd),
+                new_id=new_id,
+                drain_seconds=settings.drain_seconds,
+                on_ready=say_ready,
+            )
+        _keep(limits, snapshot, log)
 
 
 def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> bool:
@@ -97,17 +105,28 @@ def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> bool:
     return True
 
 
-def _keep(limits: InProcessLimitStore, path: Path) -> None:
+def _keep(limits: InProcessLimitStore, path: Path, log: Log) -> None:
     """Save the limits, whole or not at all: addresses and end users are in them, so only we may read it."""
     unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(limits.snapshot())
-    unfinished.rename(path)
+    try:
+        unfinished.unlink(missing_ok=True)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(limits.snapshot())
+        unfinished.rename(path)
+    except OSError as error:
+        log.warning("the limits could not be saved; the ledger will be asked instead", error=error.strerror)
+
+
+def _admit_many_connections() -> None:
+    """Have as many descriptors as the system allows us: what is usual by default is one for each of 1,024 clients."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # Some systems say "unlimited" and do not mean it.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main() -> None:
     """Run the process."""
+    _admit_many_connections()
     uvloop.run(run(read_settings(GatewaySettings)))
 
 

@@ -22,7 +22,8 @@ from bailiwick.apps.gateway.watch import Receive, Watch
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
 from bailiwick.apps.http.request_head import bound_head, read_head
-from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
+from bailiwick.services.admission import RateLimited
 from bailiwick.services.guard import Guard
 
 Scope = Mapping[str, Any]
@@ -86,8 +87,8 @@ class Gateway:
         except ClientGone:
             pass  # Nobody is left to tell.
         except asyncio.CancelledError:
-            if reply.watched is None or not reply.watched.gone:
-                raise
+            if not reply.client_gone:
+                await self._refuse(reply, ip, Unavailable(cause="this process ends"))
         except Exception as error:  # noqa: BLE001 - whatever it was, the client learns only that it was ours
             self._report(call_id, error)
             await self._refuse(reply, ip, unexpected())
@@ -96,10 +97,10 @@ class Gateway:
                 reply.watched.leave()
 
     async def _refuse(self, reply: HttpReply, ip: str, refused: Refused) -> None:
-        if refused.status in _FAILURES and refused.code is not Code.RATE_LIMITED:
+        # What a provider refused is between it and the caller; and limits answer for themselves.
+        if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
             await self._guard.failed(ip)
-        if not reply.started:
-            await reply.error(*write_error(refused))
+        await reply.error(*write_error(refused))
 
     def _address(self, scope: Scope) -> str:
         peer = scope.get("client")

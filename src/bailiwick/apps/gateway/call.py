@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import final
+
+import msgspec
 
 from bailiwick.apps.gateway.body import read_body
 from bailiwick.apps.gateway.reply import HttpReply
@@ -16,8 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string."""
 
     id: str

@@ -24,7 +24,7 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. `started` says whether the head was sent, after which no error status can be."""
 
-    __slots__ = ("_request_id", "_send", "_time", "decision", "started", "watched")
+    __slots__ = ("_request_id", "_send", "_streaming", "_time", "decision", "started", "watched")
 
     def __init__(self, send: Send, request_id: Header, time: Callable[[], float]) -> None:
         """`time` is the event loop's."""
@@ -32,8 +32,14 @@ class HttpReply:
         self._request_id = request_id
         self._time = time
         self.decision: Decision | None = None
+        self._streaming = False
         self.started = False
         self.watched: Watched | None = None
+
+    @property
+    def client_gone(self) -> bool:
+        """Whether the call was ended because of its client."""
+        return self.watched is not None and self.watched.gone
 
     async def answer(self, body: bytes) -> None:
         """Send a whole JSON answer."""
@@ -42,6 +48,7 @@ class HttpReply:
 
     async def begin_stream(self) -> None:
         """Send the head of a stream of events."""
+        self._streaming = True
         await self._start(200, [*_EVENTS, self._request_id])
 
     async def send(self, events: bytes) -> None:
@@ -59,7 +66,15 @@ class HttpReply:
         await self._end(events)
 
     async def error(self, status: int, headers: list[Header], body: bytes) -> None:
-        """Send an error. What the limits said is told, unless the error tells it itself."""
+        """Send an error, within a stream as its last event; nothing once an answer is on its way.
+
+        What the limits said is told, unless the error tells it itself.
+        """
+        if self._streaming:
+            await self._end(b"data: %b\n\n" % body)
+            return
+        if self.started:
+            return
         if any(name == b"ratelimit" for name, _ in headers):
             self.decision = None
         await self._start(status, [*headers, (b"content-length", b"%d" % len(body)), self._request_id])
@@ -72,6 +87,7 @@ class HttpReply:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, body: bytes) -> None:
+        self._streaming = False
         if self.watched is not None:
             self.watched.ending = True
             self.watched.sending_since = self._time()

@@ -81,10 +81,10 @@ class DataPlane:
         grant = principal.grant
         try:
             query = usage_query(_parameters(call.query), self._now())
+            report = await self._usage.report(grant.tenant_id, grant.project_id, query, uid=principal.uid)
         except Invalid as wrong:
             first = wrong.errors[0]
             raise Refused(Code.INVALID_REQUEST, f"{first.field} {first.message}.", param=first.field) from None
-        report = await self._usage.report(grant.tenant_id, grant.project_id, query, uid=principal.uid)
         await call.reply.answer(msgspec.json.encode(report.document()))
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from collections.abc import Callable
+from math import ceil
 from typing import Any, Final
 
 import uvicorn
 
 from bailiwick.apps.gateway.connection import connection_class
+from bailiwick.apps.http.child_server import ChildServer
 
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 4096
 
 
-async def serve(app: Any, listener: socket.socket, *, new_id: Callable[[], str], drain_seconds: float) -> None:
+async def serve(
+    app: Any, listener: socket.socket, *, new_id: Callable[[], str], drain_seconds: float, on_ready: Callable[[], None]
+) -> None:
     """Serve until SIGTERM, then take no new calls and wait for those in flight, at most `drain_seconds`.
 
     `app` is an ASGI application; its type is as wide as uvicorn's.
@@ -36,9 +39,6 @@ async def serve(app: Any, listener: socket.socket, *, new_id: Callable[[], str],
         proxy_headers=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, int(drain_seconds)),
+        timeout_graceful_shutdown=ceil(drain_seconds),
     )
-    # uvicorn raises the signal that ended it once more when it is done; by then it has had its effect.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await ChildServer(config, on_ready).serve(sockets=[listener])

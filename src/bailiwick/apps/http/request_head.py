@@ -7,8 +7,9 @@ must not come to two answers. A credential in the query string is not looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar, final
+
+import msgspec
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.identifiers import read_identifier
@@ -23,6 +24,7 @@ _END_USER: Final = b"x-end-user-id"
 _SESSION: Final = b"x-session-id"
 _LENGTH: Final = b"content-length"
 _HOST: Final = b"host"
+_DIGITS: Final = 19
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
 _READ: Final = frozenset({_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, *_ORGANIZATIONS, *_PROJECTS})
@@ -31,8 +33,7 @@ _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-proje
 
 
 @final
-@dataclass(slots=True, kw_only=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     """What the headers say. `length` is the announced size of the body, None if there is none."""
 
     credential: str | None = None
@@ -68,7 +69,8 @@ def read_head(headers: Headers) -> RequestHead:
         elif name == _API_KEY:
             api_key = _once(api_key, value, Code.AMBIGUOUS_CREDENTIALS, "x-api-key")
         elif name == _LENGTH:
-            head.length = int(value) if value.isdigit() else None
+            # Of a number with more digits these are enough to see that it is too large.
+            head.length = int(value[:_DIGITS]) if value.isdigit() else None
         elif name == _HOST:
             host = _once(host, value, Code.INVALID_REQUEST, "Host")
         elif name == _END_USER:

@@ -51,6 +51,13 @@ SELECT format('role %s inherits what it is a member of', rolname) AS violation
 FROM pg_roles
 WHERE rolname IN ('bailiwick_control', 'bailiwick_owner') AND rolinherit;
 
+-- name: inheriting_memberships
+-- The same, by the membership itself: since PostgreSQL 16 it is the grant that says whether it inherits.
+SELECT format('role %s inherits %s', a.rolname, b.rolname) AS violation
+FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member JOIN pg_roles b ON b.oid = m.roleid
+WHERE starts_with(a.rolname, 'bailiwick_')
+  AND coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, a.rolinherit);
+
 -- name: foreign_owners
 -- A table that belongs to a role that only reads or writes it, or one of ours that is not the owner's.
 SELECT format('%s %I.%I is owned by %s', CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
@@ -110,24 +117,42 @@ WHERE n.nspname = 'bailiwick' AND c.relkind IN ('v', 'm')
   AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
 
 -- name: granted_partitions
--- A partition that can be read by its own name.
+-- A partition that can be read by its own name, or one of its columns.
 SELECT DISTINCT format('partition bailiwick.%I is granted to %s', c.relname,
        CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END) AS violation
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+CROSS JOIN LATERAL (
+    SELECT grantee FROM aclexplode(c.relacl)
+    UNION
+    SELECT x.grantee FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
+) AS a
 WHERE n.nspname = 'bailiwick' AND c.relispartition AND a.grantee <> c.relowner;
 
 -- name: strangers
--- A role that is not ours with a right on one of our tables.
+-- A role that is not ours with a right on one of our tables, or on a column of it.
 SELECT DISTINCT format('table bailiwick.%I is granted to %s', c.relname,
        CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END) AS violation
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+CROSS JOIN LATERAL (
+    SELECT grantee FROM aclexplode(c.relacl)
+    UNION
+    SELECT x.grantee FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
+) AS a
 LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
   AND (a.grantee = 0 OR NOT starts_with(r.rolname, 'bailiwick_'));
+
+-- name: unbound_rights
+-- A right on a table that no policy binds.
+SELECT DISTINCT format('table bailiwick.%I lets %s %s', c.relname,
+       CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, a.privilege_type) AS violation
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
+  AND a.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE');
 
 -- name: definer_functions
 -- A function that runs with its owner's rights and is not one of the pinned look-ups.

@@ -1,23 +1,19 @@
-"""The composition root: builds each process's parts from plain values, and closes them in reverse.
-
-This is the one module that reads the clock and draws randomness; everything below gets them as parameters.
-"""
+"""Builds the gateway process: its connections, its caches, its pipeline; and closes them in reverse."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 from uuid import UUID
 
+from bailiwick.bootstrap.ambient import SteadyClock, new_id, now
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.ids import uuid7_int
+from bailiwick.domain.models import ProviderKind
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.identity.outbound import OutboundGuard
 from bailiwick.identity.sealing import provider_row_identity, unseal
@@ -44,54 +40,8 @@ from bailiwick.storage.serving import ServingLookup, StoredOffer
 
 _BEAT_SECONDS: Final = 1.0
 _APP_CONNECTIONS: Final = 8
-_LONGEST_WAIT_FOR_EPOCH: Final = 1000  # hundredths of a second
-
-
-def now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
-
-
-@final
-class NewId:
-    """Makes UUIDv7s, as 32 hex digits. Randomness is drawn for many at once: each draw is a system call."""
-
-    __slots__ = ("_drawn", "_used")
-
-    _EACH: Final = 10
-    _AT_ONCE: Final = 4000
-
-    def __init__(self) -> None:
-        self._drawn = b""
-        self._used = 0
-
-    def __call__(self) -> str:
-        """Make one."""
-        start = self._used
-        if start >= len(self._drawn):
-            self._drawn, start = os.urandom(self._AT_ONCE), 0
-        self._used = start + self._EACH
-        return f"{uuid7_int(time.time_ns() // 1_000_000, self._drawn[start : start + self._EACH]):032x}"
-
-
-new_id = NewId()
-
-
-@final
-class SteadyClock:
-    """Unix time in nanoseconds that never goes back: the wall clock at its making, and what has passed since.
-
-    For limits: a wall clock that is set back would stop every bucket from draining until it has caught up.
-    """
-
-    __slots__ = ("_offset",)
-
-    def __init__(self) -> None:
-        self._offset = time.time_ns() - time.monotonic_ns()
-
-    def __call__(self) -> int:
-        """Tell the time."""
-        return time.monotonic_ns() + self._offset
+_LONGEST_WAIT_FOR_EPOCH: Final = 200  # hundredths of a second
+_POOL_CLOSE_SECONDS: Final = 1.0
 
 
 @final
@@ -122,46 +72,22 @@ async def gateway(
     """Build a gateway: connected, its lease taken, its caches following the epoch.
 
     `limits_remembered`: `limits` holds all that its predecessor knew; else the ledger is asked, project by project.
-    On the way out every settlement that is still to be written is written. Raises `Unavailable` without a database.
+    On the way out every settlement that is still to be written is written. Without a database it is built all the same:
+    then it says so to everyone who calls, until there is one.
     """
-    outbound = OutboundGuard(tuple(outbound_allow))
     steady = SteadyClock()
     async with AsyncExitStack() as stack:
-        pool = open_pool(app_url, name="gateway", size=_APP_CONNECTIONS)
-        await pool.open(wait=False)
-        stack.push_async_callback(pool.close)
-        database = Database(pool)
-        epoch = Epoch(time.monotonic)
-        stack.push_async_callback(_stop, asyncio.create_task(follow_epoch(epoch, app_url, time.monotonic)))
-
-        ledger = Ledger(ledger_url, UUID(hex=new_id()))
-        await ledger.beat()
-        stack.push_async_callback(ledger.aclose)
-        metering = Metering(ledger, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
-        stack.push_async_callback(_stop, asyncio.create_task(_beat(ledger)))
-        stack.push_async_callback(metering.drain)
-
-        transport = Transport(resolve=outbound.resolve)
+        database = await _database(stack, app_url)
+        epoch = await _epoch(stack, app_url)
+        metering = await _metering(stack, ledger_url)
+        transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
         stack.push_async_callback(transport.aclose)
-
-        def connect(stored: StoredOffer) -> ChatProvider:
-            row = provider_row_identity(stored.tenant_id, stored.project_id, stored.provider_id)
-            secret = None if stored.secret is None else unseal(keys.sealing, row, stored.secret)
-            return OpenAIProvider(
-                transport, base_url=stored.base_url, secret=secret, guarded=stored.guarded, timeouts=timeouts
-            )
-
-        await _confirmed(epoch)
+        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=Authentication(CredentialLookup(database), epoch, pepper=keys.pepper, now=now),
                 serving=Serving(
-                    ServingLookup(database),
-                    epoch,
-                    connect=connect,
-                    echo=EchoProvider(now=lambda: int(time.time()), new_id=new_id),
-                    list_price=list_price,
-                    now_ns=time.time_ns,
+                    ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns
                 ),
                 admission=Admission(limits, LimitHistory(database), remembers=limits_remembered, now_ns=steady),
                 metering=metering,
@@ -174,13 +100,59 @@ async def gateway(
         )
 
 
-async def _confirmed(epoch: Epoch) -> None:
-    """Wait until the epoch is known; raises `Unavailable` when the database does not tell it."""
+@final
+class Speakers:
+    """Makes who speaks to a provider, from what is stored of it."""
+
+    def __init__(self, transport: Transport, *, sealing: bytes, timeouts: Timeouts) -> None:
+        """`sealing` is the key that providers' secrets were sealed with."""
+        self._transport = transport
+        self._sealing = sealing
+        self._timeouts = timeouts
+        self._echo = EchoProvider(now=lambda: int(time.time()), new_id=new_id)
+
+    def __call__(self, stored: StoredOffer | None) -> ChatProvider:
+        """Speak to `stored`, or, for None, be the built-in echo."""
+        if stored is None or stored.offer.kind is ProviderKind.ECHO:
+            return self._echo
+        row = provider_row_identity(stored.tenant_id, stored.project_id, stored.provider_id)
+        return OpenAIProvider(
+            self._transport,
+            base_url=stored.base_url,
+            secret=None if stored.secret is None else unseal(self._sealing, row, stored.secret),
+            guarded=stored.guarded,
+            timeouts=self._timeouts,
+        )
+
+
+async def _database(stack: AsyncExitStack, app_url: str) -> Database:
+    pool = open_pool(app_url, name="gateway", size=_APP_CONNECTIONS)
+    await pool.open(wait=False)
+    stack.push_async_callback(pool.close, timeout=_POOL_CLOSE_SECONDS)
+    return Database(pool)
+
+
+async def _epoch(stack: AsyncExitStack, app_url: str) -> Epoch:
+    """Follow the epoch; returns when it is known, or when it is not told soon."""
+    epoch = Epoch(time.monotonic)
+    stack.push_async_callback(_stop, asyncio.create_task(follow_epoch(epoch, app_url, time.monotonic)))
     for _ in range(_LONGEST_WAIT_FOR_EPOCH):
         if epoch.fresh:
-            return
+            break
         await asyncio.sleep(0.01)
-    raise Unavailable(cause="the epoch is not known")
+    return epoch
+
+
+async def _metering(stack: AsyncExitStack, ledger_url: str) -> Metering:
+    """Take a lease and keep it; on the way out everything is settled before it is given up."""
+    ledger = Ledger(ledger_url, UUID(hex=new_id()))
+    stack.push_async_callback(ledger.aclose)
+    with suppress(Unavailable):
+        await ledger.beat()
+    metering = Metering(ledger, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
+    stack.push_async_callback(_stop, asyncio.create_task(_beat(ledger)))
+    stack.push_async_callback(metering.drain)
+    return metering
 
 
 async def _beat(ledger: Ledger) -> None:

@@ -1,20 +1,18 @@
-"""The composition root of the control process, and of what a start does to the database before it.
+"""Builds the control process, and what a start does to the database before it.
 
-Apart from the gateway's, so that neither process imports what only the other needs. Clock and randomness are the
-caller's.
+Apart from the gateway's, so that neither process imports what only the other needs.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 
+from bailiwick.bootstrap.ambient import entropy, now
 from bailiwick.domain.providers import EnvironmentProvider
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.identity.outbound import OutboundGuard
@@ -29,21 +27,6 @@ from bailiwick.storage.operators import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 
 _CONNECTIONS: Final = 8
-
-
-def now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)  # noqa: TID251 - this process's one look at the clock
-
-
-def entropy(size: int) -> bytes:
-    """So many bytes that nobody can guess."""
-    return os.urandom(size)  # noqa: TID251 - this process's one source of randomness
-
-
-def monotonic() -> float:
-    """Seconds of a clock that is never set."""
-    return time.monotonic()  # noqa: TID251 - this process's one look at the clock
 
 
 @final
@@ -65,8 +48,8 @@ async def control_plane(
     control_url: str,
     keys: ControlKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
-    now: Callable[[], datetime],
-    entropy: Callable[[int], bytes],
+    now: Callable[[], datetime] = now,
+    entropy: Callable[[int], bytes] = entropy,
 ) -> AsyncGenerator[ControlPlane]:
     """Build the control plane over a pool of the control role's connections; closed on the way out.
 

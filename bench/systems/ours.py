@@ -1,0 +1,183 @@
+"""Ours: `bailiwick serve` doing its whole job, with its own PostgreSQL on the same core.
+
+Key, four limits (address, project, key, user: too generous to refuse anything), an end user on
+every call and the durable ledger are all on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from bench import ports
+from bench.calls import MODEL, STREAM_MODEL, Call, Kind
+from bench.errors import BenchError
+from bench.preload import preload
+from bench.proc import GATEWAY_CORE
+from bench.server import Server
+from bench.systems.system import answers
+
+_GENEROUS: Final = {"requests": 100_000_000, "per": "1m"}
+_ENVIRONMENT: Final = {
+    "BAILIWICK_OUTBOUND_ALLOW": "127.0.0.0/8",
+    "BAILIWICK_GUARD_REQUESTS": str(_GENEROUS["requests"]),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """What the first start wrote down for us."""
+
+    base_url: str
+    admin_key: str
+    project_id: str
+    api_key: str
+
+
+def serve_command(stated: str | None) -> list[str]:
+    """Return the command that serves: the one stated, or `bailiwick serve` of this environment."""
+    if stated is not None:
+        return shlex.split(stated)
+    beside = Path(sys.executable).with_name("bailiwick")
+    found = str(beside) if beside.exists() else shutil.which("bailiwick")
+    if found is None:
+        message = "`bailiwick` is not installed in this environment"
+        raise BenchError(message)
+    return [found, "serve"]
+
+
+class Ours:
+    """One `bailiwick serve` on a data directory of its own, which outlives a stop."""
+
+    worker_marker: str | None = "bailiwick.apps.gateway"
+
+    def __init__(
+        self,
+        command: list[str],
+        data: Path,
+        *,
+        name: str = "ours",
+        port: int = ports.OURS,
+        core: int | None = GATEWAY_CORE,
+    ) -> None:
+        """Serve `data` on `port`; nothing runs yet."""
+        self.name = name
+        self._data = data
+        self._bootstrap: Bootstrap | None = None
+        self._port = port
+        self._server = Server(
+            [*command, "--port", str(port), "--data-dir", str(data)],
+            log=data.parent / f"{data.name}.log",
+            ports=(port,),
+            extra_environment=_ENVIRONMENT,
+            core=core,
+        )
+
+    @property
+    def title(self) -> str:
+        """The name and version, with what is switched on."""
+        try:
+            version = metadata.version("bailiwick")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        return f"**Bailiwick {version}**, key + four limits + durable ledger"
+
+    @property
+    def pid(self) -> int | None:
+        """The root of the process tree."""
+        return self._server.pid
+
+    def start(self) -> None:
+        """Start, set provider and limits if this is the first start, wait for a good answer."""
+        self.start_only()
+        if self._bootstrap is None:
+            self._bootstrap = self._read_bootstrap()
+            self._set_up()
+        self._server.wait_until(lambda: answers(self.call))
+
+    def start_only(self) -> float:
+        """Start and return the seconds until the `ready` line."""
+        self._server.start()
+        return self._server.wait_until(
+            lambda: re.search(r"^ready http", self._server.log_text(), re.MULTILINE) is not None,
+            every=0.005,
+        )
+
+    def stop(self) -> None:
+        """Stop the whole tree; the data directory stays."""
+        self._server.stop()
+
+    def call(self, kind: Kind) -> Call:
+        """Return the call with the project's key."""
+        return Call(port=self._port, kind=kind, bearer=self._known().api_key)
+
+    def recorded(self) -> int | None:
+        """Return how many settled calls the ledger holds, as the usage report counts them."""
+        project = self._known().project_id
+        answer = self._admin("GET", f"/admin/v1/projects/{project}/usage?group_by=day")
+        total = answer.get("total")
+        return int(total["requests"]) if isinstance(total, dict) else None
+
+    def preload(self, rows: int) -> None:
+        """Write `rows` settled calls into the ledger of the running server."""
+        preload(self._data, rows)
+
+    def _known(self) -> Bootstrap:
+        if self._bootstrap is None:
+            message = f"{self.name} has not been started"
+            raise BenchError(message)
+        return self._bootstrap
+
+    def _read_bootstrap(self) -> Bootstrap:
+        written = json.loads((self._data / "bootstrap.json").read_text())
+        return Bootstrap(
+            base_url=written["base_url"],
+            admin_key=written["admin_key"],
+            project_id=written["project_id"],
+            api_key=written["api_key"],
+        )
+
+    def _set_up(self) -> None:
+        project = f"/admin/v1/projects/{self._known().project_id}"
+        for name, port, model in (
+            ("mock", ports.MOCK_JSON, MODEL),
+            ("mock-streams", ports.MOCK_STREAM, STREAM_MODEL),
+        ):
+            provider = {
+                "name": name,
+                "kind": "openai",
+                "base_url": f"http://127.0.0.1:{port}/v1",
+                "api_key": "sk-upstream",
+                "models": [model],
+            }
+            self._admin("POST", f"{project}/providers", provider)
+        limits = dict.fromkeys(("ip", "project", "key", "user"), _GENEROUS)
+        self._admin("PATCH", project, {"limits": limits})
+
+    def _admin(self, method: str, path: str, body: object = None) -> dict[str, object]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self._known().admin_key}",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - loopback
+                answer: dict[str, object] = json.load(response)
+        except urllib.error.HTTPError as error:
+            said = error.read()[:400].decode(errors="replace")
+            message = f"{method} {path} was answered {error.code}: {said}"
+            raise BenchError(message) from error
+        return answer

@@ -1,0 +1,67 @@
+"""The clock, randomness and ids of a process. Everything else gets them as parameters."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import Final, final
+
+from bailiwick.domain.ids import uuid7_int
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds of a clock that is never set."""
+    return time.monotonic()
+
+
+def entropy(size: int) -> bytes:
+    """So many bytes that nobody can guess."""
+    return os.urandom(size)
+
+
+@final
+class NewId:
+    """Makes UUIDv7s, as 32 hex digits. Randomness is drawn for many at once: each draw is a system call."""
+
+    __slots__ = ("_drawn", "_used")
+
+    _EACH: Final = 10
+    _AT_ONCE: Final = 4000
+
+    def __init__(self) -> None:
+        self._drawn = b""
+        self._used = 0
+
+    def __call__(self) -> str:
+        """Make one."""
+        start = self._used
+        if start >= len(self._drawn):
+            self._drawn, start = os.urandom(self._AT_ONCE), 0
+        self._used = start + self._EACH
+        return f"{uuid7_int(time.time_ns() // 1_000_000, self._drawn[start : start + self._EACH]):032x}"
+
+
+new_id = NewId()
+
+
+@final
+class SteadyClock:
+    """Unix time in nanoseconds that never goes back: the wall clock at its making, and what has passed since.
+
+    For limits: a wall clock that is set back would stop every bucket from draining until it has caught up.
+    """
+
+    __slots__ = ("_offset",)
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def __call__(self) -> int:
+        """Tell the time."""
+        return time.monotonic_ns() + self._offset

@@ -1,0 +1,80 @@
+"""`/admin/openapi.json`: every address is described, and answers are what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from tests.control import Control
+
+EXPECTED = {
+    "/admin/v1/tenants": {"get", "post"},
+    "/admin/v1/tenants/{tenant_id}": {"get", "patch", "delete"},
+    "/admin/v1/tenants/{tenant_id}/projects": {"get", "post"},
+    "/admin/v1/tenants/{tenant_id}/projects/{project_id}": {"get", "patch", "delete"},
+    "/admin/v1/tenants/{tenant_id}/providers": {"get", "post"},
+    "/admin/v1/tenants/{tenant_id}/providers/{provider_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/keys": {"get", "post"},
+    "/admin/v1/projects/{project_id}/keys/{key_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/keys/{key_id}/rotate": {"post"},
+    "/admin/v1/projects/{project_id}/keys/{key_id}/revoke": {"post"},
+    "/admin/v1/projects/{project_id}/providers": {"get", "post"},
+    "/admin/v1/projects/{project_id}/providers/{provider_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/usage": {"get"},
+    "/admin/v1/keys/{key_id}": {"get", "patch", "delete"},
+    "/admin/v1/keys/{key_id}/rotate": {"post"},
+    "/admin/v1/keys/{key_id}/revoke": {"post"},
+    "/admin/v1/providers": {"get", "post"},
+    "/admin/v1/providers/{provider_id}": {"get", "patch", "delete"},
+}
+
+
+async def described(control: Control) -> dict[str, Any]:
+    answer = await control.http.get("/admin/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+async def test_every_address_is_described(control: Control) -> None:
+    document = await described(control)
+    assert document["openapi"].startswith("3.1.")
+    assert {path: set(item) for path, item in document["paths"].items()} == EXPECTED
+
+
+async def test_every_reference_leads_somewhere(control: Control) -> None:
+    document = await described(control)
+    references = set(re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert references <= set(document["components"]["schemas"])
+    assert "Problem" in references
+
+
+async def test_every_operation_says_who_may_and_what_may_go_wrong(control: Control) -> None:
+    document = await described(control)
+    assert document["security"] == [{"operator_key": []}]
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            told = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+            assert told == set(re.findall(r"\{(\w+)\}", path))
+
+
+async def test_operations_have_names_of_their_own(control: Control) -> None:
+    document = await described(control)
+    names = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> None:
+    schemas = (await described(control))["components"]["schemas"]
+    assert set(schemas["ProjectBody"]["properties"]) == {
+        "name", "slug", "status", "limits", "aliases", "require_end_user",
+    }  # fmt: skip
+    assert set(schemas["KeyBody"]["properties"]) == {"name", "scopes", "models", "act_as", "expires_at"}
+
+
+async def test_there_are_no_pages_of_documentation(control: Control) -> None:
+    for path in ("/docs", "/redoc", "/openapi.json", "/admin/docs"):
+        assert (await control.http.get(path)).status_code == 404

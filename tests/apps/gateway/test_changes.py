@@ -1,0 +1,224 @@
+"""What an operator changes holds within a second, under load too: no call that starts later is decided by the old state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import final
+
+import httpx2
+import pytest
+
+from tests.serving import ASK, MODEL, Caller, Site, error_of, until
+from tests.upstream import Behaviour, Upstream
+
+PROMPTLY = 1.0
+
+
+@final
+@dataclass(slots=True)
+class Load:
+    """Calls without a pause, from several clients; each is kept with the time at which it started and its status."""
+
+    caller: Caller
+    calls: list[tuple[float, int, str]] = field(default_factory=list)
+    ending: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        body = {"model": MODEL, "messages": ASK}
+        with httpx2.Client(base_url=self.caller.site.installation.url, headers=self.caller.bearer, verify=False) as http:
+            while not self.ending.is_set():
+                began = time.monotonic()
+                answer = http.post("/v1/chat/completions", json=body)
+                code = "" if answer.status_code == 200 else answer.json()["error"]["code"]
+                self.calls.append((began, answer.status_code, code))
+
+    def since(self, moment: float) -> set[tuple[int, str]]:
+        """What calls came to that started after `moment`."""
+        return {(status, code) for began, status, code in list(self.calls) if began > moment}
+
+
+@contextmanager
+def load(caller: Caller, clients: int = 4) -> Iterator[Load]:
+    made = Load(caller)
+    threads = [threading.Thread(target=made.run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: len(made.calls) > 20)
+        yield made
+    finally:
+        made.ending.set()
+        for thread in threads:
+            thread.join()
+
+
+def revoke(caller: Caller) -> None:
+    assert caller.site.admin.request("POST", f"/keys/{caller.key_id}/revoke").status_code == 200
+
+
+def remove(caller: Caller) -> None:
+    assert caller.site.admin.request("DELETE", f"/keys/{caller.key_id}").status_code == 204
+
+
+def rotate(caller: Caller) -> None:
+    assert caller.site.admin.request("POST", f"/keys/{caller.key_id}/rotate").status_code == 201
+
+
+def suspend_project(caller: Caller) -> None:
+    caller.change(status="suspended")
+
+
+def suspend_tenant(caller: Caller) -> None:
+    caller.site.admin.change(f"/tenants/{caller.project['tenant_id']}", {"status": "suspended"})
+
+
+def take_scope(caller: Caller) -> None:
+    caller.site.admin.change(f"/keys/{caller.key_id}", {"scopes": ["models:list"]})
+
+
+def take_model(caller: Caller) -> None:
+    caller.site.admin.change(f"/keys/{caller.key_id}", {"models": ["gpt-4o"]})
+
+
+def expire(caller: Caller) -> None:
+    moment = datetime.fromtimestamp(time.time() + 0.2, UTC).isoformat()
+    caller.site.admin.change(f"/keys/{caller.key_id}", {"expires_at": moment})
+
+
+def require_user(caller: Caller) -> None:
+    caller.change(require_end_user=True)
+
+
+def limit(caller: Caller) -> None:
+    caller.change(limits={"key": {"requests": 1, "per": "31d"}})
+
+
+CHANGES: dict[Callable[[Caller], None], tuple[int, str]] = {
+    revoke: (401, "revoked_credentials"),
+    remove: (401, "invalid_credentials"),
+    rotate: (401, "invalid_credentials"),
+    suspend_project: (403, "project_suspended"),
+    suspend_tenant: (403, "tenant_suspended"),
+    take_scope: (403, "forbidden"),
+    take_model: (403, "model_not_allowed"),
+    expire: (401, "expired_credentials"),
+    require_user: (403, "end_user_required"),
+    limit: (429, "rate_limited"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_under_load_nothing_that_starts_a_second_later_is_admitted(
+    site: Site, change: Callable[[Caller], None]
+) -> None:
+    caller = site.project(tenant_id=site.admin.tenant()["id"])
+    with load(caller) as calls:
+        change(caller)
+        changed = time.monotonic()
+        until(lambda: calls.since(changed) and calls.since(changed + PROMPTLY))
+        time.sleep(0.1)
+    assert {status for _, status, _ in calls.calls[:20]} == {200}
+    assert calls.since(changed + PROMPTLY) == {CHANGES[change]}
+
+
+def test_what_is_brought_back_is_served_within_a_second(site: Site) -> None:
+    caller = site.project()
+    suspend_project(caller)
+    until(lambda: caller.ask("GET", "/v1/me").status_code == 403, patience=PROMPTLY)
+    caller.change(status="active")
+    until(lambda: caller.ask("GET", "/v1/me").status_code == 200, patience=PROMPTLY)
+
+
+def test_a_change_of_another_tenants_disturbs_nobody(site: Site) -> None:
+    caller, other = site.project(), site.project(tenant_id=site.admin.tenant()["id"])
+    with load(caller) as calls:
+        for status in ("suspended", "active") * 5:
+            other.change(status=status)
+    assert {status for _, status, _ in calls.calls} == {200}
+
+
+def test_it_holds_when_the_database_tells_nobody(site: Site) -> None:
+    """Notifications can be lost, behind a pooler or anywhere: the gateway asks once a second besides."""
+    caller = site.project()
+    assert caller.ask("GET", "/v1/me").status_code == 200
+    site.database.execute("ALTER TABLE bailiwick.api_keys DISABLE TRIGGER move_epoch")
+    try:
+        revoke(caller)
+        site.database.execute("UPDATE bailiwick.epoch SET value = value + 1")
+        until(lambda: caller.ask("GET", "/v1/me").status_code == 401, patience=PROMPTLY + 0.1)
+    finally:
+        site.database.execute("ALTER TABLE bailiwick.api_keys ENABLE TRIGGER move_epoch")
+
+
+def test_a_call_that_was_admitted_goes_on(site: Site, upstream: Upstream) -> None:
+    upstream.on(MODEL, Behaviour(delay=0.6))
+    caller = site.project()
+    answers: list[int] = []
+    thread = threading.Thread(target=lambda: answers.append(caller.chat().status_code))
+    thread.start()
+    until(lambda: upstream.requests)
+    revoke(caller)
+    until(lambda: site.caller(caller.project).ask("GET", "/v1/me").status_code == 200)
+    thread.join()
+    assert answers == [200]
+
+
+# Rotation ------------------------------------------------------------------------------------------------------------
+
+
+def rotated(caller: Caller, grace_seconds: int) -> Caller:
+    made = caller.site.admin.make(f"/keys/{caller.key_id}/rotate", {"grace_seconds": grace_seconds})
+    assert made["id"] == caller.key_id
+    return Caller(site=caller.site, project=caller.project, key=made["key"], key_id=made["id"])
+
+
+def test_a_rotated_key_has_two_secrets_until_its_grace_ends(site: Site) -> None:
+    old = site.project()
+    assert old.ask("GET", "/v1/me").status_code == 200
+    began = time.monotonic()
+    new = rotated(old, 1)
+    for caller in (old, new):
+        assert caller.ask("GET", "/v1/me").json()["key_id"] == old.key_id
+    until(lambda: old.ask("GET", "/v1/me").status_code == 401, patience=2.0)
+    assert time.monotonic() - began > 0.9
+    assert error_of(old.ask("GET", "/v1/me")) == (401, "expired_credentials")
+    assert new.ask("GET", "/v1/me").status_code == 200
+
+
+def test_without_grace_the_old_secret_ends_at_once(site: Site) -> None:
+    old = site.project()
+    new = rotated(old, 0)
+    assert new.ask("GET", "/v1/me").status_code == 200
+    assert error_of(old.ask("GET", "/v1/me")) == (401, "invalid_credentials")
+
+
+def test_a_second_rotation_ends_the_first_secret_whatever_grace_it_had(site: Site) -> None:
+    first = site.project()
+    second = rotated(first, 3600)
+    third = rotated(second, 3600)
+    until(lambda: first.ask("GET", "/v1/me").status_code == 401, patience=PROMPTLY)
+    assert [caller.ask("GET", "/v1/me").status_code for caller in (second, third)] == [200, 200]
+
+
+def test_revoking_ends_both_secrets(site: Site) -> None:
+    old = site.project()
+    new = rotated(old, 3600)
+    assert [caller.ask("GET", "/v1/me").status_code for caller in (old, new)] == [200, 200]
+    revoke(old)
+    for caller in (old, new):
+        until(lambda: caller.ask("GET", "/v1/me").status_code == 401, patience=PROMPTLY)  # noqa: B023 - asked at once
+        assert error_of(caller.ask("GET", "/v1/me")) == (401, "revoked_credentials")
+
+
+def test_both_secrets_are_one_key_to_its_limit_and_in_the_ledger(site: Site) -> None:
+    old = site.project(limits={"key": {"requests": 2, "per": "31d"}})
+    assert old.chat().status_code == 200
+    new = rotated(old, 3600)
+    assert new.chat().status_code == 200
+    assert [caller.chat().status_code for caller in (old, new)] == [429, 429]
+    assert len({row["key_id"] for row in old.rows}) == 1

@@ -1,0 +1,34 @@
+"""Fixtures of the long trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.report import Findings
+from tests.faults.site import Site
+from tests.faults.trial import PROVE
+
+
+@pytest.fixture(scope="session")
+def findings() -> Iterator[Findings]:
+    """Where trials put their figures; kept only when they ran at full length."""
+    found = Findings()
+    yield found
+    if PROVE:
+        found.write()
+
+
+@pytest.fixture(scope="module")
+def module_site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """An installation of the module's own, with the settings that it names in `SETTINGS`."""
+    with Site(settings=getattr(request.module, "SETTINGS", None)) as running:
+        yield running
+
+
+@pytest.fixture
+def site(module_site: Site) -> Site:
+    """The module's installation, running."""
+    module_site.heal()
+    return module_site

@@ -1,0 +1,118 @@
+"""What the database itself says of its tables, and rows of two tenants in each of those that have a tenant."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, final
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from bailiwick.domain import ids
+from tests.database import Connection, TestDatabase
+from tests.ledger import Call, settle
+
+# How many of the ledger's partitions are made ahead.
+MONTHS_AHEAD: Final = 3
+VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A tenant, and the ids that its rows need."""
+
+    tenant_id: UUID
+    project_id: UUID
+
+
+def new_id() -> UUID:
+    """A UUIDv7."""
+    return ids.uuid7(1_700_000_000_000, os.urandom(10))
+
+
+def seeded(database: TestDatabase) -> tuple[Owner, Owner]:
+    """Two tenants with a row in every table that has a tenant."""
+    owners = [Owner(tenant_id=new_id(), project_id=new_id()) for _ in range(2)]
+    with database.connect() as connection:
+        for owner in owners:
+            _seed(connection, owner)
+    for owner in owners:
+        settle(database, owner.tenant_id, owner.project_id, [Call(opened_at=moment) for moment in _months()])
+    return owners[0], owners[1]
+
+
+def _months() -> list[datetime]:
+    """A moment in each partition of the ledger, the default one too."""
+    this = datetime.now(UTC).replace(day=1)
+    months = [this]
+    for _ in range(MONTHS_AHEAD):
+        months.append((months[-1] + timedelta(days=31)).replace(day=1))
+    return [datetime(2000, 1, 1, tzinfo=UTC), *months]
+
+
+def _seed(connection: Connection, owner: Owner) -> None:
+    slug = owner.tenant_id.hex
+    tenant, project = owner.tenant_id, owner.project_id
+    connection.execute(
+        "INSERT INTO bailiwick.tenants (id, slug, name, created_by) VALUES (%s, %s, 'T', 'test')", (tenant, slug)
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.projects (id, tenant_id, slug, name, created_by) VALUES (%s, %s, %s, 'P', 'test')",
+        (project, tenant, slug),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.api_keys"
+        " (id, tenant_id, project_id, name, lookup_id, digest, scopes, act_as, created_by)"
+        " VALUES (%s, %s, %s, 'K', %s, %s, '{}', true, 'test')",
+        (new_id(), tenant, project, slug[-12:], os.urandom(32)),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.providers (id, tenant_id, project_id, name, kind, base_url, secret, created_by)"
+        " VALUES (%s, %s, %s, 'p', 'openai', 'https://a.example', %s, 'test')",
+        (new_id(), tenant, project, os.urandom(40)),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.audit (id, tenant_id, actor, action, target, detail) VALUES (%s, %s, 'a', 'b', 'c', %s)",
+        (new_id(), tenant, Jsonb({})),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, process_id, opened_at, provider, model, streamed,"
+        " input_estimate) VALUES (%s, %s, %s, %s, now(), 'p', 'm', false, 1)",
+        (new_id(), tenant, project, new_id()),
+    )
+
+
+def tenant_tables(connection: Connection) -> dict[str, str]:
+    """Every table with a tenant, partitions too, and the column that says whose a row is."""
+    query = """
+        SELECT c.relname, CASE WHEN c.relname = 'tenants' THEN 'id' ELSE 'tenant_id' END
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p')
+          AND (c.relname = 'tenants' OR EXISTS (
+              SELECT FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
+        ORDER BY c.relname
+    """
+    return {str(name): str(column) for name, column in connection.execute(query).fetchall()}
+
+
+def columns(connection: Connection, table: str) -> list[str]:
+    """The columns of a table."""
+    query = """
+        SELECT a.attname FROM pg_attribute a
+        WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+    """
+    return [str(name) for (name,) in connection.execute(query, (f"bailiwick.{table}",)).fetchall()]
+
+
+def unique_columns(connection: Connection, table: str) -> set[str]:
+    """The columns by which a table tells rows apart, but for those that say whose they are, and when."""
+    query = """
+        SELECT DISTINCT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+        WHERE i.indrelid = %s::regclass AND i.indisunique AND a.attnum = ANY (i.indkey)
+    """
+    found = {str(name) for (name,) in connection.execute(query, (f"bailiwick.{table}",)).fetchall()}
+    return found - {"tenant_id", "project_id", "opened_at"}

@@ -1,0 +1,226 @@
+"""Another tenant's ids, at every address of the control plane: the same answer as an unknown id, and nothing happens.
+
+Once as everything is, and once with the policies switched off, so that our own queries alone must keep tenants apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, final
+from uuid import UUID
+
+import pytest
+from psycopg import sql
+
+from bailiwick.domain import ids
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.usage_report import usage_query
+from bailiwick.storage import keys, roles, usage
+from bailiwick.storage.scope import Database, open_pool
+from bailiwick.storage.sql import Sql
+from tests.control import UNKNOWN, Control, controlled
+from tests.database import TestDatabase, TestServer
+from tests.isolation.catalogue import tenant_tables
+from tests.ledger import Call, settle
+
+CANARY: Final = "canary-of-the-other"
+# What would be done if the address were right.
+BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
+    ("post", "projects"): {"name": "Intruder"},
+    ("post", "keys"): {"name": "Intruder"},
+    ("post", "providers"): {"name": "intruder", "kind": "echo"},
+    ("post", "rotate"): {"grace_seconds": 60},
+    ("post", "revoke"): {},
+}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Everything that one tenant has, by the names that ids have in addresses."""
+
+    ids: Mapping[str, str]
+    tenant_provider: str
+
+
+@pytest.fixture(params=[True, False], ids=["with the policies", "by the code alone"])
+def kept_apart(request: pytest.FixtureRequest, server: TestServer) -> TestDatabase:
+    """A database as it is, and one whose policies are switched off."""
+    database = server.create()
+    if not request.param:
+        with database.connect() as superuser:
+            for table in tenant_tables(superuser):
+                switch = sql.SQL("ALTER TABLE bailiwick.{} DISABLE ROW LEVEL SECURITY")
+                superuser.execute(switch.format(sql.Identifier(table)))
+    return database
+
+
+@pytest.fixture
+async def plane(kept_apart: TestDatabase) -> AsyncIterator[Control]:
+    async with controlled(kept_apart) as control:
+        yield control
+
+
+async def holding(control: Control, name: str) -> Holding:
+    """A tenant with a project, a key, and providers of both kinds, all of which carry `name`."""
+    tenant = await control.tenant(name)
+    project = await control.make(
+        f"/tenants/{tenant['id']}/projects",
+        name=name,
+        aliases={name: [name]},
+        limits={"ip": {"requests": 7, "per": "7m"}},
+    )
+    key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
+    own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
+    tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
+    return Holding(
+        ids={
+            "tenant_id": tenant["id"],
+            "project_id": project["id"],
+            "key_id": key["id"],
+            "provider_id": own["id"],
+        },
+        tenant_provider=tenants["id"],
+    )
+
+
+async def addresses(control: Control) -> list[tuple[str, str]]:
+    """Every method and address that has an id in it."""
+    document = (await control.http.get("/admin/openapi.json")).json()
+    return [(method, path) for path, item in document["paths"].items() for method in item if "{" in path]
+
+
+def filled(path: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path).removeprefix("/admin/v1")
+
+
+def body_for(method: str, path: str) -> dict[str, Any] | None:
+    if method == "patch":
+        return {"name": "renamed"}
+    return BODIES.get((method, path.rpartition("/")[2]))
+
+
+def misplaced(path: str, own: Holding, foreign: Holding) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Fillings of a path that join what does not belong together, each with the like of it of unknown ids."""
+    names = re.findall(r"\{(\w+)\}", path)
+    if len(names) == 1:
+        return []
+    values: list[tuple[dict[str, str], dict[str, str]]] = []
+    parent, child = names
+    unknown = UNKNOWN[own.ids[child].partition("_")[0]]
+    for outer, inner in ((own, foreign), (foreign, own)):
+        inner_id = inner.tenant_provider if (parent, child) == ("tenant_id", "provider_id") else inner.ids[child]
+        values.append(({parent: outer.ids[parent], child: inner_id}, {parent: outer.ids[parent], child: unknown}))
+    return values
+
+
+async def state(control: Control, tenants: tuple[Holding, ...]) -> list[Any]:
+    """All that can be read of some tenants."""
+    seen = []
+    for tenant in tenants:
+        for method, path in await addresses(control):
+            if method == "get" and "{tenant_id}/providers/{" not in path and "/providers/{" not in path:
+                seen.append((path, (await control.ask("GET", filled(path, tenant.ids))).json()))
+        seen.append(("provider", await control.read(f"/tenants/{tenant.ids['tenant_id']}/providers")))
+    return [entry for entry in seen if not entry[0].endswith("/usage")]
+
+
+async def test_what_is_anothers_is_as_what_is_unknown_at_every_address(plane: Control) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    before = await state(plane, (own, foreign))
+    tried = 0
+    for method, path in await addresses(plane):
+        for values, unknown in misplaced(path, own, foreign):
+            body = body_for(method, path)
+            answers = [await plane.ask(method.upper(), filled(path, ids_), body) for ids_ in (values, unknown)]
+            assert [answer.status_code for answer in answers] == [404, 404], (method, path, values)
+            assert answers[0].content == answers[1].content
+            headers = [{**answer.headers, "x-request-id": ""} for answer in answers]
+            assert headers[0] == headers[1]
+            tried += 1
+    assert tried >= 26
+    assert await state(plane, (own, foreign)) == before
+
+
+async def test_a_provider_is_found_in_its_own_place_alone(plane: Control) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    for provider in (own.ids["provider_id"], own.tenant_provider, foreign.ids["provider_id"], foreign.tenant_provider):
+        for method in ("GET", "PATCH", "DELETE"):
+            body = {"name": "intruder"} if method == "PATCH" else None
+            assert (await plane.ask(method, f"/providers/{provider}", body)).status_code == 404
+    path = f"/projects/{own.ids['project_id']}/providers/{own.tenant_provider}"
+    assert (await plane.ask("DELETE", path)).status_code == 404
+
+
+async def test_no_answer_about_one_tenant_holds_a_byte_of_another(plane: Control) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    secrets = [CANARY, *foreign.ids.values(), foreign.tenant_provider]
+    looked = 0
+    for method, path in await addresses(plane):
+        if path == "/admin/v1/providers/{provider_id}":
+            continue
+        values = dict(own.ids)
+        if "{tenant_id}/providers/{" in path:
+            values["provider_id"] = own.tenant_provider
+        if method != "delete":
+            answer = await plane.ask(method.upper(), filled(path, values), body_for(method, path))
+            assert answer.status_code < 300 or (answer.status_code, method) == (409, "post"), (path, answer.text)
+            assert not [secret for secret in secrets if secret in answer.text], (method, path)
+            looked += 1
+    assert looked >= 20
+    for path in ("/tenants/{tenant_id}/projects", "/projects/{project_id}/keys", "/projects/{project_id}/providers"):
+        page = await plane.read(filled(path, own.ids) + "?limit=200")
+        assert not [secret for secret in secrets if secret in str(page)]
+
+
+@pytest.mark.parametrize(("kept_apart", "status"), [(True, 404), (False, 200)], indirect=["kept_apart"])
+async def test_either_lock_holds_without_the_other(
+    plane: Control, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    path = f"/projects/{own.ids['project_id']}/keys/{foreign.ids['key_id']}"
+    assert (await plane.ask("GET", path)).status_code == 404
+    forgetful = keys._SQL["find_key"].partition(b"WHERE")[0] + b"WHERE id = %(key)s"
+    monkeypatch.setitem(keys._SQL, "find_key", Sql(forgetful))
+    assert (await plane.ask("GET", path)).status_code == status
+
+
+async def test_no_change_of_one_tenant_touches_another(plane: Control) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    before = await state(plane, (foreign,))
+    for method, path in sorted(await addresses(plane), key=lambda address: address[0] == "delete"):
+        values = dict(own.ids)
+        if "{tenant_id}/providers/{" in path:
+            values["provider_id"] = own.tenant_provider
+        await plane.ask(method.upper(), filled(path, values), body_for(method, path))
+    assert await state(plane, (foreign,)) == before
+
+
+async def test_usage_of_a_project_is_not_read_within_another_tenant(plane: Control, kept_apart: TestDatabase) -> None:
+    own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
+    own_tenant = TenantId(_parsed(own, "tenant_id", ids.TENANT))
+    foreign_tenant = TenantId(_parsed(foreign, "tenant_id", ids.TENANT))
+    foreign_project = ProjectId(_parsed(foreign, "project_id", ids.PROJECT))
+    settle(kept_apart, foreign_tenant, foreign_project, [Call(opened_at=datetime(2026, 11, 2, tzinfo=UTC), uid=CANARY)])
+    query = usage_query({"group_by": "user"}, plane.clock())
+    with pytest.raises(Refused):
+        await plane.plane.usage.report(own_tenant, foreign_project, query)
+    for role in (roles.CONTROL, roles.APP):
+        pool = open_pool(kept_apart.url(role), name="test", size=1)
+        async with pool:
+            async with Database(pool).reading(own_tenant) as scope:
+                report = await usage.by_group(scope, own_tenant, foreign_project, query)
+            assert (report.groups, report.total.requests) == ((), 0)
+            async with Database(pool).reading(foreign_tenant) as scope:
+                report = await usage.by_group(scope, foreign_tenant, foreign_project, query)
+            assert report.total.requests == 1
+
+
+def _parsed(tenant: Holding, name: str, prefix: str) -> UUID:
+    found = ids.parsed(prefix, tenant.ids[name])
+    assert found is not None
+    return found

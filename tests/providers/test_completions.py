@@ -1,0 +1,243 @@
+"""What we read of a provider's answer: usage in every provider's shape, text that was written, errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bailiwick.domain.pricing import Price, Rate
+from bailiwick.domain.usage import MAX_TOKENS, TokenUsage
+from bailiwick.providers.completions import read_completion, read_error
+
+
+def tokens_of(usage: object) -> TokenUsage | None:
+    return read_completion(json.dumps({"choices": [], "usage": usage}).encode()).tokens()
+
+
+# As the providers' own documentation and answers write them.
+SHAPES: dict[str, tuple[dict[str, Any], TokenUsage]] = {
+    "openai": (
+        {
+            "prompt_tokens": 1117, "completion_tokens": 46, "total_tokens": 1163,
+            "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 30, "audio_tokens": 0, "accepted_prediction_tokens": 3,
+                "rejected_prediction_tokens": 2,
+            },
+        },
+        TokenUsage(input_tokens=1117, output_tokens=46, cached_tokens=1024, reasoning_tokens=30),
+    ),
+    "openai audio": (
+        {
+            "prompt_tokens": 200, "completion_tokens": 150, "total_tokens": 350,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 120, "text_tokens": 80},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 110, "text_tokens": 40},
+        },
+        TokenUsage(input_tokens=200, output_tokens=150, input_audio_tokens=120, output_audio_tokens=110),
+    ),
+    "openai without details": (
+        {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21},
+        TokenUsage(input_tokens=9, output_tokens=12),
+    ),
+    "anthropic, compatible": (
+        {
+            "prompt_tokens": 19, "completion_tokens": 350, "total_tokens": 369,
+            "prompt_tokens_details": None, "completion_tokens_details": None,
+        },
+        TokenUsage(input_tokens=19, output_tokens=350),
+    ),
+    "anthropic, by a gateway with its cache": (
+        {
+            "prompt_tokens": 5000, "completion_tokens": 100, "total_tokens": 5100,
+            "prompt_tokens_details": {"cached_tokens": 3000, "cache_write_tokens": 1500},
+        },
+        TokenUsage(input_tokens=5000, output_tokens=100, cached_tokens=3000, cache_write_tokens=1500),
+    ),
+    "gemini, compatible, thinking": (
+        {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+        TokenUsage(input_tokens=20, output_tokens=603, reasoning_tokens=405),
+    ),
+    "gemini, compatible, nothing but thoughts": (
+        {
+            "prompt_tokens": 21, "completion_tokens": 0, "total_tokens": 81,
+            "completion_tokens_details": {"reasoning_tokens": 60},
+        },
+        TokenUsage(input_tokens=21, output_tokens=60, reasoning_tokens=60),
+    ),
+    "xai": (
+        {
+            "prompt_tokens": 10120, "completion_tokens": 1499, "total_tokens": 14428,
+            "prompt_tokens_details": {"cached_tokens": 128, "text_tokens": 10120, "audio_tokens": 0, "image_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 2809, "audio_tokens": 0},
+            "num_sources_used": 0,
+        },
+        TokenUsage(input_tokens=10120, output_tokens=4308, cached_tokens=128, reasoning_tokens=2809),
+    ),
+    "groq": (
+        {
+            "queue_time": 0.037493756, "prompt_tokens": 18, "prompt_time": 0.000680594, "completion_tokens": 556,
+            "completion_time": 0.463333333, "total_tokens": 574, "total_time": 0.464013927,
+        },
+        TokenUsage(input_tokens=18, output_tokens=556),
+    ),
+    "deepseek": (
+        {
+            "prompt_tokens": 1000, "completion_tokens": 90, "total_tokens": 1090,
+            "prompt_cache_hit_tokens": 640, "prompt_cache_miss_tokens": 360,
+            "completion_tokens_details": {"reasoning_tokens": 70},
+        },
+        TokenUsage(input_tokens=1000, output_tokens=90, cached_tokens=640, reasoning_tokens=70),
+    ),
+    "deepseek, both spellings": (
+        {
+            "prompt_tokens": 1000, "completion_tokens": 90, "total_tokens": 1090,
+            "prompt_tokens_details": {"cached_tokens": 640}, "prompt_cache_hit_tokens": 640,
+        },
+        TokenUsage(input_tokens=1000, output_tokens=90, cached_tokens=640),
+    ),
+    "whole numbers as floats": (
+        {"prompt_tokens": 12.0, "completion_tokens": 3.0, "total_tokens": 15.0},
+        TokenUsage(input_tokens=12, output_tokens=3),
+    ),
+    "nothing written": (
+        {"prompt_tokens": 12, "completion_tokens": None, "total_tokens": None},
+        TokenUsage(input_tokens=12),
+    ),
+    "parts above their whole": (
+        {
+            "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+            "prompt_tokens_details": {"cached_tokens": 50, "cache_write_tokens": 50, "audio_tokens": 50},
+            "completion_tokens_details": {"reasoning_tokens": 50, "audio_tokens": 50},
+        },
+        TokenUsage(
+            input_tokens=10, output_tokens=5, cached_tokens=10, reasoning_tokens=5, output_audio_tokens=5
+        ),
+    ),
+    "negative": ({"prompt_tokens": -5, "completion_tokens": -1, "total_tokens": -6}, TokenUsage()),
+    "more than anybody believes": (
+        {"prompt_tokens": 2**60, "completion_tokens": 10**30},
+        TokenUsage(input_tokens=MAX_TOKENS, output_tokens=MAX_TOKENS),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_usage_is_read_in_every_shape(name: str) -> None:
+    usage, expected = SHAPES[name]
+    assert tokens_of(usage) == expected
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_token_is_billed_twice_or_never(name: str) -> None:
+    tokens = tokens_of(SHAPES[name][0])
+    assert tokens is not None
+    one = Rate(base=1_000_000)
+    flat = Price(input=one, output=one, cached=one, cache_write=one, input_audio=one, output_audio=one)
+    assert flat.cost(tokens) == tokens.input_tokens + tokens.output_tokens
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None, {}, [], "x", 7, {"prompt_tokens": None}, {"prompt_tokens": "3"}, {"completion_tokens": 5},
+        {"prompt_tokens": [1]}, {"prompt_tokens": 3, "prompt_tokens_details": [1]}, {"total_tokens": 5},
+    ],
+)  # fmt: skip
+def test_usage_that_cannot_be_read_counts_as_none_and_fails_nothing(usage: object) -> None:
+    assert tokens_of(usage) is None
+
+
+def test_an_answer_without_usage_has_none() -> None:
+    completion = read_completion(b'{"choices":[]}')
+    assert completion.tokens() is None
+    assert not completion.has_usage
+    assert not read_completion(b'{"choices":[],"usage":null}').has_usage
+    assert read_completion(b'{"choices":[],"usage":{}}').has_usage
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([
+        "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "cached_tokens",
+        "completion_tokens_details", "reasoning_tokens", "audio_tokens", "prompt_cache_hit_tokens",
+    ]), inner, max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(json_values)
+def test_no_usage_whatever_raises(usage: object) -> None:
+    tokens = tokens_of(usage)
+    if tokens is not None:
+        assert all(0 <= count <= MAX_TOKENS for count in tokens)
+        assert tokens.cached_tokens + tokens.cache_write_tokens + tokens.input_audio_tokens <= tokens.input_tokens
+
+
+@pytest.mark.parametrize(
+    ("choice", "size"),
+    [
+        ({"message": {"content": "hello"}}, 5),
+        ({"delta": {"content": "hello"}}, 5),
+        ({"delta": {"content": "", "role": "assistant"}}, 0),
+        ({"delta": {"content": None}}, 0),
+        ({"delta": {}}, 0),
+        ({"delta": None}, 0),
+        ({}, 0),
+        ({"delta": {"reasoning_content": "think"}}, 5),
+        ({"delta": {"reasoning": "think"}}, 5),
+        ({"delta": {"refusal": "no no"}}, 5),
+        ({"message": {"content": "hello", "reasoning_content": "think"}}, 10),
+    ],
+)
+def test_what_was_written_is_measured(choice: dict[str, Any], size: int) -> None:
+    assert read_completion(json.dumps({"choices": [choice]}).encode()).written == size
+
+
+def test_tool_calls_count_as_written() -> None:
+    call = {"index": 0, "function": {"name": "f", "arguments": '{"city":"Paris"}'}}
+    assert read_completion(json.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}).encode()).written > 20
+
+
+def test_an_answer_is_finished_when_a_choice_is() -> None:
+    assert read_completion(b'{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}').finished
+    assert not read_completion(b'{"choices":[{"finish_reason":null}]}').finished
+    assert not read_completion(b'{"choices":[]}').finished
+    assert not read_completion(b"{}").finished
+
+
+@pytest.mark.parametrize("error", ['{"message":"x"}', '"overloaded"', "{}", "1"])
+def test_an_error_in_the_place_of_an_answer_is_seen(error: str) -> None:
+    assert read_completion(f'{{"error":{error}}}'.encode()).failed
+
+
+def test_no_error_is_none() -> None:
+    assert not read_completion(b'{"choices":[],"error":null}').failed
+    assert not read_completion(b'{"choices":[]}').failed
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "kind", "code"),
+    [
+        (b'{"error":{"message":"No.","type":"t","param":null,"code":"c"}}', "No.", "t", "c"),
+        (b'{"error":{"message":"No.","code":42}}', "No.", None, 42),
+        (b'{"error":"No."}', "No.", None, None),
+        (b'{"message":"No."}', "No.", None, None),
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"No."}}', "No.", "overloaded_error", None),
+        (b'{"error":null,"message":"No."}', "No.", None, None),
+        (b'{"detail":"No."}', None, None, None),
+        (b"<html>502</html>", None, None, None),
+        (b"", None, None, None),
+        (b"\xff\xfe", None, None, None),
+        (b'[{"error":{"code":400,"message":"No."}}]', "No.", None, 400),
+        (b'{"error":' + b"[" * 100_000, None, None, None),
+    ],
+)
+def test_an_error_is_read_as_far_as_it_has_a_known_form(
+    body: bytes, message: str | None, kind: str | None, code: str | int | None
+) -> None:
+    error = read_error(body)
+    assert (error.message, error.type, error.code) == (message, kind, code)

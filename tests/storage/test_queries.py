@@ -1,0 +1,92 @@
+"""Every query of every `queries/*.sql`: PostgreSQL understands it, and the roles that run it may.
+
+`EXPLAIN (GENERIC_PLAN)` parses, plans and checks every right, and runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+
+from bailiwick.storage import roles
+from bailiwick.storage.sql import Sql, aggregates, load
+from tests.database import Connection, TestDatabase
+
+# Who runs what. A new file has to be placed here; a query that differs from its file's others is named.
+RUN_BY: dict[str, tuple[str, ...]] = {
+    "audit": (roles.CONTROL, roles.OPERATOR),
+    "credentials": (roles.APP,),
+    "doctor": ("postgres",),
+    "installation": (roles.OPERATOR,),
+    "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
+    "isolation": ("postgres",),
+    "keys": (roles.CONTROL,),
+    "keys.add_key": (roles.CONTROL, roles.OPERATOR),
+    "ledger": (roles.LEDGER,),
+    "limit_history": (roles.APP,),
+    "operators": (roles.OPERATOR,),
+    "operators.look_up_operator_key": (roles.CONTROL,),
+    "projects": (roles.CONTROL,),
+    "projects.add_project": (roles.CONTROL, roles.OPERATOR),
+    "projects.find_project": (roles.CONTROL, roles.APP),
+    "providers": (roles.CONTROL, roles.OPERATOR),
+    "providers.platform_providers": (roles.OPERATOR,),
+    "serving": (roles.APP,),
+    "tenants": (roles.CONTROL,),
+    "tenants.add_tenant": (roles.OPERATOR,),
+    "tenants.list_tenants": (roles.OPERATOR,),
+    "usage": (roles.APP, roles.CONTROL),
+}
+QUERIES = [(aggregate, name) for aggregate in aggregates() for name in load(aggregate)]
+_PARAMETER = re.compile(rb"%\((\w+)\)s|%s")
+
+
+def numbered(query: Sql) -> bytes:
+    """The query with parameters as PostgreSQL itself writes them."""
+    names: list[bytes] = []
+
+    def place(match: re.Match[bytes]) -> bytes:
+        name = match[1] or b"%d" % len(names)
+        if name not in names:
+            names.append(name)
+        return b"$%d" % (names.index(name) + 1)
+
+    return _PARAMETER.sub(place, query).replace(b"%%", b"%")
+
+
+def explain(connection: Connection, query: Sql, role: str) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL ROLE {role}".encode())
+        # As psycopg sends it: without parameters of its own, so that a percent sign stays one.
+        result = connection.pgconn.exec_(b"EXPLAIN (GENERIC_PLAN) " + numbered(query))
+        if result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
+            raise AssertionError(result.error_message.decode())
+
+
+@pytest.mark.parametrize(("aggregate", "name"), QUERIES, ids=[f"{aggregate}.{name}" for aggregate, name in QUERIES])
+def test_every_query_is_understood_and_allowed(database: TestDatabase, aggregate: str, name: str) -> None:
+    run_by = RUN_BY.get(f"{aggregate}.{name}", RUN_BY.get(aggregate))
+    assert run_by is not None, f"say in RUN_BY who runs queries/{aggregate}.sql"
+    with database.connect() as superuser:
+        for role in run_by:
+            explain(superuser, load(aggregate)[name], role)
+
+
+def test_a_role_that_may_not_run_a_query_is_noticed(database: TestDatabase) -> None:
+    with database.connect() as superuser, pytest.raises(AssertionError, match="permission denied"):
+        explain(superuser, load("keys")["find_key"], roles.APP)
+
+
+def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDatabase) -> None:
+    with database.connect() as superuser, pytest.raises(AssertionError, match="does not exist"):
+        explain(superuser, Sql(b"SELECT nothing FROM bailiwick.tenants"), roles.CONTROL)
+
+
+@pytest.mark.parametrize("aggregate", ["projects", "keys", "providers", "tenants", "usage"])
+def test_every_query_within_a_tenant_says_whose(aggregate: str) -> None:
+    across = {"list_tenants", "tenant_of", "platform_providers"}
+    for name, query in load(aggregate).items():
+        if name not in across:
+            assert query.count(b"%(tenant)s"), f"{aggregate}.{name} does not filter by the tenant"
