@@ -26,7 +26,7 @@ MEGABYTE: Final = 1_000_000
 _FULL_CORE: Final = 0.85
 _FOREIGN_SHARE: Final = 0.10
 _QUIET: Final = 0.10
-_SETTLES_WITHIN: Final = 2.0
+_SETTLES_WITHIN: Final = 1.0
 _RECORDED_WITHIN: Final = 5.0
 _SHOWN: Final = {
     "cpu_ms": "CPU {:.4f} ms",

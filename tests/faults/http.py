@@ -137,9 +137,7 @@ class Client:
         head = await self._reader.readuntil(b"\r\n\r\n")
         status, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
         answer.status = int(status.split(" ")[1])
-        answer.headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-        }
+        answer.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def close(self) -> None:
         """Close the connection (FIN)."""

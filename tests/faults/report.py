@@ -73,6 +73,5 @@ def _when_and_where() -> str:
     memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9)
     kernel = platform.release().split("-", maxsplit=1)[0]
     today = dt.datetime.now(tz=dt.UTC).date()
-    return (
-        f"{today}, {os.cpu_count()} cores ({processor}), {memory} GB, Linux {kernel}, Python {platform.python_version()}"
-    )
+    machine = f"{os.cpu_count()} cores ({processor}), {memory} GB, Linux {kernel}"
+    return f"{today}, {machine}, Python {platform.python_version()}"

@@ -26,8 +26,8 @@ ANSWER: Final = "up/answer"
 STREAM: Final = "up/stream"
 _LISTENING: Final = "0A"
 _MARK: Final = "FAULTS_SITE"
-# A row for a call that no provider saw: it was open, and then its client or its process was gone. (Or its connection was
-# closed by the provider in the moment of its sending: such a row says that nothing was used.)
+# A row for a call that no provider saw: it was open, and then its client or its process was gone. (Or the provider
+# closed the connection in the moment of the sending: such a row says that nothing was used.)
 _MAY_BE_UNSEEN: Final = {Outcome.LOST, Outcome.CLIENT_GONE, Outcome.OUR_FAILURE}
 
 

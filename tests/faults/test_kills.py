@@ -7,13 +7,14 @@ import os
 import random
 import signal
 import time
+from functools import partial
 
 import pytest
 
 from tests.faults.load import Load, last_trouble
 from tests.faults.report import Findings
 from tests.faults.site import Site, acceptable
-from tests.faults.trial import eventually, times
+from tests.faults.trial import eventually, seconds, times
 
 pytestmark = pytest.mark.proof
 
@@ -48,7 +49,7 @@ async def test_a_killed_process_is_replaced_and_no_call_is_lost(site: Site, find
             killed_at = time.monotonic()
             os.kill(victim, signal.SIGKILL)
             first.append(await load.good_since(killed_at, RECOVERED_WITHIN))
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(seconds(2.0, 1.0))
             last.append(last_trouble(load.answers[before:], killed_at))
 
     settled = await site.settled()
@@ -72,7 +73,7 @@ async def test_a_killed_parent_takes_everything_with_it_and_the_next_start_loses
             _kill_parent(site)
             await asyncio.to_thread(site.installation.start)  # as a service manager would, at once
             first.append(await load.good_since(killed_at, RECOVERED_WITHIN))
-            await eventually(lambda: not old & set(site.processes()), ORPHANS_GONE_WITHIN, "no orphan is left")
+            await eventually(partial(_gone, site, old), ORPHANS_GONE_WITHIN, "no orphan is left")
             last.append(last_trouble(load.answers[before:], killed_at))
 
     settled = await site.settled()
@@ -91,6 +92,10 @@ async def test_a_killed_parent_leaves_no_process_behind(site: Site) -> None:
     site.compare_books()
 
 
+def _gone(site: Site, processes: set[int]) -> bool:
+    return not processes & set(site.processes())
+
+
 def _kill_parent(site: Site) -> None:
     process = site.installation.process
     assert process is not None
@@ -100,9 +105,7 @@ def _kill_parent(site: Site) -> None:
     process.stdout.close()
 
 
-def _add(
-    findings: Findings, killed: str, load: Load, first: list[float], last: list[float], settled: float
-) -> None:
+def _add(findings: Findings, killed: str, load: Load, first: list[float], last: list[float], settled: float) -> None:
     answers = load.answers
     findings.add(
         _TITLE,

@@ -156,9 +156,7 @@ def pair(request: pytest.FixtureRequest, site: Site, made: Pair) -> Iterator[Pai
 
 def wire(answer: httpx2.Response) -> bytes:
     """Everything of an answer that a client sees, but what varies by itself."""
-    headers = b"\n".join(
-        name + b": " + value for name, value in answer.headers.raw if name.lower() not in {b"x-request-id"}
-    )
+    headers = b"\n".join(name + b": " + value for name, value in answer.headers.raw if name.lower() != b"x-request-id")
     return _VARYING.sub(b"*", b"%d\n%b\n\n%b" % (answer.status_code, headers, answer.content))
 
 
@@ -200,10 +198,11 @@ FIELDS: Final = ("model", "user", "safety_identifier", "prompt_cache_key", "tena
 
 
 # What the first tenant could know or guess of the second.
-SENT: Final = (
-    ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER, "shared provider", f"{ids.TENANT} as stored",
-    f"{ids.PROJECT} as stored", "project", "provider", "model", "alias", "shared-model", "user", "session", "look-up id",
-)  # fmt: skip
+SENT: Final = {
+    "ids": (ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER, "shared provider", f"{ids.TENANT} as stored",
+            f"{ids.PROJECT} as stored", "look-up id"),
+    "names": ("project", "provider", "model", "alias", "shared-model", "user", "session"),
+}  # fmt: skip
 
 
 def places(method: str, path: str, value: str, own: Caller) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -241,11 +240,14 @@ def twin_of(name: str, mark: str) -> str:
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_whatever_is_foreign_is_as_what_nobody_has_wherever_it_is_put(pair: Pair, method: str, path: str) -> None:
+@pytest.mark.parametrize("kind", SENT)
+def test_whatever_is_foreign_is_as_what_nobody_has_wherever_it_is_put(
+    pair: Pair, method: str, path: str, kind: str
+) -> None:
     caller = pair.caller(method)
     before = len(pair.foreign.caller.rows)
     tried = 0
-    for name in SENT:
+    for name in SENT[kind]:
         mark = pair.foreign.marks[name]
         twin = twin_of(name, mark)
         assert twin != mark
@@ -258,7 +260,7 @@ def test_whatever_is_foreign_is_as_what_nobody_has_wherever_it_is_put(pair: Pair
             same = wire(answer).replace(mark.encode(), twin.encode()) == wire(answer_to_twin)
             assert same, (address, options, wire(answer), wire(answer_to_twin))
             tried += 1
-    assert tried > 500
+    assert tried > 250
     assert len(pair.foreign.caller.rows) == before
     sent = b"".join(record.raw for record in caller.site.upstream.requests)
     assert pair.foreign.marks["secret"].encode() not in sent

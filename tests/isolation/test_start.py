@@ -25,8 +25,10 @@ PLANTED: Final[dict[str, tuple[str, ...]]] = {
         "bailiwick_ledger -> between -> bailiwick_operator",
     ),
     "GRANT bailiwick_owner TO bailiwick_app": ("bailiwick_app", "bailiwick_owner"),
-    "ALTER ROLE bailiwick_control INHERIT": ("bailiwick_control", "inherits"),
-    "GRANT bailiwick_operator TO bailiwick_control WITH INHERIT TRUE": ("bailiwick_control inherits bailiwick_operator",),
+    "ALTER ROLE bailiwick_control INHERIT": ("bailiwick_control inherits what it is a member of",),
+    "GRANT bailiwick_operator TO bailiwick_control WITH INHERIT TRUE": (
+        "bailiwick_control inherits bailiwick_operator",
+    ),
     "GRANT pg_read_all_data TO bailiwick_ledger": ("bailiwick_ledger", "pg_read_all_data"),
     "GRANT TRUNCATE ON bailiwick.tenants TO bailiwick_control": ("tenants", "bailiwick_control", "TRUNCATE"),
     "ALTER ROLE bailiwick_app BYPASSRLS": ("bailiwick_app", "BYPASSRLS"),
@@ -87,6 +89,7 @@ def test_nothing_serves_and_nothing_is_left_running(installation: Installation, 
     assert not running_in(installation.folder)
 
 
+@pytest.mark.slow
 def test_an_installation_as_it_should_be_starts_again(tmp_path: Path) -> None:
     """What is refused is what was planted, and not a second start."""
     installation = Installation(tmp_path / "data")

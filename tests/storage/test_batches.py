@@ -25,10 +25,13 @@ class Store:
     rows: list[int] = field(default_factory=list)
     writes: list[list[int]] = field(default_factory=list)
     undone: list[int] = field(default_factory=list)
+    rows_in_doubt: set[int] = field(default_factory=set)
+    """Durable, and whoever wrote them does not know."""
     gate: asyncio.Event | None = None
     """Writes wait for it, if there is one."""
 
-    async def write(self, items: list[int]) -> None:
+    async def write(self, items: list[int], *, again: bool) -> None:
+        assert again or self.rows_in_doubt.isdisjoint(items)
         self.writes.append(list(items))
         await asyncio.sleep(0)
         if self.gate is not None:
@@ -40,6 +43,7 @@ class Store:
             raise psycopg.DataError(trouble)
         self.rows += [item for item in items if item not in self.rows]
         if trouble == BROKEN_AFTER:
+            self.rows_in_doubt.update(items)
             raise psycopg.OperationalError(trouble)
 
     def undo(self, items: list[int]) -> None:
@@ -118,7 +122,7 @@ async def test_a_connection_that_breaks_while_a_batch_is_written_one_by_one_lose
 
 
 async def test_a_defect_reaches_those_who_wait_and_the_next_batch_is_written() -> None:
-    async def write(items: list[int]) -> None:
+    async def write(items: list[int], *, again: bool) -> None:
         if 1 in items:
             raise ZeroDivisionError
 

@@ -14,8 +14,8 @@ themselves. Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar, final
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar, final
 
 import psycopg
 
@@ -26,6 +26,14 @@ Item = TypeVar("Item")
 MAX_BATCH: Final = 500
 _RETRY_SECONDS: Final = 0.1
 _SWEEP_SECONDS: Final = 0.5
+
+
+class Write(Protocol[Item]):
+    """Makes a batch durable; `again`: some of it may be so already, since the connection broke over an earlier try."""
+
+    async def __call__(self, items: list[Item], /, *, again: bool) -> None:
+        """Raises `TROUBLE` when it is worth another try, any other `psycopg.Error` when an item is refused."""
+        ...
 
 
 @final
@@ -48,12 +56,12 @@ class Batcher(Generic[Item]):
 
     def __init__(
         self,
-        write: Callable[[list[Item]], Awaitable[None]],
+        write: Write[Item],
         *,
         patience: float,
         undo: Callable[[list[Item]], None] | None = None,
     ) -> None:
-        """Make a batcher, on the running event loop, around `write`, which makes a batch durable.
+        """Make a batcher, on the running event loop, around `write`.
 
         Callers wait at most `patience` seconds. With `undo`, an item that nobody waits for is dropped, and `undo` is
         told of it if it may have been written; without, it is kept and tried until it is written.
@@ -100,7 +108,7 @@ class Batcher(Generic[Item]):
         """Write a batch; `tried`: some of it may be written already."""
         while batch := self._still_wanted(batch, tried=tried):
             try:
-                await self._write([entry.item for entry in batch])
+                await self._write([entry.item for entry in batch], again=tried)
             except TROUBLE:
                 tried = True
                 await asyncio.sleep(_RETRY_SECONDS)

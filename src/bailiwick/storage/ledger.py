@@ -6,8 +6,9 @@ same for one call as for five hundred. Guarantees:
 
 - `open` returns when the row is durable; a call whose open row cannot be written is refused, and a row that may have
   been written all the same (the connection broke at the commit) is taken back before anything else is opened;
-- whoever deletes the open row has settled the call: settling twice, or settling and losing, makes one ledger row;
-- a call that was settled as lost while its process was only cut off is corrected once.
+- whoever deletes the open row has settled the call: settling twice, or settling and losing, makes one ledger row; a
+  row is opened again only while its call was not settled in between;
+- a call that was settled as lost while its process was only cut off is corrected once, to nothing if it was refused.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import psycopg
 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.metering import OpenCall, Settlement
+from bailiwick.domain.usage import NO_USAGE, Outcome, UsageSource
 from bailiwick.storage.batches import Batcher
-from bailiwick.storage.patience import at_most
-from bailiwick.storage.scope import TROUBLE, Row
-from bailiwick.storage.sql import Sql, load
+from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.scope import TROUBLE
+from bailiwick.storage.sql import load
 
 LEASE_SECONDS: Final = 5.0
 # How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
@@ -33,12 +35,9 @@ _OPEN_PATIENCE: Final = 3.0
 _SETTLE_PATIENCE: Final = 5.0
 # What is not settled so long after the end began is settled as lost, by whoever comes next.
 _LAST_PATIENCE: Final = 2.0
-# Longer than any batch takes on a slow disk; what was cut off is tried again.
-_STATEMENT_SECONDS: Final = 5.0
 
 _SQL: Final = load("ledger")
 _encode = msgspec.json.encode
-_Connection = psycopg.AsyncConnection[Row]
 
 
 class _Settled(msgspec.Struct, omit_defaults=True):
@@ -63,64 +62,17 @@ class _Settled(msgspec.Struct, omit_defaults=True):
 
 
 @final
-class LedgerConnection:
-    """One connection that is opened when needed and again when it broke."""
-
-    def __init__(self, conninfo: str, *, name: str) -> None:
-        self._conninfo = conninfo
-        self._name = name
-        self._connection: _Connection | None = None
-        self._connecting = asyncio.Lock()
-
-    async def execute(self, query: Sql, params: tuple[object, ...]) -> int:
-        """Run one statement, its own transaction; returns how many rows it touched."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            connection = await self._connected()
-        try:
-            with at_most(_STATEMENT_SECONDS, connection):
-                return (await connection.execute(query, params, prepare=True)).rowcount
-        except TROUBLE:
-            if self._connection is connection:  # Two may have used it, and one of them have opened the next.
-                self._connection = None
-            await connection.close()
-            raise
-
-    async def aclose(self) -> None:
-        """Close the connection; the next statement opens another."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            await connection.close()
-
-    async def _connected(self) -> _Connection:
-        async with self._connecting:
-            if self._connection is None or self._connection.closed:
-                self._connection = await self._connect()
-            return self._connection
-
-    async def _connect(self) -> _Connection:
-        return await psycopg.AsyncConnection[Row].connect(
-            self._conninfo,
-            autocommit=True,
-            connect_timeout=2,
-            application_name=f"bailiwick {self._name}",
-            # On a young table the planner would read all of it for each batch, and go on to when it is large.
-            options="-c statement_timeout=10s -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
-        )
-
-
-@final
 class Ledger:
     """Opens and settles calls for one process."""
 
     def __init__(self, conninfo: str, process_id: UUID) -> None:
         """`conninfo` is the ledger role's login; nothing connects before the first call."""
         self._process = str(process_id)
-        self._opener = LedgerConnection(conninfo, name="ledger open")
-        self._settler = LedgerConnection(conninfo, name="ledger settle")
+        self._opener = LedgerConnection(conninfo, name=f"bailiwick ledger open {process_id}")
+        self._settler = LedgerConnection(conninfo, name=f"bailiwick ledger settle {process_id}")
         self._opening: Batcher[OpenCall] = Batcher(self._write_open, patience=_OPEN_PATIENCE, undo=self._take_back)
         self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=_SETTLE_PATIENCE)
-        self._void: list[str] = []
+        self._void: list[OpenCall] = []
         self._leased = False
 
     async def open(self, call: OpenCall) -> None:
@@ -131,7 +83,7 @@ class Ledger:
         except asyncio.CancelledError:
             # The client went away in the moment between the commit and our going on: no provider will hear of this.
             if not outcome.cancelled() and outcome.done() and outcome.exception() is None:
-                self._void.append(call.id)
+                self._void.append(call)
             raise
         except psycopg.Error as refusal:
             raise Unavailable(cause=type(refusal).__name__) from refusal
@@ -150,7 +102,7 @@ class Ledger:
         try:
             await self._lease()
             await self._take_back_now()
-            return await self._opener.execute(_SQL["settle_lost"], (LEASE_SECONDS,))
+            return await self._opener.execute_alone(_SQL["settle_lost"], (LEASE_SECONDS,))
         except (psycopg.Error, OSError) as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble
 
@@ -169,13 +121,15 @@ class Ledger:
         await self._settler.aclose()
 
     def _take_back(self, calls: list[OpenCall]) -> None:
-        self._void.extend(call.id for call in calls)
+        self._void.extend(calls)
 
     async def _take_back_now(self) -> None:
         if self._void:
             void, self._void = self._void, []
             try:
-                await self._opener.execute(_SQL["void_calls"], (void,))
+                if await self._opener.execute(_SQL["void_calls"], ([call.id for call in void],)) < len(void):
+                    # Never written, or settled as lost in the meantime: what was refused costs nothing.
+                    await self._opener.execute(_SQL["correct_lost"], (_corrections([_refused(call) for call in void]),))
             except BaseException:
                 self._void.extend(void)
                 raise
@@ -184,22 +138,51 @@ class Ledger:
         await self._opener.execute(_SQL["beat"], (self._process,))
         self._leased = True
 
-    async def _write_open(self, calls: list[OpenCall]) -> None:
+    async def _write_open(self, calls: list[OpenCall], *, again: bool) -> None:
         if not self._leased:  # The database was away when this process began. Rows without a lease count as lost.
             await self._lease()
         await self._take_back_now()
-        await self._opener.execute(_SQL["open_calls"], (self._process, _encode(calls).decode()))
+        params = (self._process, _encode(calls).decode())
+        if again:
+            # Some may be written, and some of those settled as lost since: these must not come to life again.
+            await self._opener.execute_alone(_SQL["open_calls_again"], params)
+        else:
+            await self._opener.execute(_SQL["open_calls"], params)
 
-    async def _write_settled(self, settlements: list[Settlement]) -> None:
+    async def _write_settled(self, settlements: list[Settlement], *, again: bool) -> None:
+        del again  # The open row says what is written already.
+        if len(settlements) > 1:
+            # Of one call's settlements the first counts.
+            settlements = list({settlement.call.id: settlement for settlement in reversed(settlements)}.values())
         rows = [_row(settlement) for settlement in settlements]
         settled = await self._settler.execute(_SQL["settle_calls"], (_encode(rows).decode(),))
         if settled < len(rows):
             # Settled before (a batch that is tried again) or lost: only the lost ones still say "unknown".
-            for row, settlement in zip(rows, settlements, strict=True):
-                row.tenant_id = settlement.call.tenant_id
-                row.project_id = settlement.call.project_id
-                row.opened_us = settlement.call.opened_us
-            await self._settler.execute(_SQL["correct_lost"], (_encode(rows).decode(),))
+            await self._settler.execute(_SQL["correct_lost"], (_corrections(settlements),))
+
+
+def _corrections(settlements: list[Settlement]) -> str:
+    """Settlements with what finds their ledger rows."""
+    rows = [_row(settlement) for settlement in settlements]
+    for row, settlement in zip(rows, settlements, strict=True):
+        row.tenant_id = settlement.call.tenant_id
+        row.project_id = settlement.call.project_id
+        row.opened_us = settlement.call.opened_us
+    return _encode(rows).decode()
+
+
+def _refused(call: OpenCall) -> Settlement:
+    """What a call comes to that was opened and never went to a provider."""
+    return Settlement(
+        call=call,
+        outcome=Outcome.OUR_FAILURE,
+        usage=NO_USAGE,
+        source=UsageSource.NOTHING,
+        cost_nano=0,
+        latency_ms=0,
+        first_byte_ms=None,
+        status=None,
+    )
 
 
 def _row(settlement: Settlement) -> _Settled:

@@ -31,7 +31,9 @@ def at_most(seconds: float, connection: _Connection) -> Generator[None]:
 
 
 def _break(connection: _Connection) -> None:
-    with suppress(OSError, psycopg.OperationalError):
-        # The driver's descriptor stays its own: another one of the same socket is shut and closed.
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            same.shutdown(socket.SHUT_RDWR)
+    # The driver's descriptor stays its own: another one of the same socket is shut and closed.
+    with (
+        suppress(OSError, psycopg.OperationalError),
+        socket.socket(fileno=os.dup(connection.fileno())) as same,
+    ):
+        same.shutdown(socket.SHUT_RDWR)

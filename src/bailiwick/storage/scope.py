@@ -38,8 +38,8 @@ _AS_OPERATOR = b"SELECT set_config('role', 'bailiwick_operator', true)"
 
 # Trouble of ours, not the caller's: the server is away, starting or full, the pool is empty, a statement took too long.
 _TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
-# How long a server that says nothing is waited for, beside the 3 seconds for a connection: for the check of one that was
-# idle, for what is read while a call waits, and for what reads or writes much.
+# How long a server that says nothing is waited for, beside the 3 seconds for a connection: for the check of one that
+# was idle, for what is read while a call waits, and for what reads or writes much.
 _CHECK_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 4.0
 LONG_SECONDS: Final = 30.0
@@ -113,7 +113,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, tenant: UUID | None, *, seconds: float = _READ_SECONDS) -> AsyncGenerator[Scope]:
-        """Read as `tenant`, for so many seconds; None reads only what belongs to no tenant (look-ups by one exact id)."""
+        """Read as `tenant`, at most `seconds`; None reads only what belongs to no tenant (look-ups by one exact id)."""
         async with self._borrowed(seconds) as connection, connection.pipeline():
             await connection.execute(_READ_ONLY)
             if tenant is not None:

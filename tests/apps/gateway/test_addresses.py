@@ -69,7 +69,8 @@ def test_an_address_that_says_two_things_is_none(caller: Caller, foreign: Caller
 
 
 @pytest.mark.parametrize(
-    "host", ["", "gateway.test", BASE_DOMAIN, f"x{BASE_DOMAIN}", f"{BASE_DOMAIN}.example", "[::1]:80", "a" * 300, "localhost"]
+    "host",
+    ["", "gateway.test", BASE_DOMAIN, f"x{BASE_DOMAIN}", f"{BASE_DOMAIN}.example", "[::1]:80", "a" * 300, "localhost"],
 )
 def test_any_other_host_names_no_project(caller: Caller, host: str) -> None:
     assert ask(caller, ("", host), "GET", "/v1/me").json()["project_id"] == caller.id

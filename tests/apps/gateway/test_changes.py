@@ -1,4 +1,4 @@
-"""What an operator changes holds within a second, under load too: no call that starts later is decided by the old state."""
+"""What an operator changes holds within a second, under load too: no later call is decided by the old state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Load:
 
     def run(self) -> None:
         body = {"model": MODEL, "messages": ASK}
-        with httpx2.Client(base_url=self.caller.site.installation.url, headers=self.caller.bearer, verify=False) as http:
+        with httpx2.Client(
+            base_url=self.caller.site.installation.url, headers=self.caller.bearer, verify=False
+        ) as http:
             while not self.ending.is_set():
                 began = time.monotonic()
                 answer = http.post("/v1/chat/completions", json=body)

@@ -1,8 +1,9 @@
-"""Who gets in: no, two, malformed, unknown, wrong, revoked and expired credentials, at every address of the data plane."""
+"""Who gets in: no, two, malformed, unknown, wrong, revoked and expired credentials, at every address."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from base64 import b64encode
 from collections.abc import Iterator
@@ -169,7 +170,8 @@ def test_whoever_can_write_rows_still_cannot_make_a_key(site: Site, caller: Call
     """What is stored is an HMAC under a pepper that the database never sees."""
     text = forged()
     site.database.execute(
-        "INSERT INTO bailiwick.api_keys (id, tenant_id, project_id, name, lookup_id, digest, scopes, act_as, created_by)"
+        "INSERT INTO bailiwick.api_keys"
+        " (id, tenant_id, project_id, name, lookup_id, digest, scopes, act_as, created_by)"
         " SELECT gen_random_uuid(), tenant_id, project_id, 'planted', %s, %s, scopes, act_as, 'mole'"
         " FROM bailiwick.api_keys WHERE id = %s",
         (text.split("_")[2], digest(text.encode()).digest(), uuid_of("key", caller.key_id)),
@@ -204,6 +206,21 @@ def test_an_unknown_key_is_asked_for_once(site: Site) -> None:
     with without_look_up(site):
         for _ in range(20):
             assert error_of(site.ask("GET", "/v1/me", headers=headers)) == (401, "invalid_credentials")
+
+
+def test_an_error_that_nobody_expected_is_told_to_the_log_alone_and_no_secret_with_it(running_site: Site) -> None:
+    log = len(running_site.installation.log)
+    key = forged()
+    with without_look_up(running_site):
+        answer = running_site.ask("GET", "/v1/me", headers={"authorization": f"Bearer {key}"})
+    assert error_of(answer) == (500, "internal_error")
+    assert answer.json()["error"]["message"] == "An internal error occurred. Please report the request id."
+    (line,) = running_site.installation.log[log:].splitlines()
+    told = json.loads(line)
+    assert told["request_id"] == answer.headers["x-request-id"]
+    assert told["error"] == "psycopg.errors.UndefinedFunction"
+    for secret in (key, key.split("_")[2], "look_up_api_key", "HINT"):
+        assert secret not in line
 
 
 @pytest.mark.parametrize("header", ["X-Org-ID", "X-Tenant-ID", "OpenAI-Organization"])

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bailiwick.domain.usage import Outcome
 from tests.apps.gateway.routes import ROUTES
 from tests.apps.gateway.wire import connect, exchange, read_answer, request
-from tests.serving import Caller, Site, error_of, until
+from tests.serving import MODEL, Caller, Site, error_of, until
+from tests.upstream import Behaviour, Upstream
 
 KB, MB = 1024, 1024 * 1024
 
@@ -35,8 +37,8 @@ def key_of(caller: Caller) -> tuple[bytes, bytes]:
     "path",
     ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/chat/completions/x", "/V1/me", "//v1/me", "/v1//me",
      "/v1/./me", "/v1/../v1/me", "/v1/me%00", "/v1/me%0a", "/v1/%zz", "/v1/%ff", "/v2/me", "/p", "/p/", "/p/x", "/p/x/",
-     "/p/x/y/v1/me", "/p/x/healthz", "/p/x/admin/v1/tenants", "/administer", "/adminx/v1/tenants", "/healthz/", "/metrics",
-     "/.env", "/v1/fine_tuning/jobs", "/v1/me;x=1"],
+     "/p/x/y/v1/me", "/p/x/healthz", "/p/x/admin/v1/tenants", "/administer", "/adminx/v1/tenants", "/healthz/",
+     "/metrics", "/.env", "/v1/fine_tuning/jobs", "/v1/me;x=1"],
 )  # fmt: skip
 def test_an_address_that_does_not_exist_is_not_found(caller: Caller, path: str) -> None:
     answer = exchange(caller.site.installation.port, request(path, [key_of(caller)]))
@@ -219,6 +221,22 @@ def test_a_request_that_dribbles_in_is_read(caller: Caller) -> None:
             sock.sendall(raw[place : place + 7])
             time.sleep(0.001)
         assert read_answer(sock).status == 200
+
+
+@pytest.mark.parametrize("behind", ["/healthz", "/v1/chat/completions"])
+def test_a_client_that_hangs_up_with_more_requests_behind_is_gone(site: Site, upstream: Upstream, behind: str) -> None:
+    caller = site.project()
+    upstream.on(MODEL, Behaviour(chunks=500, gap=0.02))
+    body = b'{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+    call = request("/v1/chat/completions", [key_of(caller)], method="POST", body=body).replace(
+        b"connection: close", b"x: y"
+    )
+    with connect(site.installation.port) as sock:
+        sock.sendall(call + (call if behind.startswith("/v1") else request(behind)))
+        assert b"data: " in sock.recv(65536)
+    upstream.wait_for_blocking(lambda: upstream.requests[0].closed_at is not None, timeout=1.0)
+    assert len(upstream.requests) == 1
+    assert Outcome(caller.row()["outcome"]) is Outcome.CLIENT_GONE
 
 
 def test_a_client_that_hangs_up_in_its_body_leaves_nothing(caller: Caller) -> None:

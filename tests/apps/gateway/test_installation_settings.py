@@ -46,7 +46,9 @@ def ask(installation: Installation, source: str, path: str = "/v1/me", *, key: s
     return exchange(installation.port, request(path, headers), source=source)
 
 
-@pytest.mark.parametrize(("path", "source"), [("/v1/me", "127.0.1.1"), ("/healthz", "127.0.1.2"), ("/p/x/v1/me", "127.0.1.3")])
+@pytest.mark.parametrize(
+    ("path", "source"), [("/v1/me", "127.0.1.1"), ("/healthz", "127.0.1.2"), ("/p/x/v1/me", "127.0.1.3")]
+)
 def test_an_address_that_asks_too_much_is_turned_away(installation: Installation, path: str, source: str) -> None:
     key = installation.keys["api_key"]
     answers = [ask(installation, source, path, key=key if path == "/v1/me" else None) for _ in range(REQUESTS + 20)]
@@ -59,7 +61,9 @@ def test_an_address_that_asks_too_much_is_turned_away(installation: Installation
 
 
 @pytest.mark.parametrize("path", ["/v1/me", "/admin/v1/tenants"])
-def test_an_address_that_fails_too_often_is_turned_away_before_it_is_heard(installation: Installation, path: str) -> None:
+def test_an_address_that_fails_too_often_is_turned_away_before_it_is_heard(
+    installation: Installation, path: str
+) -> None:
     source = "127.0.2.1" if path == "/v1/me" else "127.0.2.2"
     kind = api_keys.PROJECT_KEY if path == "/v1/me" else api_keys.OPERATOR_KEY
     good = installation.keys["api_key" if path == "/v1/me" else "admin_key"]
@@ -122,7 +126,7 @@ def socket_inodes(pid: int) -> set[str]:
     found = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except OSError:
             continue
         if target.startswith("socket:["):

@@ -98,7 +98,11 @@ async def flood(caller: Caller, count: int, headers: Mapping[str, str], **fields
     body: dict[str, Any] = {"model": MODEL, "messages": ASK, **fields}
     limits = httpx2.Limits(max_connections=100)
     async with httpx2.AsyncClient(
-        base_url=caller.site.installation.url, headers={**caller.bearer, **headers}, limits=limits, timeout=60, verify=False
+        base_url=caller.site.installation.url,
+        headers={**caller.bearer, **headers},
+        limits=limits,
+        timeout=60,
+        verify=False,
     ) as client:
         answers = await asyncio.gather(*(client.post("/v1/chat/completions", json=body) for _ in range(count)))
     return Counter(answer.status_code for answer in answers)
@@ -210,7 +214,7 @@ def test_only_the_last_word_that_is_not_a_proxys_counts(by_address: Caller) -> N
 
 def test_what_is_no_address_is_one_address(by_address: Caller) -> None:
     words = ["unknown", "x" * 1000, "1.2.3", "203.0.113.1 203.0.113.2", "\u0661.2.3.4"]
-    assert [call_from(by_address, TRUSTED_PROXY, word) for word in words]== [200] + [429] * 4
+    assert [call_from(by_address, TRUSTED_PROXY, word) for word in words] == [200] + [429] * 4
 
 
 def test_an_ipv6_subscriber_is_one_address(by_address: Caller) -> None:

@@ -1,4 +1,4 @@
-"""Which provider serves a name, and which names a key may use: project before tenant before platform, aliases, globs."""
+"""Which provider serves a name, and which names a key may use."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def test_nobody_is_guessed_between_two_that_take_any(site: Site, upstream: Upstr
 
 def test_a_provider_that_lists_models_serves_no_other(site: Site) -> None:
     caller = site.project(provider={"models": [MODEL]})
-    for model in ("gpt-4o", "up/gpt-4o", "absent/gpt-4o-mini", f"up/up/{MODEL}", f"UP/{MODEL}", MODEL.upper(), f" {MODEL}",
-                  f"{MODEL} ", "up/", "/", f"/{MODEL}", "echo/x", "ECHO", "agent/x"):  # fmt: skip
+    for model in ("gpt-4o", "up/gpt-4o", "absent/gpt-4o-mini", f"up/up/{MODEL}", f"UP/{MODEL}", MODEL.upper(),
+                  f" {MODEL}", f"{MODEL} ", "up/", "/", f"/{MODEL}", "echo/x", "ECHO", "agent/x"):  # fmt: skip
         answer = caller.chat(model=model)
         assert error_of(answer) == (404, "model_not_found"), model
         assert answer.json()["error"]["param"] == "model"
@@ -157,7 +157,9 @@ def test_a_key_is_confined_to_its_models_by_whatever_name(
     assert not listed & {model for model in expected if expected[model] == 403}
 
 
-@pytest.mark.parametrize("trick", ["x/gpt-4o", "gpt-4o/x", "gpt-4o ", "Gpt-4o", "gpt-4o\u200b", "up//gpt-4o", "./gpt-4o"])
+@pytest.mark.parametrize(
+    "trick", ["x/gpt-4o", "gpt-4o/x", "gpt-4o ", "Gpt-4o", "gpt-4o\u200b", "up//gpt-4o", "./gpt-4o"]
+)
 def test_no_spelling_reaches_a_model_that_the_key_does_not_name(site: Site, upstream: Upstream, trick: str) -> None:
     """The provider takes any name, so what is asked for is what the pattern must match."""
     caller = site.project(key={"models": ["gpt-4o"]})

@@ -161,7 +161,9 @@ def test_a_key_that_may_act_for_nobody_names_nobody_anywhere(site: Site) -> None
     for key in ({"act_as": False}, {"scopes": ["chat:create", "models:list", "usage:read"]}):
         caller = site.project(key=key)
         for method, path in (("GET", "/v1/me"), *SCOPES.values()):
-            answer = caller.ask(method, path, headers={"x-end-user-id": "alice"}, json={"model": MODEL, "messages": ASK})
+            answer = caller.ask(
+                method, path, headers={"x-end-user-id": "alice"}, json={"model": MODEL, "messages": ASK}
+            )
             assert error_of(answer) == (403, "act_as_not_allowed")
         assert caller.chat(headers={"x-session-id": "s"}).status_code == 200
         assert [(row["uid"], row["sid"]) for row in caller.rows] == [(None, "s")]

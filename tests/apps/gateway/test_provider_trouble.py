@@ -1,6 +1,6 @@
 """A provider that misbehaves: the contract's status and code for the caller, one settled row, and nothing secret.
 
-`Told` is what a whole answer or a stream that had not begun comes to: status, code, outcome and usage source of the row.
+`Told` is what a call comes to whose answer had not begun: status and code, outcome and usage source of its row.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def told(caller: Caller, *, stream: bool = False, **fields: object) -> Told:
     """What a call comes to that must be refused; its one row is settled when the answer is here."""
     answer = caller.chat(stream=stream, **fields)
     assert caller.site.open_calls(caller.id) == 0
+    assert caller.ask("GET", "/v1/usage").json()["total"]["requests"] == 1
     (row,) = caller.rows
     return Told(*error_of(answer), Outcome(row["outcome"]), UsageSource(row["usage_source"]))
 
@@ -111,6 +112,7 @@ def test_trouble_before_a_stream_has_begun(caller: Caller, upstream: Upstream, t
     assert told(caller, stream=True) == expected
 
 
+WORDS = tuple(event({"choices": [{"index": 0, "delta": {"content": f" word{n}"}}]}) for n in range(3))
 IN_A_STREAM: dict[str, tuple[Behaviour, str]] = {
     "resets": (scripts.reset(3), "provider_error"),
     "closes": (scripts.close(3), "provider_error"),
@@ -118,7 +120,7 @@ IN_A_STREAM: dict[str, tuple[Behaviour, str]] = {
     "ends in the middle of an event": (scripts.half_frame(3), "provider_error"),
     "ends before its answer does": (Behaviour(ending=Ending.EARLY, after=3), "provider_error"),
     "says that it failed": (scripts.error_in_stream(3), "provider_error"),
-    "streams what is no JSON": (Behaviour(frames=(*scripts.error_in_stream(3).frames[:3], b"data: {\n\n")), "provider_error"),
+    "streams what is no JSON": (Behaviour(frames=(*WORDS, b"data: {\n\n")), "provider_error"),
 }  # fmt: skip
 
 
@@ -248,12 +250,16 @@ def test_a_retry_after_that_is_none_does_not(caller: Caller, upstream: Upstream,
 # What it must not give away ------------------------------------------------------------------------------------------
 
 LEAKS = {
-    "the key and an address": lambda status: scripts.leaky_error(status),
-    "its name": lambda status: scripts.error(status, "No route to 127.0.0.1 at http://localhost:8080/v1, [fe80::1]:443"),
+    "the key and an address": scripts.leaky_error,
+    "its name": lambda status: scripts.error(
+        status, "No route to 127.0.0.1 at http://localhost:8080/v1, [fe80::1]:443"
+    ),
     "in the code": lambda status: scripts.error(status, code=PROVIDER_SECRET, kind=f"x {INTERNAL_ADDRESS}"),
     "in the parameter": lambda status: scripts.error(status, param=f"Bearer {PROVIDER_SECRET}"),
     "as plain text": lambda status: body(f'"{PROVIDER_SECRET} {INTERNAL_ADDRESS}"'.encode(), status),
-    "as an error that is a text": lambda status: body({"error": f"bad key {PROVIDER_SECRET} {INTERNAL_ADDRESS}"}, status),
+    "as an error that is a text": lambda status: body(
+        {"error": f"bad key {PROVIDER_SECRET} {INTERNAL_ADDRESS}"}, status
+    ),
     "outside of the error": lambda status: body({"message": PROVIDER_SECRET, "debug": INTERNAL_ADDRESS}, status),
     "in its headers": lambda status: replace(
         scripts.error(status), headers=(("x-debug", PROVIDER_SECRET), ("server", INTERNAL_ADDRESS))
@@ -273,8 +279,25 @@ def test_no_key_and_no_address_in_its_errors_reach_the_caller(
     answer = caller.chat(stream=stream)
     assert answer.status_code == (502 if status in {200, 401} else status)
     whole = str(answer.headers) + answer.text
-    for secret in (PROVIDER_SECRET, INTERNAL_ADDRESS, "10.11.12.13", "127.0.0.1", "localhost", "fe80", str(upstream.port)):
+    for secret in (
+        PROVIDER_SECRET,
+        INTERNAL_ADDRESS,
+        "10.11.12.13",
+        "127.0.0.1",
+        "localhost",
+        "fe80",
+        str(upstream.port),
+    ):
         assert secret not in whole
+
+
+def test_a_key_of_no_usual_form_is_known_all_the_same(site: Site, upstream: Upstream) -> None:
+    secret = "Zq9/plain+canary==0815"
+    caller = site.project(provider={"api_key": secret})
+    upstream.on(MODEL, scripts.error(400, f"The key {secret} is wrong.", code=secret))
+    answer = caller.chat()
+    assert answer.json()["error"]["message"] == "The key [removed] is wrong."
+    assert "canary" not in answer.text
 
 
 def test_no_key_and_no_address_in_an_error_event_reach_the_caller(caller: Caller, upstream: Upstream) -> None:

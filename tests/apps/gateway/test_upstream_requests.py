@@ -46,7 +46,10 @@ MESSAGES = {
 def test_messages_pass_as_the_bytes_that_came(caller: Caller, upstream: Upstream, kind: str, stream: bool) -> None:
     messages = MESSAGES[kind]
     streamed = b"true" if stream else b"false"
-    body = b'{"temperature": 0.70, "messages": %b, "stream":%b, "x": [1.0 ], "model":"gpt-4o-mini"}' % (messages, streamed)
+    body = b'{"temperature": 0.70, "messages": %b, "stream":%b, "x": [1.0 ], "model":"gpt-4o-mini"}' % (
+        messages,
+        streamed,
+    )
     assert caller.send(body).status_code == 200
     sent = upstream.requests[0].body
     assert b'"messages":' + messages in sent
@@ -56,8 +59,9 @@ def test_messages_pass_as_the_bytes_that_came(caller: Caller, upstream: Upstream
 
 def test_the_account_and_nothing_of_the_client_goes_along(caller: Caller, upstream: Upstream) -> None:
     headers = {
-        "x-end-user-id": "alice", "x-session-id": "s", "cookie": "a=b", "x-forwarded-for": "1.2.3.4", "user-agent": "me",
-        "openai-organization": "org-1", "x-stainless-os": "Linux", "x-custom": "y", "accept-encoding": "gzip",
+        "x-end-user-id": "alice", "x-session-id": "s", "cookie": "a=b", "x-forwarded-for": "1.2.3.4",
+        "user-agent": "me", "openai-organization": "org-1", "x-stainless-os": "Linux", "x-custom": "y",
+        "accept-encoding": "gzip",
     }  # fmt: skip
     caller.chat(headers=headers)
     record = upstream.requests[0]
@@ -119,7 +123,9 @@ def test_the_model_goes_by_its_own_name(caller: Caller, upstream: Upstream) -> N
     assert upstream.requests[0].json["model"] == MODEL
 
 
-@pytest.mark.parametrize("options", [None, {"include_usage": False}, {"include_usage": True, "include_obfuscation": False}])
+@pytest.mark.parametrize(
+    "options", [None, {"include_usage": False}, {"include_usage": True, "include_obfuscation": False}]
+)
 def test_a_streams_usage_is_always_asked_for(caller: Caller, upstream: Upstream, options: Any) -> None:
     caller.chat(stream=True, stream_options=options)
     assert upstream.requests[0].json["stream_options"] == {**(options or {}), "include_usage": True}
@@ -135,7 +141,11 @@ def test_what_we_check_is_what_goes_on(caller: Caller, upstream: Upstream) -> No
     """A name that stands twice inside what we decode is one there, and the same one for everybody."""
     tools = b'[{"type":"function","type":"other","function":{"name":"a","name":"b"}}]'
     metadata = b'{"a":"1","a":"2"}'
-    body = b'{"model":"gpt-4o-mini","messages":%b,"tools":%b,"metadata":%b}' % (json.dumps(ASK).encode(), tools, metadata)
+    body = b'{"model":"gpt-4o-mini","messages":%b,"tools":%b,"metadata":%b}' % (
+        json.dumps(ASK).encode(),
+        tools,
+        metadata,
+    )
     assert caller.send(body).status_code == 200
     sent = upstream.requests[0].body
     assert b'"tools":[{"type":"other","function":{"name":"b"}}]' in sent
@@ -150,7 +160,9 @@ KEPT: dict[str, dict[str, Any]] = {
     "an audio of before": {"messages": [*ASK, {"role": "assistant", "audio": {"id": "audio_1"}}]},
     "a vector store": {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]},
     "a container": {"tools": [{"type": "code_interpreter", "container": "cntr_1"}]},
-    "a container with files": {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}]},
+    "a container with files": {
+        "tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}]
+    },
     "a conversation": {"conversation": "conv_1"},
     "a response of before": {"previous_response_id": "resp_1"},
     "a prompt": {"prompt": {"id": "pmpt_1"}},
@@ -199,10 +211,23 @@ def test_what_is_kept_at_an_account_of_ones_own_is_ones_own_choice(caller: Calle
     [
         {"messages": [{"role": "user", "content": "What is a file_id? And a container, a conversation?"}]},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"file_id": {}}}}}]},
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"file_id": {"type": "x"}}}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"file_id": {"type": "x"}}},
+            }
+        },
         {"audio": {"voice": "alloy", "format": "wav"}, "modalities": ["text", "audio"]},
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "data:", "filename": "a"}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}
+            ]
+        },
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "file", "file": {"file_data": "data:", "filename": "a"}}]}
+            ]
+        },
     ],
 )
 def test_words_that_are_no_references_pass(shared: Caller, upstream: Upstream, fields: dict[str, Any]) -> None:

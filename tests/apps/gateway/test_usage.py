@@ -28,6 +28,7 @@ def spender(running_site: Site) -> Caller:
     prices = {"broken": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
     caller = running_site.project(provider={"prices": prices})
     other = running_site.caller(caller.project)
+    running_site.project().chat(model="echo", headers={"x-end-user-id": "alice"})  # a sibling's is not this one's
     for place, user in enumerate(USERS):
         headers = [] if user is None else [(b"x-end-user-id", user.encode())]
         for model in ("gpt-4o", MODEL, "broken", "silent", "echo")[: place + 2]:
@@ -113,7 +114,9 @@ def test_an_end_user_is_told_of_their_own_alone(caller: Caller, user: str) -> No
         report = usage(caller, f"?group_by={group_by}", headers=headers)
         assert read(report["total"]) == counted(own)
         assert sum(group["requests"] for group in report["data"]) == len(own)
-    assert {group["key"] for group in usage(caller, "?group_by=user", headers=headers)["data"]} == {user for _ in own[:1]}
+    assert {group["key"] for group in usage(caller, "?group_by=user", headers=headers)["data"]} == {
+        user for _ in own[:1]
+    }
 
 
 def test_both_planes_say_the_same(site: Site, caller: Caller) -> None:
@@ -159,7 +162,8 @@ def test_a_span_counts_its_beginning_and_not_its_end(site: Site, caller: Caller)
     ["group_by=tenant", "group_by=", "group_by=uid", "group_by=user&group_by=key", "limit=0", "limit=-1", "limit=1e3",
      "limit=201", "limit=\u0661", "after=x", "after=dT0A", "after=%00", "from=yesterday", "from=2026-13-01T00:00:00Z",
      "from=2026-01-01", "to=9999-12-31T23:59:60Z", "from=2027-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "unknown=1",
-     "tenant_id=x", "project_id=x", "uid=alice", "user=alice", "from", "&", "=", "from=%ff", "from=0001-01-01T00:00:00%2B14:00"],
+     "tenant_id=x", "project_id=x", "uid=alice", "user=alice", "from", "&", "=", "from=%ff",
+     "from=0001-01-01T00:00:00%2B14:00"],
 )  # fmt: skip
 def test_a_query_that_cannot_be_is_refused(caller: Caller, query: str) -> None:
     answer = caller.ask("GET", f"/v1/usage?{query}")

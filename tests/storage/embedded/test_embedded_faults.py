@@ -238,6 +238,30 @@ def test_restarting_a_living_server_replaces_it(root: Path, new_engine: NewEngin
     assert "not properly shut down" not in log_of(root)
 
 
+def test_a_restart_that_fails_keeps_lock_and_address_and_can_be_tried_again(
+    root: Path, new_engine: NewEngine
+) -> None:
+    engine = new_engine(root)
+    engine.start()
+    conninfo = engine.conninfo(user="postgres", password="")
+    needed = root / "data" / "global" / "pg_control"
+    needed.rename(root / "taken away")
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    assert soon(lambda: not engine.is_alive())
+
+    with pytest.raises(EngineError):
+        engine.restart()
+    with pytest.raises(EngineError, match="already runs the database"):
+        new_engine(root).start()
+
+    (root / "taken away").rename(needed)
+    engine.restart()
+    assert engine.conninfo(user="postgres", password="") == conninfo
+    with connect(engine) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def by_hand(root: Path, sockets: Path) -> "subprocess.Popen[bytes]":
     """Start a server that is tied to nobody."""
     sockets.mkdir(mode=0o700, exist_ok=True)

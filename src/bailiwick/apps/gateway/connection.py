@@ -1,14 +1,16 @@
 """uvicorn's HTTP/1.1 connection, with what a gateway needs besides.
 
-uvicorn parses requests, runs the application and keeps connections alive; that is left as it is. Added are a bound on
-a request's head, errors in our form where uvicorn would answer in plain text, and a leaner way for an answer to leave:
-its head goes out with its first bytes, in one write, and is not searched again for characters that our own headers
-cannot hold. (The head of every answer is written by this package; what a provider says never becomes a header.)
+uvicorn parses requests, runs the application and keeps connections alive; that is left as it is. Added are bounds on
+a request's head, in bytes and in time, errors in our form where uvicorn would answer in plain text, and a leaner way
+for an answer to leave: its head goes out with its first bytes, in one write, and is not searched again for characters
+that our own headers cannot hold. (The head of every answer is written by this package; what a provider says never
+becomes a header.) A client that sends several requests at once and hangs up is gone for each of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, final
@@ -77,42 +79,105 @@ class _Cycle(RequestResponseCycle):
         return b"".join(lines)
 
 
-def connection_class(new_id: Callable[[], str]) -> type[asyncio.Protocol]:
-    """The connection class of a server whose error answers get their ids from `new_id`."""
+@final
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
 
-    @final
-    class Connection(HttpToolsProtocol):
-        # Bytes since the last one that was content: of a head, of trailers, of what goes by the name of chunk extension.
-        _quiet = 0
+    def __init__(self, *args: Any, new_id: Callable[[], str], head_seconds: float, **kwargs: Any) -> None:
+        """`new_id` names error answers; a head has `head_seconds` to arrive, the first one from the very beginning.
 
-        def data_received(self, data: bytes) -> None:
-            self._quiet += len(data)
-            super().data_received(data)
-            if self._quiet > _HARD_HEAD_LIMIT and not self.transport.is_closing():
-                self._refuse(Refused(Code.REQUEST_TOO_LARGE, "The request's headers are too large.", status=431))
+        The other arguments are uvicorn's.
+        """
+        super().__init__(*args, **kwargs)
+        self._new_id = new_id
+        self._head_seconds = head_seconds
+        # Bytes since the last that was content: of a head, of trailers, of what goes by the name of chunk extension.
+        self._quiet = 0
+        # Runs while such bytes, or the first ones at all, are waited for; most requests arrive whole and need none.
+        self._patience: asyncio.TimerHandle | None = None
+        # Requests before the latest one that may still be unanswered, since their client sent several at once.
+        self._earlier: deque[RequestResponseCycle] = deque()
 
-        def on_headers_complete(self) -> None:
-            self._quiet = 0
-            super().on_headers_complete()
-            # The cycle was made just now and its task has not run yet.
-            self.cycle.__class__ = _Cycle
-            # Trailers are no headers (RFC 9110 §6.5.1): nothing in front of us has checked them.
-            self.headers = []
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._wait()
 
-        def on_body(self, body: bytes) -> None:
-            self._quiet = 0
-            super().on_body(body)
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol: every request of this connection has lost its client."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        for cycle in self._earlier:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
-        def send_400_response(self, msg: str) -> None:
-            del msg
-            self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._quiet += len(data)
+        super().data_received(data)
+        if not self._quiet:
+            self._stop_waiting()
+        elif self._quiet > _HARD_HEAD_LIMIT:
+            self._refuse(Refused(Code.REQUEST_TOO_LARGE, "The request's headers are too large.", status=431))
+        elif self._patience is None:
+            self._wait()
 
-        def _refuse(self, refused: Refused) -> None:
-            status, headers, body = write_error(refused)
-            lines = [b"%b: %b\r\n" % header for header in headers]
-            lines.append(b"x-request-id: req_%b\r\n" % new_id().encode())
-            lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-            self.transport.write(_STATUS_LINES[status] + b"".join(lines) + body)
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        self._quiet = 0
+        before = self.cycle
+        if before is not None and not before.response_complete:
+            self._remember(before)
+        super().on_headers_complete()
+        # The cycle was made just now and its task has not run yet.
+        self.cycle.__class__ = _Cycle
+        # Trailers are no headers (RFC 9110 §6.5.1): nothing in front of us has checked them.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools: some content."""
+        self._quiet = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        self._quiet = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        del msg
+        self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
+
+    def _remember(self, cycle: RequestResponseCycle) -> None:
+        while self._earlier and self._earlier[0].response_complete:
+            self._earlier.popleft()
+        self._earlier.append(cycle)
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(self._head_seconds, self._lose_patience)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self) -> None:
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
+            self._wait()  # What has begun to come is behind a request that is being answered.
+        elif self._quiet:
+            message = f"The request's headers did not arrive within {self._head_seconds:.0f} seconds."
+            self._refuse(Refused(Code.REQUEST_TIMEOUT, message))
+        else:
             self.transport.close()
 
-    return Connection
+    def _refuse(self, refused: Refused) -> None:
+        if self.transport.is_closing():
+            return
+        status, headers, body = write_error(refused)
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        lines.append(b"x-request-id: req_%b\r\n" % self._new_id().encode())
+        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+        self.transport.write(_STATUS_LINES[status] + b"".join(lines) + body)
+        self.transport.close()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
 import uvicorn
 
-from bailiwick.apps.gateway.connection import connection_class
+from bailiwick.apps.gateway.connection import Connection
 from bailiwick.apps.http.child_server import ChildServer
 
+_HEAD_SECONDS: Final = 30.0
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 4096
 
@@ -23,9 +25,11 @@ async def serve(
 
     `app` is an ASGI application; its type is as wide as uvicorn's.
     """
+    # Typed by uvicorn as a class; whatever makes a connection will do.
+    connection: Any = partial(Connection, new_id=new_id, head_seconds=_HEAD_SECONDS)
     config = uvicorn.Config(
         app,
-        http=connection_class(new_id),
+        http=connection,
         loop="none",
         ws="none",
         lifespan="off",

@@ -10,6 +10,32 @@ FROM json_to_recordset(%s::json) AS c (
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint)
 ON CONFLICT (id) DO NOTHING;
 
+-- name: open_calls_again
+-- Write the open rows of a batch of which some may have been written, and settled, before; those stay as they are.
+INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
+                                  streamed, input_estimate, cost_estimate_nano)
+SELECT c.id, c.tenant_id, c.project_id, c.key_id, %s::uuid,
+       'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
+       c.streamed, c.input_estimate, c.cost_estimate_nano
+FROM json_to_recordset(%s::json) AS c (
+    id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
+    model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint)
+WHERE NOT EXISTS (
+    SELECT FROM bailiwick.ledger l
+    WHERE l.tenant_id = c.tenant_id AND l.project_id = c.project_id
+      AND l.opened_at = 'epoch'::timestamptz + c.opened_us * interval '1 microsecond' AND l.id = c.id)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: wait_for_others
+-- Until the transaction ends nobody else loses calls or opens them again; any number will do that all agree on.
+SELECT pg_advisory_xact_lock(x'6c6f7374'::bigint);
+
+-- name: end_predecessors
+-- End what earlier connections of this name may still be doing; true when nothing is left of them.
+SELECT coalesce(bool_and(pg_terminate_backend(pid, 1000)), true) AS ended
+FROM pg_stat_activity
+WHERE usename = current_user AND application_name = current_setting('application_name') AND pid <> pg_backend_pid();
+
 -- name: void_calls
 -- Take back open rows of calls that no provider ever heard of.
 DELETE FROM bailiwick.open_calls WHERE id = ANY (%s::uuid[]);
@@ -64,7 +90,7 @@ INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
                               first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_estimate_nano, c.input_estimate, 0, 0, 0, 0, 0,
-       least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647)::integer, NULL, NULL, 5, 3, c.streamed,
+       greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3, c.streamed,
        c.uid, c.sid, c.provider, c.model
 FROM closed c;
 

@@ -1,0 +1,479 @@
+"""Calls through everything that can befall them, in any order: each is settled once, or lost once, or was never there.
+
+The real ledger of several processes on a real PostgreSQL, each over a connection that can be cut. After every step the
+database is looked at: what it holds of each call is what the model says, and never two ledger rows, nor a ledger row
+beside an open row, nor nothing of a call that was opened and not taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.metering import OpenCall
+from bailiwick.storage import batches, roles
+from bailiwick.storage.ledger import Ledger
+from tests.database import TestDatabase
+from tests.storage.ledger_calls import new_call, settlement
+from tests.storage.proxy import Break, Proxy, proxied
+
+Value = TypeVar("Value")
+
+NONE, OPEN, SETTLED, LOST = "never opened, or taken back", "open", "settled", "lost"
+MOST_PROCESSES = 3
+LOST_COST, NOTHING_COST = 6000, 0
+
+
+@dataclass(eq=False)
+class Call:
+    """A call as the model knows it; `costs` are those that its row may show once it is settled."""
+
+    call: OpenCall
+    owner: Process
+    state: str = NONE
+    costs: set[int] = field(default_factory=set)
+
+    def settle(self, cost: int) -> None:
+        """The truth about it arrives."""
+        if self.state in (OPEN, LOST):
+            self.state, self.costs = SETTLED, {cost}
+
+    def lose(self) -> None:
+        """Its process is taken for dead."""
+        if self.state == OPEN:
+            self.state, self.costs = LOST, {LOST_COST}
+
+    def take_back(self) -> None:
+        """It was refused."""
+        if self.state == OPEN:
+            self.state = NONE
+        elif self.state == LOST:
+            self.state, self.costs = SETTLED, {NOTHING_COST}
+
+
+@dataclass(eq=False)
+class Process:
+    """A process as the model knows it."""
+
+    id: UUID
+    ledger: Ledger
+    proxy: Proxy
+    cut: bool = False
+    expired: bool = False
+    gone: bool = False
+    opening: list[tuple[Call, asyncio.Future[None]]] = field(default_factory=list)
+    settling: list[tuple[Call, int, asyncio.Future[None]]] = field(default_factory=list)
+    void: list[Call] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is reachable and waits for nothing."""
+        return not (self.cut or self.gone)
+
+    def take_back(self) -> None:
+        """What it does whenever it reaches its database."""
+        for call in self.void:
+            call.take_back()
+        self.void.clear()
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Processes that open and settle, are cut off, die and come back."""
+
+    def __init__(self, database: TestDatabase) -> None:
+        super().__init__()
+        self.database = database
+        self.loop = asyncio.new_event_loop()
+        self.stack = AsyncExitStack()
+        self.superuser = database.connect()
+        self.processes: list[Process] = []
+        self.calls: list[Call] = []
+        self.costs = iter(range(10_000, 100_000))
+        self.sound = True
+        self.start()
+
+    def run(self, work: Awaitable[Value]) -> Value:
+        async def bounded() -> Value:
+            async with asyncio.timeout(10):
+                return await work
+
+        self.sound, sound = False, self.sound
+        value = self.loop.run_until_complete(bounded())
+        self.sound = sound
+        return value
+
+    def process(self, number: int, *, idle: bool = True) -> Process | None:
+        found = [process for process in self.processes if not process.gone and (process.idle or not idle)]
+        return found[number % len(found)] if found else None
+
+    def call(self, number: int, *states: str) -> Call | None:
+        found = [call for call in self.calls if call.state in states]
+        return found[number % len(found)] if found else None
+
+    def add_call(self, owner: Process, *, state: str) -> Call:
+        call = Call(call=new_call(), owner=owner, state=state)
+        self.calls.append(call)
+        return call
+
+    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Begin what cannot end now."""
+
+        async def begin() -> asyncio.Future[None]:
+            task = asyncio.ensure_future(work)
+            await asyncio.sleep(0.02)
+            return task
+
+        return self.run(begin())
+
+    # Processes.
+
+    @precondition(lambda self: sum(not process.gone for process in self.processes) < MOST_PROCESSES)
+    @rule()
+    def start(self) -> None:
+        """A process begins."""
+        proxy, url = self.run(self.stack.enter_async_context(proxied(self.database.url(roles.LEDGER))))
+        process_id = uuid4()
+
+        async def make() -> Ledger:
+            ledger = Ledger(url, process_id)
+            ledger._opening._patience = ledger._settling._patience = 60
+            return ledger
+
+        self.processes.append(Process(id=process_id, ledger=self.run(make()), proxy=proxy))
+        self.beat(len(self.processes) - 1)
+
+    @rule(number=st.integers(0, 9))
+    def beat(self, number: int) -> None:
+        """A process says that it lives, and settles what the dead left open."""
+        process = self.process(number)
+        if process is not None:
+            self.beat_of(process)
+
+    def beat_of(self, process: Process) -> None:
+        # Time passes in this test only where it says so.
+        living = [other.id for other in self.processes if not other.expired and not other.gone]
+        self.superuser.execute(b"UPDATE bailiwick.processes SET beat_at = now() WHERE id = ANY(%s)", (living,))
+        self.run(beaten(process.ledger))
+        process.expired = False
+        process.take_back()
+        for call in self.calls:
+            if call.owner.expired or call.owner.gone:
+                call.lose()
+
+    @rule(number=st.integers(0, 9))
+    def expire(self, number: int) -> None:
+        """A process is not heard of for the length of its lease."""
+        process = self.process(number, idle=False)
+        if process is not None:
+            process.expired = True
+            self.superuser.execute(
+                b"UPDATE bailiwick.processes SET beat_at = now() - interval '1 hour' WHERE id = %s", (process.id,)
+            )
+
+    @rule(number=st.integers(0, 9))
+    def leave(self, number: int) -> None:
+        """A process ends in order, whatever calls it still has open."""
+        process = self.process(number)
+        if process is not None:
+            self.run(process.ledger.aclose())
+            process.take_back()
+            process.gone = True
+
+    @rule(number=st.integers(0, 9))
+    def kill(self, number: int) -> None:
+        """A process ends without a word, and is found dead."""
+        process = self.process(number, idle=False)
+        if process is not None:
+            self.expire(self.processes.index(process))
+            self.run(self._kill(process))
+            self.superuser.execute(
+                b"UPDATE bailiwick.processes SET beat_at = now() - interval '1 hour' WHERE id = %s", (process.id,)
+            )
+
+    async def _kill(self, process: Process) -> None:
+        process.gone = True
+        ledger = process.ledger
+        tasks = [task for _, task in process.opening] + [task for _, _, task in process.settling]
+        for batcher in (ledger._opening, ledger._settling):
+            if batcher._task is not None:
+                batcher._task.cancel()
+                await asyncio.gather(batcher._task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await ledger._opener.aclose()
+        await ledger._settler.aclose()
+        process.proxy.cut()
+
+    @rule(number=st.integers(0, 9))
+    def cut_off(self, number: int) -> None:
+        """A process cannot reach its database."""
+        process = self.process(number)
+        if process is not None:
+            self.run(self._cut(process))
+
+    async def _cut(self, process: Process) -> None:
+        process.cut = process.proxy.refusing = True
+        process.proxy.cut()
+        await asyncio.sleep(0.01)
+
+    @rule(number=st.integers(0, 9))
+    def reconnect(self, number: int) -> None:
+        """It can again: what it waited with is done now."""
+        found = [process for process in self.processes if process.cut and not process.gone]
+        if not found:
+            return
+        process = found[number % len(found)]
+        process.cut = process.proxy.refusing = False
+        self.run(together(*(task for _, task in process.opening)))
+        self.run(together(*(task for _, _, task in process.settling)))
+        if process.opening:
+            process.take_back()
+        for call, _ in process.opening:
+            if call.state == NONE:
+                call.state = OPEN
+        process.opening.clear()
+        for call, cost, _ in process.settling:
+            call.settle(cost)
+        process.settling.clear()
+        self.beat_of(process)
+
+    # Calls.
+
+    @rule(number=st.integers(0, 9), count=st.integers(1, 3))
+    def open(self, number: int, count: int) -> None:
+        """Calls are opened."""
+        process = self.process(number)
+        if process is not None:
+            calls = [self.add_call(process, state=OPEN) for _ in range(count)]
+            self.run(together(*(process.ledger.open(call.call) for call in calls)))
+            process.take_back()
+
+    @rule(number=st.integers(0, 9), way=st.sampled_from([Break.BEFORE, Break.AFTER]))
+    def open_over_a_breaking_connection(self, number: int, way: Break) -> None:
+        """The connection breaks, and is there again at once."""
+        process = self.process(number)
+        if process is not None:
+            call = self.add_call(process, state=OPEN)
+            process.proxy.break_at(call.call.id, way)
+            self.run(process.ledger.open(call.call))
+            process.take_back()
+
+    @rule(number=st.integers(0, 9))
+    def open_without_an_answer(self, number: int) -> None:
+        """The connection breaks between the commit and its answer, and stays broken."""
+        process = self.process(number)
+        if process is None:
+            return
+        call = self.add_call(process, state=OPEN)
+        process.proxy.break_at(call.call.id, Break.AFTER)
+        task = self.later(process.ledger.open(call.call))
+        self.run(until(lambda: process.proxy.broken))
+        self.run(self._cut(process))
+        process.take_back()
+        process.opening.append((call, task))
+        # The proxy lets go of the answer when the server has given it.
+        query = b"SELECT FROM bailiwick.open_calls WHERE id = %s"
+        self.run(until(lambda: self.superuser.execute(query, (UUID(hex=call.call.id),)).fetchone() is not None))
+
+    @rule(number=st.integers(0, 9))
+    def open_while_cut_off(self, number: int) -> None:
+        """A call waits for the database."""
+        found = [process for process in self.processes if process.cut and not process.gone]
+        if found:
+            process = found[number % len(found)]
+            call = self.add_call(process, state=NONE)
+            process.opening.append((call, self.later(process.ledger.open(call.call))))
+
+    @rule(number=st.integers(0, 9))
+    def give_up(self, number: int) -> None:
+        """A call that waits to be opened is refused."""
+        waiting = [(process, entry) for process in self.processes if not process.gone for entry in process.opening]
+        if not waiting:
+            return
+        process, (call, task) = waiting[number % len(waiting)]
+
+        async def cancel() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            # Nobody waits for it any more, which the next try notices; if it was never tried, there is nothing to do.
+            ledger = process.ledger
+            if any(entry.item is call.call for entry in ledger._opening._writing):
+                await until(lambda: call.call in ledger._void)
+
+        self.run(cancel())
+        process.opening.remove((call, task))
+        process.void.append(call)
+
+    @rule(number=st.integers(0, 99), times=st.integers(1, 3), state=st.sampled_from([OPEN, OPEN, LOST, SETTLED, NONE]))
+    def settle(self, number: int, times: int, state: str) -> None:
+        """A call is settled by its process, perhaps more than once."""
+        call = self.call(number, state)
+        if call is None or not call.owner.idle or call in call.owner.void:
+            return
+        costs = [next(self.costs) for _ in range(times)]
+        self.run(together(*(call.owner.ledger.settle(settlement(call.call, cost_nano=cost)) for cost in costs)))
+        call.settle(costs[0])
+
+    @rule(number=st.integers(0, 99), way=st.sampled_from([Break.BEFORE, Break.AFTER]))
+    def settle_over_a_breaking_connection(self, number: int, way: Break) -> None:
+        """The connection breaks, and is there again at once."""
+        call = self.call(number, OPEN, LOST)
+        if call is None or not call.owner.idle or call in call.owner.void:
+            return
+        cost = next(self.costs)
+        call.owner.proxy.break_at(call.call.id, way)
+        self.run(call.owner.ledger.settle(settlement(call.call, cost_nano=cost)))
+        call.settle(cost)
+
+    @rule(number=st.integers(0, 99), other=st.integers(0, 9))
+    def settle_from_two_processes(self, number: int, other: int) -> None:
+        """A call is settled twice at once."""
+        call, second = self.call(number, OPEN, LOST), self.process(other)
+        if call is None or second is None or not call.owner.idle or call in call.owner.void:
+            return
+        costs = [next(self.costs), next(self.costs)]
+        self.run(
+            together(
+                call.owner.ledger.settle(settlement(call.call, cost_nano=costs[0])),
+                second.ledger.settle(settlement(call.call, cost_nano=costs[1])),
+            )
+        )
+        call.state, call.costs = SETTLED, set(costs)
+
+    @rule(number=st.integers(0, 99), other=st.integers(0, 9))
+    def settle_while_it_is_lost(self, number: int, other: int) -> None:
+        """A process that was taken for dead settles in the same moment."""
+        call, second = self.call(number, OPEN), self.process(other)
+        if call is None or second is None or second is call.owner or not call.owner.idle or call in call.owner.void:
+            return
+        self.expire(self.processes.index(call.owner))
+        cost = next(self.costs)
+        call.owner.expired = True
+        self.superuser.execute(
+            b"UPDATE bailiwick.processes SET beat_at = now() - interval '1 hour' WHERE id = %s", (call.owner.id,)
+        )
+        living = [process.id for process in self.processes if not process.expired and not process.gone]
+        self.superuser.execute(b"UPDATE bailiwick.processes SET beat_at = now() WHERE id = ANY(%s)", (living,))
+        self.run(together(call.owner.ledger.settle(settlement(call.call, cost_nano=cost)), second.ledger.beat()))
+        call.settle(cost)
+        second.expired = False
+        second.take_back()
+        for lost in self.calls:
+            if lost.owner.expired or lost.owner.gone:
+                lost.lose()
+
+    @rule(number=st.integers(0, 99))
+    def settle_while_cut_off(self, number: int) -> None:
+        """A call ends while the database is away."""
+        call = self.call(number, OPEN, LOST)
+        if call is None or not call.owner.cut or call.owner.gone:
+            return
+        if any(call is waiting for waiting, _ in call.owner.opening) or call in call.owner.void:
+            return
+        cost = next(self.costs)
+        task = self.later(call.owner.ledger.settle(settlement(call.call, cost_nano=cost)))
+        call.owner.settling.append((call, cost, task))
+
+    # What must hold.
+
+    @invariant()
+    def every_call_is_in_exactly_one_state(self) -> None:
+        """And in the one that the model says."""
+        self.sound, sound = False, self.sound
+        found = look_at(self, [UUID(hex=call.call.id) for call in self.calls])
+        for call in self.calls:
+            open_rows, rows = found[UUID(hex=call.call.id)]
+            assert open_rows + len(rows) <= 1, (call.state, open_rows, rows)
+            if rows:
+                outcome, source, cost = rows[0]
+                assert (LOST if (outcome, source) == (5, 3) else SETTLED) == call.state
+                assert cost in call.costs
+            else:
+                assert (OPEN if open_rows else NONE) == call.state
+        self.sound = sound
+
+    def teardown(self) -> None:
+        """In the end nothing is open any more."""
+        try:
+            for number in range(len(self.processes)):
+                if self.sound:
+                    self.reconnect(number)
+            for _ in self.processes:
+                if self.sound:
+                    self.leave(0)
+            if self.sound:
+                self.start()
+                self.every_call_is_in_exactly_one_state()
+                assert all(call.state in (NONE, SETTLED, LOST) for call in self.calls)
+        finally:
+            self.run(self._end())
+            self.loop.close()
+            self.superuser.close()
+
+    async def _end(self) -> None:
+        for process in self.processes:
+            if not process.gone:
+                await self._kill(process)
+        await self.stack.aclose()
+
+
+async def together(*work: Awaitable[object]) -> None:
+    """Do all of it at once."""
+    await asyncio.gather(*work)
+
+
+async def beaten(ledger: Ledger) -> None:
+    """Beat as often as it takes: over a connection that was cut unnoticed a beat does not go through."""
+    while True:
+        with suppress(Unavailable):
+            await ledger.beat()
+            return
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    """Wait for something that comes about by itself."""
+    while not reached():  # noqa: ASYNC110 - the database and the proxy set no events
+        await asyncio.sleep(0.005)
+
+
+def look_at(machine: LedgerMachine, ids: list[UUID]) -> dict[UUID, tuple[int, list[tuple[int, int, int]]]]:
+    """What the database holds of each call: how many open rows, and its ledger rows."""
+    rows = machine.superuser.execute(
+        b"SELECT id, NULL, NULL, NULL FROM bailiwick.open_calls WHERE id = ANY(%s) UNION ALL"
+        b" SELECT id, outcome, usage_source, cost_nano FROM bailiwick.ledger WHERE id = ANY(%s)",
+        (ids, ids),
+    ).fetchall()
+    found: dict[UUID, tuple[int, list[tuple[int, int, int]]]] = {call_id: (0, []) for call_id in ids}
+    for call_id, outcome, source, cost in rows:
+        open_rows, settled = found[call_id]
+        if outcome is None:
+            open_rows += 1
+        else:
+            settled.append((outcome, source, cost))
+        found[call_id] = (open_rows, settled)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_order_of_events_leads_to_two_settlements_or_none(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_RETRY_SECONDS", 0.005)
+    run_state_machine_as_test(
+        lambda: LedgerMachine(database),
+        settings=settings(
+            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
