@@ -139,6 +139,13 @@ class Client:
         answer.status = int(status.split(" ")[1])
         answer.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
+    def stop_reading(self) -> None:
+        """Take nothing more from the connection."""
+        if self._writer is not None:
+            transport = self._writer.transport
+            assert isinstance(transport, asyncio.ReadTransport)
+            transport.pause_reading()
+
     def close(self) -> None:
         """Close the connection (FIN)."""
         if self._writer is not None:

@@ -70,19 +70,17 @@ def break_down(site: Site) -> None:
 
 @pytest.mark.parametrize("severity", ["no row can be added", "the server cannot even start"])
 async def test_a_full_disk_refuses_calls_and_room_heals_it(small_disk: Path, findings: Findings, severity: str) -> None:
-    full_seconds = seconds(30.0, 4.0)
+    full_seconds = seconds(30.0, 8.0)
     with Site(folder=small_disk) as site:
         async with Load(site, 20, pause=0.01) as load:
             await asyncio.sleep(1.0)
-            full_at = time.monotonic()
             await asyncio.to_thread(fill, small_disk)
             if severity == "the server cannot even start":
                 await asyncio.to_thread(break_down, site)
-            refused = asyncio.create_task(site.call())
+            full_at = time.monotonic()
             while time.monotonic() - full_at < full_seconds:
                 await asyncio.to_thread(fill, small_disk)
                 await asyncio.sleep(0.2)
-            assert (await refused).status == 503
             freed_at = time.monotonic()
             (small_disk / "ballast").unlink()
             healed = await load.good_since(freed_at, RECOVERED_WITHIN)
@@ -91,6 +89,7 @@ async def test_a_full_disk_refuses_calls_and_room_heals_it(small_disk: Path, fin
         await site.settled()
         site.compare_books(load.answers)
         acceptable(load.answers)
+    assert any(answer.status == 503 for answer in load.answers)
     slowest = max(answer.seconds for answer in load.answers)
     assert slowest < LONGEST_CALL
     findings.add(

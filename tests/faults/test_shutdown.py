@@ -59,7 +59,7 @@ def port_is_free(site: Site) -> bool:
     return True
 
 
-@pytest.mark.parametrize("way", ["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("way", ["SIGTERM", "Ctrl-C", "SIGHUP"])
 async def test_calls_in_flight_are_finished_and_settled(site: Site, findings: Findings, way: str) -> None:
     took: list[float] = []
     calls = 0
@@ -68,10 +68,10 @@ async def test_calls_in_flight_are_finished_and_settled(site: Site, findings: Fi
             await asyncio.sleep(random.uniform(0.8, 1.2))
             process = site.installation.process
             assert process is not None
-            if way == "SIGTERM":
-                process.send_signal(signal.SIGTERM)
-            else:
+            if way == "Ctrl-C":
                 os.killpg(process.pid, signal.SIGINT)
+            else:
+                process.send_signal(signal.Signals[way])
             status, seconds = await ended(site)
         assert status == 0
         assert site.processes() == []

@@ -78,3 +78,8 @@ NOTHING = Seen(open_rows=0, ledger_rows=0)
 OPEN = Seen(open_rows=1, ledger_rows=0)
 SETTLED = Seen(open_rows=0, ledger_rows=1, outcome=0, source=0, cost_nano=1234)
 LOST = Seen(open_rows=0, ledger_rows=1, outcome=5, source=3, cost_nano=6000)
+
+
+async def expire(database: TestDatabase, process: UUID) -> None:
+    """Let a process's lease run out, as five seconds without a beat would."""
+    database.run("UPDATE bailiwick.processes SET beat_at = now() - interval '6 seconds' WHERE id = %s", process)

@@ -8,9 +8,8 @@ beside an open row, nor nothing of a call that was opened and not taken back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -19,72 +18,27 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.metering import OpenCall
 from bailiwick.storage import batches, roles
 from bailiwick.storage.ledger import Ledger
 from tests.database import TestDatabase
+from tests.faults.trial import times
 from tests.storage.ledger_calls import new_call, settlement
-from tests.storage.proxy import Break, Proxy, proxied
+from tests.storage.ledger_model import (
+    LOST,
+    MOST_PROCESSES,
+    NONE,
+    OPEN,
+    SETTLED,
+    Call,
+    Process,
+    beaten,
+    look_at,
+    together,
+    until,
+)
+from tests.storage.proxy import Break, proxied
 
 Value = TypeVar("Value")
-
-NONE, OPEN, SETTLED, LOST = "never opened, or taken back", "open", "settled", "lost"
-MOST_PROCESSES = 3
-LOST_COST, NOTHING_COST = 6000, 0
-
-
-@dataclass(eq=False)
-class Call:
-    """A call as the model knows it; `costs` are those that its row may show once it is settled."""
-
-    call: OpenCall
-    owner: Process
-    state: str = NONE
-    costs: set[int] = field(default_factory=set)
-
-    def settle(self, cost: int) -> None:
-        """The truth about it arrives."""
-        if self.state in (OPEN, LOST):
-            self.state, self.costs = SETTLED, {cost}
-
-    def lose(self) -> None:
-        """Its process is taken for dead."""
-        if self.state == OPEN:
-            self.state, self.costs = LOST, {LOST_COST}
-
-    def take_back(self) -> None:
-        """It was refused."""
-        if self.state == OPEN:
-            self.state = NONE
-        elif self.state == LOST:
-            self.state, self.costs = SETTLED, {NOTHING_COST}
-
-
-@dataclass(eq=False)
-class Process:
-    """A process as the model knows it."""
-
-    id: UUID
-    ledger: Ledger
-    proxy: Proxy
-    cut: bool = False
-    expired: bool = False
-    gone: bool = False
-    opening: list[tuple[Call, asyncio.Future[None]]] = field(default_factory=list)
-    settling: list[tuple[Call, int, asyncio.Future[None]]] = field(default_factory=list)
-    void: list[Call] = field(default_factory=list)
-
-    @property
-    def idle(self) -> bool:
-        """Whether it is reachable and waits for nothing."""
-        return not (self.cut or self.gone)
-
-    def take_back(self) -> None:
-        """What it does whenever it reaches its database."""
-        for call in self.void:
-            call.take_back()
-        self.void.clear()
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -115,6 +69,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def process(self, number: int, *, idle: bool = True) -> Process | None:
         found = [process for process in self.processes if not process.gone and (process.idle or not idle)]
         return found[number % len(found)] if found else None
+
+    def living(self) -> list[Process]:
+        return [process for process in self.processes if not process.gone]
 
     def call(self, number: int, *states: str) -> Call | None:
         found = [call for call in self.calls if call.state in states]
@@ -179,6 +136,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.superuser.execute(
                 b"UPDATE bailiwick.processes SET beat_at = now() - interval '1 hour' WHERE id = %s", (process.id,)
             )
+
+    @rule(number=st.integers(0, 9), other=st.integers(0, 9))
+    def take_for_dead(self, number: int, other: int) -> None:
+        """A process is not heard of, and another one acts on that."""
+        process, second = self.process(number, idle=False), self.process(other)
+        if process is not None and second is not None and second is not process:
+            self.expire(number)
+            self.beat_of(second)
 
     @rule(number=st.integers(0, 9))
     def leave(self, number: int) -> None:
@@ -275,16 +240,14 @@ class LedgerMachine(RuleBasedStateMachine):
         process = self.process(number)
         if process is None:
             return
+        self.beat_of(process)  # It is connected now, and will not be again.
         call = self.add_call(process, state=OPEN)
         process.proxy.break_at(call.call.id, Break.AFTER)
-        task = self.later(process.ledger.open(call.call))
-        self.run(until(lambda: process.proxy.broken))
-        self.run(self._cut(process))
-        process.take_back()
-        process.opening.append((call, task))
-        # The proxy lets go of the answer when the server has given it.
+        process.proxy.refusing = True
+        process.opening.append((call, self.later(process.ledger.open(call.call))))
         query = b"SELECT FROM bailiwick.open_calls WHERE id = %s"
         self.run(until(lambda: self.superuser.execute(query, (UUID(hex=call.call.id),)).fetchone() is not None))
+        self.run(self._cut(process))
 
     @rule(number=st.integers(0, 9))
     def open_while_cut_off(self, number: int) -> None:
@@ -314,6 +277,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(cancel())
         process.opening.remove((call, task))
         process.void.append(call)
+
+    @rule(number=st.integers(0, 9), dead=st.booleans(), other=st.integers(0, 9), back=st.booleans())
+    def refuse(self, number: int, dead: bool, other: int, back: bool) -> None:
+        """A call was opened, nobody heard of it, and it is refused; perhaps its process was taken for dead before."""
+        process = self.process(number)
+        if process is None or process.opening:
+            return
+        self.open_without_an_answer(number)
+        if dead:
+            self.take_for_dead(self.living().index(process), other)
+        waiting = [entry for found in self.processes if not found.gone for entry in found.opening]
+        self.give_up(waiting.index(process.opening[-1]))
+        if back:
+            self.reconnect([found for found in self.living() if found.cut].index(process))
 
     @rule(number=st.integers(0, 99), times=st.integers(1, 3), state=st.sampled_from([OPEN, OPEN, LOST, SETTLED, NONE]))
     def settle(self, number: int, times: int, state: str) -> None:
@@ -391,7 +368,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def every_call_is_in_exactly_one_state(self) -> None:
         """And in the one that the model says."""
         self.sound, sound = False, self.sound
-        found = look_at(self, [UUID(hex=call.call.id) for call in self.calls])
+        found = look_at(self.superuser, [UUID(hex=call.call.id) for call in self.calls])
         for call in self.calls:
             open_rows, rows = found[UUID(hex=call.call.id)]
             assert open_rows + len(rows) <= 1, (call.state, open_rows, rows)
@@ -428,43 +405,6 @@ class LedgerMachine(RuleBasedStateMachine):
         await self.stack.aclose()
 
 
-async def together(*work: Awaitable[object]) -> None:
-    """Do all of it at once."""
-    await asyncio.gather(*work)
-
-
-async def beaten(ledger: Ledger) -> None:
-    """Beat as often as it takes: over a connection that was cut unnoticed a beat does not go through."""
-    while True:
-        with suppress(Unavailable):
-            await ledger.beat()
-            return
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Wait for something that comes about by itself."""
-    while not reached():  # noqa: ASYNC110 - the database and the proxy set no events
-        await asyncio.sleep(0.005)
-
-
-def look_at(machine: LedgerMachine, ids: list[UUID]) -> dict[UUID, tuple[int, list[tuple[int, int, int]]]]:
-    """What the database holds of each call: how many open rows, and its ledger rows."""
-    rows = machine.superuser.execute(
-        b"SELECT id, NULL, NULL, NULL FROM bailiwick.open_calls WHERE id = ANY(%s) UNION ALL"
-        b" SELECT id, outcome, usage_source, cost_nano FROM bailiwick.ledger WHERE id = ANY(%s)",
-        (ids, ids),
-    ).fetchall()
-    found: dict[UUID, tuple[int, list[tuple[int, int, int]]]] = {call_id: (0, []) for call_id in ids}
-    for call_id, outcome, source, cost in rows:
-        open_rows, settled = found[call_id]
-        if outcome is None:
-            open_rows += 1
-        else:
-            settled.append((outcome, source, cost))
-        found[call_id] = (open_rows, settled)
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_order_of_events_leads_to_two_settlements_or_none(
@@ -474,6 +414,6 @@ def test_no_order_of_events_leads_to_two_settlements_or_none(
     run_state_machine_as_test(
         lambda: LedgerMachine(database),
         settings=settings(
-            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=times(500, 50), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -26,6 +26,7 @@ class Resolve(Protocol):
         """Return the addresses to connect to, in order; `plain` says that there is no TLS. Raises OSError."""
         ...
 
+
 """Returns the (address, port) pairs to try, in order; raises OSError if there are none or one is refused."""
 
 _ALPN: Final = ["http/1.1"]

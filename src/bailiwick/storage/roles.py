@@ -63,9 +63,7 @@ def ensure(connection: SyncConnection, passwords: Mapping[str, str]) -> None:
 def may_act_as_owner(connection: SyncConnection) -> bool:
     """Whether this login may `SET ROLE` to the owner, which it needs to look at our schema at all."""
     right = "SET" if connection.info.server_version >= _GRANTS_HAVE_OPTIONS else "MEMBER"
-    row = connection.execute(
-        "SELECT pg_has_role(oid, %s) FROM pg_roles WHERE rolname = %s", (right, OWNER)
-    ).fetchone()
+    row = connection.execute("SELECT pg_has_role(oid, %s) FROM pg_roles WHERE rolname = %s", (right, OWNER)).fetchone()
     return row is not None and row[0] is True
 
 

@@ -285,7 +285,7 @@ def test_no_key_and_no_address_in_its_errors_reach_the_caller(
         "10.11.12.13",
         "127.0.0.1",
         "localhost",
-        "fe80",
+        "fe80::",
         str(upstream.port),
     ):
         assert secret not in whole

@@ -122,17 +122,13 @@ def server_processes(connection: Connection) -> set[int]:
 
 
 def parent_of(pid: int) -> int:
-    shown = subprocess.run(
-        ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
     return int(shown.stdout)
 
 
 def is_running(pid: int) -> bool:
     """Say whether `pid` lives; a zombie, which in a container nobody may reap, does not."""
-    shown = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.strip() not in ("", "Z", "Zs", "Z+")
 
 
@@ -217,9 +213,7 @@ def place_wheel(site: Path) -> Path:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     package = Path(spec.submodule_search_locations[0])
-    shutil.copytree(
-        package, site / package.name, ignore=shutil.ignore_patterns("include", "__pycache__")
-    )
+    shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
     shutil.copytree(package.with_suffix(".libs"), site / f"{package.name}.libs")
     return site / package.name / "pginstall" / "bin"
 
@@ -228,12 +222,8 @@ def place_wheel(site: Path) -> Path:
 def new_engine() -> Iterator[NewEngine]:
     with contextlib.ExitStack() as stack:
 
-        def make(
-            root: Path, *, binaries: Path | None = None, settings: Mapping[str, str] = NONE
-        ) -> EmbeddedPostgres:
-            engine = EmbeddedPostgres(
-                root=root, superuser_password=PASSWORD, binaries=binaries, settings=settings
-            )
+        def make(root: Path, *, binaries: Path | None = None, settings: Mapping[str, str] = NONE) -> EmbeddedPostgres:
+            engine = EmbeddedPostgres(root=root, superuser_password=PASSWORD, binaries=binaries, settings=settings)
             stack.callback(engine.stop)
             return engine
 
@@ -256,9 +246,7 @@ def new_owner() -> Iterator[NewOwner]:
 def running() -> Iterator[EmbeddedPostgres]:
     """Give a server that the tests that only ask it something share."""
     with temporary_folder() as path:
-        engine = EmbeddedPostgres(
-            root=path / "pg", superuser_password=PASSWORD, settings={"work_mem": "7MB"}
-        )
+        engine = EmbeddedPostgres(root=path / "pg", superuser_password=PASSWORD, settings={"work_mem": "7MB"})
         engine.start()
         yield engine
         engine.stop()

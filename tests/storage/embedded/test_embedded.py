@@ -20,9 +20,7 @@ from tests.storage.embedded.conftest import (
 )
 
 
-def test_first_start_makes_a_cluster_and_the_next_one_finds_its_rows(
-    folder: Path, new_engine: NewEngine
-) -> None:
+def test_first_start_makes_a_cluster_and_the_next_one_finds_its_rows(folder: Path, new_engine: NewEngine) -> None:
     engine = new_engine(folder / "pg")
     engine.start()
     with connect(engine) as connection:
@@ -57,9 +55,7 @@ def test_warm_start_takes_a_tenth_of_a_second_at_most(root: Path, new_engine: Ne
     assert min(timed() for _ in range(5)) <= 0.1  # the others: what else the machine does
 
 
-def test_a_server_tells_its_process_its_version_and_whether_it_lives(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_server_tells_its_process_its_version_and_whether_it_lives(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     assert engine.pid is None
 
@@ -85,9 +81,7 @@ def test_starting_a_running_server_changes_nothing(root: Path, new_engine: NewEn
     assert engine.pid == pid
 
 
-def test_stop_leaves_no_process_although_clients_are_busy(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_stop_leaves_no_process_although_clients_are_busy(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     engine.start()
     with closing(connect(engine)) as idle, closing(connect(engine)) as busy:
@@ -160,9 +154,7 @@ def test_there_is_no_address_before_the_start(folder: Path, new_engine: NewEngin
 
 
 @pytest.mark.parametrize("name", ["long" * 40, "comma, and 'quote' \"double\" \\ ü"])
-def test_a_path_that_no_socket_address_can_hold_works(
-    open_folder: Path, new_engine: NewEngine, name: str
-) -> None:
+def test_a_path_that_no_socket_address_can_hold_works(open_folder: Path, new_engine: NewEngine, name: str) -> None:
     engine = new_engine(open_folder / name / "pg")
     engine.start()
     conninfo = engine.conninfo(user="postgres", password=PASSWORD)

@@ -119,9 +119,7 @@ def test_the_log_shows_no_statement_parameter_or_value(
     assert set(re.findall(r"canary-(in-\w+)", log_of(root))) == told
 
 
-@pytest.mark.parametrize(
-    "name", ["listen_addresses", "port", "unix_socket_directories", "hba_file", "Fsync", "a b"]
-)
+@pytest.mark.parametrize("name", ["listen_addresses", "port", "unix_socket_directories", "hba_file", "Fsync", "a b"])
 def test_a_setting_that_would_open_or_lose_the_server_is_refused(
     folder: Path, new_engine: NewEngine, name: str
 ) -> None:
@@ -130,14 +128,10 @@ def test_a_setting_that_would_open_or_lose_the_server_is_refused(
 
 
 @pytest.mark.parametrize("name", ["o'brien", r"back\slash", "two words", "dollar$ = 'x'", "ü"])
-def test_connection_strings_carry_any_user_and_password(
-    running: EmbeddedPostgres, name: str
-) -> None:
+def test_connection_strings_carry_any_user_and_password(running: EmbeddedPostgres, name: str) -> None:
     with connect(running) as connection:
         connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                sql.Identifier(name), sql.Literal(name + " pw")
-            )
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(name + " pw"))
         )
 
     conninfo = running.conninfo(user=name, password=name + " pw", database="template1")
@@ -153,9 +147,7 @@ def test_a_password_that_initdb_would_cut_is_refused(folder: Path, password: str
         EmbeddedPostgres(root=folder / "pg", superuser_password=password)
 
 
-def test_another_users_folder_in_place_of_the_short_one_is_not_used(
-    folder: Path, new_engine: NewEngine
-) -> None:
+def test_another_users_folder_in_place_of_the_short_one_is_not_used(folder: Path, new_engine: NewEngine) -> None:
     root = folder / ("long" * 40)
     planted = folder / "planted"
     planted.mkdir()
@@ -171,9 +163,7 @@ def test_another_users_folder_in_place_of_the_short_one_is_not_used(
 
 
 @as_root
-def test_root_runs_the_server_as_a_system_user_below_a_closed_home(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_root_runs_the_server_as_a_system_user_below_a_closed_home(root: Path, new_engine: NewEngine) -> None:
     assert mode_of(root.parent) == 0o700
     engine = new_engine(root)
 
@@ -190,9 +180,7 @@ def test_root_runs_the_server_as_a_system_user_below_a_closed_home(
 
 
 @as_root
-def test_a_cluster_that_belongs_to_root_is_refused_with_the_remedy(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_cluster_that_belongs_to_root_is_refused_with_the_remedy(root: Path, new_engine: NewEngine) -> None:
     os.chown(root / "data", 0, 0)
 
     with pytest.raises(EngineError, match=r"belongs to root.*chown"):
@@ -239,9 +227,7 @@ def test_who_is_not_root_runs_the_server_as_themselves(open_folder: Path) -> Non
 
 
 @as_root
-def test_root_continues_a_cluster_as_the_user_who_made_it(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_root_continues_a_cluster_as_the_user_who_made_it(root: Path, new_engine: NewEngine) -> None:
     user = pwd.getpwnam("daemon")
     for path in ((root / "data"), *(root / "data").rglob("*")):
         os.chown(path, user.pw_uid, user.pw_gid)

@@ -97,9 +97,7 @@ def test_a_start_right_after_a_kill_waits_for_the_server_of_the_dead_owner(
 
 
 @on_linux
-def test_a_server_started_in_a_thread_outlives_the_thread(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_server_started_in_a_thread_outlives_the_thread(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     started: list[int] = []
 
@@ -127,9 +125,7 @@ def test_ctrl_c_on_the_terminal_reaches_the_owner_only(root: Path, new_owner: Ne
     assert not soon(lambda: "shutdown request" in log_of(root), seconds=0.3)
 
 
-def test_a_killed_server_is_restarted_at_the_same_address_with_its_rows(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_killed_server_is_restarted_at_the_same_address_with_its_rows(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     engine.start()
     conninfo = engine.conninfo(user="postgres", password="")
@@ -150,9 +146,7 @@ def test_a_killed_server_is_restarted_at_the_same_address_with_its_rows(
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (50000,)
 
 
-def test_restart_ends_a_query_that_did_not_notice_its_server_was_killed(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_restart_ends_a_query_that_did_not_notice_its_server_was_killed(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     engine.start()
     with connect(engine) as connection, connect(engine) as busy:
@@ -196,9 +190,7 @@ def test_stop_ends_what_a_killed_server_left_behind(root: Path, new_engine: NewE
 
 
 @on_linux
-def test_restart_waits_while_the_shared_memory_of_a_killed_server_is_in_use(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_restart_waits_while_the_shared_memory_of_a_killed_server_is_in_use(root: Path, new_engine: NewEngine) -> None:
     libc = ctypes.CDLL(None)
     libc.shmat.restype = ctypes.c_void_p
     libc.shmat.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
@@ -238,9 +230,7 @@ def test_restarting_a_living_server_replaces_it(root: Path, new_engine: NewEngin
     assert "not properly shut down" not in log_of(root)
 
 
-def test_a_restart_that_fails_keeps_lock_and_address_and_can_be_tried_again(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_restart_that_fails_keeps_lock_and_address_and_can_be_tried_again(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     engine.start()
     conninfo = engine.conninfo(user="postgres", password="")
@@ -362,9 +352,7 @@ def test_a_server_of_ours_that_outlived_its_owner_is_ended_before_the_next_start
         assert "not properly shut down" not in log_of(open_root)
 
 
-def test_a_server_that_somebody_else_started_is_named_and_left_alone(
-    open_root: Path, new_engine: NewEngine
-) -> None:
+def test_a_server_that_somebody_else_started_is_named_and_left_alone(open_root: Path, new_engine: NewEngine) -> None:
     with by_hand(open_root, open_root.parent / "elsewhere") as foreign:
         engine = new_engine(open_root)
 

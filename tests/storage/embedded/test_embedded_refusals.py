@@ -13,9 +13,7 @@ from tests.storage.embedded.conftest import (
 )
 
 
-def test_a_folder_with_something_else_in_it_is_refused_and_kept(
-    folder: Path, new_engine: NewEngine
-) -> None:
+def test_a_folder_with_something_else_in_it_is_refused_and_kept(folder: Path, new_engine: NewEngine) -> None:
     note = folder / "data" / "thesis.txt"
     note.parent.mkdir()
     note.write_text("precious")
@@ -35,9 +33,7 @@ def test_an_empty_data_folder_is_taken(folder: Path, new_engine: NewEngine) -> N
     assert engine.is_alive()
 
 
-def test_a_cluster_of_another_version_is_refused_with_both_versions(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_cluster_of_another_version_is_refused_with_both_versions(root: Path, new_engine: NewEngine) -> None:
     engine = new_engine(root)
     (root / "data" / "PG_VERSION").write_text("14\n")
 
@@ -45,9 +41,7 @@ def test_a_cluster_of_another_version_is_refused_with_both_versions(
         engine.start()
 
 
-def test_a_failed_start_tells_the_end_of_the_log_and_holds_nothing(
-    root: Path, new_engine: NewEngine
-) -> None:
+def test_a_failed_start_tells_the_end_of_the_log_and_holds_nothing(root: Path, new_engine: NewEngine) -> None:
     broken = new_engine(root, settings={"shared_preload_libraries": "no_such_library"})
 
     with pytest.raises(EngineError, match=r"postgres\.log:\n.*no_such_library"):
@@ -78,9 +72,7 @@ def small_disk(folder: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_disk_too_small_to_make_a_cluster_is_named(
-    small_disk: Callable[[int], Path], new_engine: NewEngine
-) -> None:
+def test_a_disk_too_small_to_make_a_cluster_is_named(small_disk: Callable[[int], Path], new_engine: NewEngine) -> None:
     disk = small_disk(8)
 
     with pytest.raises(EngineError, match="No space left on device"):

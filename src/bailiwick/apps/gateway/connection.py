@@ -39,7 +39,13 @@ class _Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         """Take an ASGI message; a client that is gone is no error."""
         if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+            try:
+                await self.flow.drain()
+            except asyncio.CancelledError:
+                # The client does not read. An orderly close would wait until it has taken what is here for it.
+                self.disconnected = True
+                self.transport.abort()
+                raise
         if self.disconnected:
             return
         if message["type"] == "http.response.start":

@@ -7,6 +7,7 @@ this relay may set on that socket.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, final
@@ -67,7 +68,10 @@ class ControlRelay:
         except Refused as refused:
             await self._refuse(send, refused)
             return
-        except TransportError as error:
+        except (
+            TransportError,
+            asyncio.CancelledError,
+        ) as error:  # Cancelled: this process ends before the answer is here.
             await self._refuse(send, Unavailable(cause=type(error).__name__))
             return
         if response.status in _FAILURES:
@@ -77,7 +81,7 @@ class ControlRelay:
         try:
             while (chunk := await response.next_chunk()) is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except TransportError:
+        except (TransportError, asyncio.CancelledError):
             return  # The server closes a connection whose answer stays incomplete.
         await send({"type": "http.response.body", "body": b""})
 

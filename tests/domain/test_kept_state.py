@@ -1,0 +1,68 @@
+"""References to state that a provider keeps: refused on an account that tenants share, and only there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.domain.test_completion import body, refused, written
+
+KEPT = [
+    '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]',
+    '"messages":[{"role":"user","content":[{"type":"image","image_url":{"file_id":"file-1"}}]}]',
+    '"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]',
+    '"messages":[{"role":"user","content":[{"type":"file","file":{"f\\u0069le_id":"file-1"}}]}]',
+    '"messages":[{"role":"assistant","a\\u0075dio":{"id":"audio_1"}}]',
+    '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"},"file":{}}]}]',
+    '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1","file_id":null}}]}]',
+    '"messages":[{"role":"assistant","audio":{"id":"audio_1"},"audio":null}]',
+    '"messages":[1],"tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]',
+    '"messages":[1],"tools":[{"type":"code_interpreter","container":"cntr_1"}]',
+    '"messages":[1],"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["file-1"]}}]',
+    '"messages":[1],"previous_response_id":"resp_1"',
+    '"messages":[1],"conversation":"conv_1"',
+    '"messages":[1],"conversation":{"id":"conv_1"}',
+    '"messages":[1],"prompt":{"id":"pmpt_1","version":"2"}',
+    '"messages":[1],"container":"cntr_1"',
+    '"messages":[1],"audio":{"voice":{"id":"voice_1"},"format":"wav"}',
+    '"messages":[1],"extra_body":{"google":{"cached_content":"cachedContents/1"}}',
+    '"messages":[1],"google":{"cachedContent":"cachedContents/1"}',
+]
+NOT_KEPT = [
+    '"messages":[{"role":"user","content":"my file_id is \\"file_id\\": 7, in a container of the conversation"}]',
+    '"messages":[{"role":"tool","tool_call_id":"call_1","content":"{\\"file_id\\":\\"file-1\\"}"}]',
+    '"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]}]',
+    '"messages":[1],"audio":{"voice":"alloy","format":"wav"},"modalities":["text","audio"]',
+    '"messages":[1],"tools":[{"type":"function","function":{"parameters":{"properties":{"file_id":{}}}}}]',
+    '"messages":[1],"functions":[{"name":"f","parameters":{"properties":{"container":{}}}}]',
+    '"messages":[1],"response_format":{"json_schema":{"schema":{"properties":{"conversation":{}}}}}',
+    '"messages":[1],"metadata":{"conversation":"7","container":"x"}',
+    '"messages":[{"role":"user","content":"caf\\u00e9"}]',
+]
+
+
+@pytest.mark.parametrize("fields", KEPT)
+def test_a_reference_to_what_a_shared_account_keeps_is_refused(fields: str) -> None:
+    refusal = refused(f'{{"model":"m",{fields}}}', shared_account=True)
+    assert "kept at the provider" in refusal.message
+    assert refusal.param is not None
+
+
+@pytest.mark.parametrize("fields", KEPT)
+def test_the_same_reference_goes_to_an_account_of_ones_own(fields: str) -> None:
+    written(f'{{"model":"m",{fields}}}')
+
+
+@pytest.mark.parametrize("fields", NOT_KEPT)
+def test_what_only_looks_like_a_reference_passes(fields: str) -> None:
+    written(f'{{"model":"m",{fields}}}', shared_account=True)
+
+
+def test_nothing_is_stored_in_a_shared_account() -> None:
+    assert written(body(store=True), shared_account=True)["store"] is False
+    assert written(body(store=True))["store"] is True
+
+
+def test_a_body_too_deep_to_be_looked_through_is_refused_on_a_shared_account() -> None:
+    deep = "[" * 900 + '{"file_id":1}' + "]" * 900
+    refusal = refused(f'{{"model":"m","messages":[{deep}]}}', shared_account=True)
+    assert refusal.param == "messages"
