@@ -25,6 +25,7 @@ def module_site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """An installation of the module's own, with the settings that it names in `SETTINGS`."""
     with Site(settings=getattr(request.module, "SETTINGS", None)) as running:
         yield running
+        assert running.surprises() == []
 
 
 @pytest.fixture

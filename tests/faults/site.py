@@ -24,6 +24,7 @@ from tests.upstream import Behaviour, Upstream
 SETTLED_WITHIN: Final = LEASE_SECONDS + 5.0
 ANSWER: Final = "up/answer"
 STREAM: Final = "up/stream"
+_SURPRISES: Final = ("Traceback", "unexpected error", "never retrieved", "never awaited", "ASGI", "Exception ignored")
 _LISTENING: Final = "0A"
 _MARK: Final = "FAULTS_SITE"
 # A row for a call that no provider saw: it was open, and then its client or its process was gone. (Or the provider
@@ -118,6 +119,10 @@ class Site:
     def database_processes(self) -> list[int]:
         """The postmaster and its backends."""
         return [pid for pid in self.processes() if Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"]
+
+    def surprises(self) -> list[str]:
+        """What the log holds that nobody should ever find there: an error that was not foreseen."""
+        return [line for line in self.installation.log.splitlines() if any(sign in line for sign in _SURPRISES)]
 
     def clients(self) -> int:
         """How many connections of clients the gateway holds."""

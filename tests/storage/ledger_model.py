@@ -107,3 +107,17 @@ def look_at(superuser: Connection, ids: list[UUID]) -> dict[UUID, tuple[int, lis
             settled.append((outcome, source, cost))
         found[call_id] = (open_rows, settled)
     return found
+
+
+def check(calls: list[Call], superuser: Connection) -> None:
+    """Hold the database against the model: each call is there once, or not at all, and as it should be."""
+    found = look_at(superuser, [UUID(hex=call.call.id) for call in calls])
+    for call in calls:
+        open_rows, rows = found[UUID(hex=call.call.id)]
+        assert open_rows + len(rows) <= 1, (call.state, open_rows, rows)
+        if rows:
+            outcome, source, cost = rows[0]
+            assert (LOST if (outcome, source) == (5, 3) else SETTLED) == call.state
+            assert cost in call.costs
+        else:
+            assert (OPEN if open_rows else NONE) == call.state

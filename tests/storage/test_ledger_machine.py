@@ -22,20 +22,9 @@ from bailiwick.storage import batches, roles
 from bailiwick.storage.ledger import Ledger
 from tests.database import TestDatabase
 from tests.faults.trial import times
+from tests.storage import ledger_model as model
 from tests.storage.ledger_calls import new_call, settlement
-from tests.storage.ledger_model import (
-    LOST,
-    MOST_PROCESSES,
-    NONE,
-    OPEN,
-    SETTLED,
-    Call,
-    Process,
-    beaten,
-    look_at,
-    together,
-    until,
-)
+from tests.storage.ledger_model import LOST, NONE, OPEN, SETTLED, Call, Process, beaten, together, until
 from tests.storage.proxy import Break, proxied
 
 Value = TypeVar("Value")
@@ -94,7 +83,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # Processes.
 
-    @precondition(lambda self: sum(not process.gone for process in self.processes) < MOST_PROCESSES)
+    @precondition(lambda self: sum(not process.gone for process in self.processes) < model.MOST_PROCESSES)
     @rule()
     def start(self) -> None:
         """A process begins."""
@@ -368,16 +357,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def every_call_is_in_exactly_one_state(self) -> None:
         """And in the one that the model says."""
         self.sound, sound = False, self.sound
-        found = look_at(self.superuser, [UUID(hex=call.call.id) for call in self.calls])
-        for call in self.calls:
-            open_rows, rows = found[UUID(hex=call.call.id)]
-            assert open_rows + len(rows) <= 1, (call.state, open_rows, rows)
-            if rows:
-                outcome, source, cost = rows[0]
-                assert (LOST if (outcome, source) == (5, 3) else SETTLED) == call.state
-                assert cost in call.costs
-            else:
-                assert (OPEN if open_rows else NONE) == call.state
+        model.check(self.calls, self.superuser)
         self.sound = sound
 
     def teardown(self) -> None:
