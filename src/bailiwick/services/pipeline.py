@@ -60,7 +60,10 @@ class Pipeline:
         """
         principal = await self._authentication.authenticate(presented)
         authorize(principal, Permission.CHAT_CREATE).or_raise()
-        request = read_chat(await read_body())
+        body = await read_body()
+        # A body may be a minute on its way: what was taken away in the meantime is gone.
+        principal = await self.authenticate(presented, Permission.CHAT_CREATE)
+        request = read_chat(body)
         served = await self._served(principal, request.model)
         authorize_model(principal, *served.route.names).or_raise()
         body = write_upstream(

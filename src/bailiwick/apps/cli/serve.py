@@ -137,6 +137,9 @@ class Parent:
         if violations:
             message = "the database does not keep tenants apart:\n  " + "\n  ".join(violations)
             raise CannotStart(message)
+        for role, url in given.items():
+            if url is not None:
+                _check_login(role, url)
         return owner_url, {
             role: url or make_conninfo(owner_url, user=role, password=passwords[role]) for role, url in given.items()
         }
@@ -313,6 +316,15 @@ def _end_with_dead_clients(listener: socket.socket) -> None:
     for name, value in _CLIENT_PATIENCE.items():
         if hasattr(socket, name):
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _check_login(role: str, url: str) -> None:
+    """Refuse a login that is not the role it is meant for: it could be one that no policy binds."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        row = connection.execute("SELECT current_user, session_user").fetchone()
+    if row != (role, role):
+        message = f"the login given for {role} is another role's"
+        raise CannotStart(message)
 
 
 def _create_database(conninfo: str) -> None:

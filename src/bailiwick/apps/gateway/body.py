@@ -19,25 +19,17 @@ async def read_body(receive: Receive, *, announced: int | None, most: int) -> by
     """Read the whole body; raises `Refused` (413, 408) or `ClientGone`."""
     if announced is not None and announced > most:
         raise _too_large(most)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > most:
-            raise _too_large(most)
-        return body
     try:
         async with asyncio.timeout(_SLOWEST_SECONDS):
-            return await _read_rest(receive, body, most)
+            return await _read_rest(receive, most)
     except TimeoutError:
-        message_ = f"The request's body did not arrive within {_SLOWEST_SECONDS:.0f} seconds."
-        raise Refused(Code.REQUEST_TIMEOUT, message_) from None
+        message = f"The request's body did not arrive within {_SLOWEST_SECONDS:.0f} seconds."
+        raise Refused(Code.REQUEST_TIMEOUT, message) from None
 
 
-async def _read_rest(receive: Receive, first: bytes, most: int) -> bytes:
-    parts = [first]
-    size = len(first)
+async def _read_rest(receive: Receive, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
     more = True
     while more:
         message = await receive()
@@ -49,7 +41,7 @@ async def _read_rest(receive: Receive, first: bytes, most: int) -> bytes:
         if size > most:
             raise _too_large(most)
         more = message.get("more_body", False)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(most: int) -> Refused:

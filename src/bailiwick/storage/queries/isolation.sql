@@ -142,7 +142,8 @@ CROSS JOIN LATERAL (
 ) AS a
 LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
-  AND (a.grantee = 0 OR NOT starts_with(r.rolname, 'bailiwick_'));
+  AND (a.grantee = 0 OR r.rolname NOT IN ('bailiwick_owner', 'bailiwick_app', 'bailiwick_ledger', 'bailiwick_control',
+                                          'bailiwick_operator', 'bailiwick_auth'));
 
 -- name: unbound_rights
 -- A right on a table that no policy binds.
