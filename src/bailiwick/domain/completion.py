@@ -22,6 +22,8 @@ Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 # JSON that is only looked through: an object is the tuple of its pairs, so that none hides behind a later one.
 Pairs = tuple[tuple[str, "Pairs"], ...] | list["Pairs"] | str | bool | None
 
+# More than any client sends; looking for one that stands twice takes a step for each.
+_MOST_FIELDS: Final = 1000
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
 _top_level = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
@@ -146,6 +148,9 @@ def _read_object(body: bytes) -> dict[str, Raw]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = "The body must be a JSON object."
         raise Refused(Code.INVALID_REQUEST, message) from None
+    if len(fields) > _MOST_FIELDS:
+        message = f"The body must have at most {_MOST_FIELDS} fields."
+        raise Refused(Code.INVALID_REQUEST, message)
     if (twice := _repeated_key(body, fields)) is not None:
         message = f"The body names {twice[:64]!r} more than once."
         raise Refused(Code.INVALID_REQUEST, message)
