@@ -205,6 +205,36 @@ async def test_without_a_database_a_settlement_is_waited_for_no_longer_than_its_
     await until(lambda: [look(database, call) for call in calls] == [SETTLED] * 3)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "mended"),
+    [
+        (
+            b"ALTER ROLE bailiwick_ledger SET default_transaction_read_only = on",
+            b"ALTER ROLE bailiwick_ledger RESET default_transaction_read_only",
+        ),
+        (
+            b"REVOKE INSERT ON bailiwick.ledger FROM bailiwick_ledger",
+            b"GRANT INSERT ON bailiwick.ledger TO bailiwick_ledger",
+        ),
+    ],
+    ids=["read only", "not granted"],
+)
+async def test_a_settlement_that_the_database_does_not_let_through_is_tried_until_it_does(
+    ledger: Ledger, database: TestDatabase, trouble: bytes, mended: bytes
+) -> None:
+    call = new_call()
+    await ledger.open(call)
+    ledger._settling._patience = 0.3
+    with database.connect() as superuser:
+        superuser.execute(trouble)
+        try:
+            await ledger.settle(settlement(call))
+            assert look(database, call) == OPEN
+        finally:
+            superuser.execute(mended)
+    await until(lambda: look(database, call) == SETTLED)
+
+
 @pytest.mark.slow
 async def test_a_database_that_says_nothing_any_more_is_given_up(
     fragile: tuple[Ledger, Proxy], database: TestDatabase, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,8 @@ and settles it. Guarantees:
 
 - `settle` happens once, whoever asks for it and how often: the first one decides;
 - it is shielded: the settlement goes on when the caller is cancelled, and is waited for at shutdown;
-- usage is what the provider reported; without a report it is estimated from the bytes seen, and marked so.
+- usage is what the provider reported of an answer that came to its end; of one that did not, it is what was seen or
+  what was reported on the way, whichever is more, and marked as an estimate.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ class Meter:
     """Watches one open call."""
 
     __slots__ = (
-        "_began", "_call", "_first_byte_ms", "_metering", "_price", "_reported", "_settled", "_written", "status",
+        "_began", "_call", "_first_byte_ms", "_metering", "_price", "_reported", "_settled", "_written", "finished",
+        "status",
     )  # fmt: skip
 
     def __init__(self, metering: Metering, call: OpenCall, price: Price | None, began: int) -> None:
@@ -99,6 +101,8 @@ class Meter:
         self._reported: TokenUsage | None = None
         self._written = 0
         self._settled = False
+        self.finished = False
+        """Whether the answer came to its own end."""
         self.status: int | None = None
 
     @property
@@ -113,10 +117,11 @@ class Meter:
 
     def observe(self, completion: Completion) -> None:
         """Read an answer or a frame. Of several usage reports the last one counts, as providers mean it."""
+        self.finished = self.finished or completion.finished
         tokens = completion.tokens()
         if tokens is not None:
             self._reported = tokens
-        else:
+        if tokens is None or not self.finished:
             self._written += completion.written
 
     async def settle(self, outcome: Outcome) -> None:
@@ -146,13 +151,17 @@ class Meter:
         )
 
     def _usage(self, outcome: Outcome) -> tuple[TokenUsage, UsageSource]:
-        if self._reported is not None:
-            return self._reported, UsageSource.REPORTED
+        reported = self._reported
+        if reported is not None and (self.finished or outcome is Outcome.COMPLETED):
+            return reported, UsageSource.REPORTED
         refused = outcome in (Outcome.PROVIDER_ERROR, Outcome.PROVIDER_TIMEOUT) and not self.generated
         if refused:
             return NO_USAGE, UsageSource.NOTHING
-        estimate = TokenUsage(input_tokens=self._call.input_estimate, output_tokens=estimated_tokens(self._written))
-        return estimate, UsageSource.ESTIMATED
+        written = estimated_tokens(self._written)
+        if reported is None:
+            return TokenUsage(input_tokens=self._call.input_estimate, output_tokens=written), UsageSource.ESTIMATED
+        # Some providers report with each frame what they have written up to there, or nothing yet.
+        return reported._replace(output_tokens=max(written, reported.output_tokens)), UsageSource.ESTIMATED
 
 
 def failed(failure: ProviderFailed) -> Outcome:

@@ -127,14 +127,13 @@ def error_object(failure: ProviderFailed) -> dict[str, object]:
 class _Stream:
     """Reads the events of one stream: what to show, what was used, whether it ended."""
 
-    __slots__ = ("_events", "_finished", "_meter", "_provider", "_usage_wanted", "before_failure", "done")
+    __slots__ = ("_events", "_meter", "_provider", "_usage_wanted", "before_failure", "done")
 
     def __init__(self, provider: ChatProvider, meter: Meter, *, usage_wanted: bool) -> None:
         self._provider = provider
         self._meter = meter
         self._usage_wanted = usage_wanted
         self._events = Events()
-        self._finished = False
         self.done = False
         self.before_failure = b""
 
@@ -155,7 +154,7 @@ class _Stream:
 
     def check_end(self) -> None:
         """Accept an end without `[DONE]` if the answer had come to its own; else raise `ProviderFailed`."""
-        if self._events.unfinished or not self._finished:
+        if self._events.unfinished or not self._meter.finished:
             raise ProviderFailed("The model provider broke off its answer.")
 
     def _is_shown(self, event: bytes) -> bool:
@@ -171,7 +170,6 @@ class _Stream:
         if completion.failed:
             raise _told(self._provider, data)
         self._meter.observe(completion)
-        self._finished = self._finished or completion.finished
         return self._usage_wanted or not completion.has_usage or bool(completion.choices)
 
 

@@ -19,6 +19,7 @@ from typing import Final, Generic, Protocol, TypeVar, final
 
 import psycopg
 
+from bailiwick.storage.ledger_connection import REFUSALS
 from bailiwick.storage.scope import TROUBLE
 
 Item = TypeVar("Item")
@@ -32,7 +33,7 @@ class Write(Protocol[Item]):
     """Makes a batch durable; `again`: some of it may be so already, since the connection broke over an earlier try."""
 
     async def __call__(self, items: list[Item], /, *, again: bool) -> None:
-        """Raises `TROUBLE` when it is worth another try, any other `psycopg.Error` when an item is refused."""
+        """Raises one of `REFUSALS` when an item is refused; any other trouble is worth another try."""
         ...
 
 
@@ -109,16 +110,16 @@ class Batcher(Generic[Item]):
         while batch := self._still_wanted(batch, tried=tried):
             try:
                 await self._write([entry.item for entry in batch], again=tried)
-            except TROUBLE:
-                tried = True
-                await asyncio.sleep(_RETRY_SECONDS)
-            except psycopg.Error as refusal:
+            except REFUSALS as refusal:
                 if len(batch) > 1:
                     for entry in batch:
                         await self._write_batch([entry], tried=tried)
                 else:
                     batch[0].fail(refusal)
                 return
+            except (psycopg.Error, *TROUBLE):
+                tried = True
+                await asyncio.sleep(_RETRY_SECONDS)
             except Exception as defect:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 for entry in batch:
                     entry.fail(defect)

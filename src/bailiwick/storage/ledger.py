@@ -102,7 +102,7 @@ class Ledger:
         try:
             await self._lease()
             await self._take_back_now()
-            return await self._opener.execute_alone(_SQL["settle_lost"], (LEASE_SECONDS,))
+            return await self._opener.execute_alone(_SQL["settle_lost"], b"%g" % LEASE_SECONDS)
         except (psycopg.Error, OSError) as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble
 
@@ -116,7 +116,7 @@ class Ledger:
                 await self._opening.drain()
                 await self._settling.drain()
             await self._take_back_now()
-            await self._opener.execute(_SQL["leave"], (self._process,))
+            await self._opener.execute(_SQL["leave"], self._process.encode())
         await self._opener.aclose()
         await self._settler.aclose()
 
@@ -127,27 +127,28 @@ class Ledger:
         if self._void:
             void, self._void = self._void, []
             try:
-                if await self._opener.execute(_SQL["void_calls"], ([call.id for call in void],)) < len(void):
+                ids = f"{{{','.join(call.id for call in void)}}}"
+                if await self._opener.execute(_SQL["void_calls"], ids.encode()) < len(void):
                     # Never written, or settled as lost in the meantime: what was refused costs nothing.
-                    await self._opener.execute(_SQL["correct_lost"], (_corrections([_refused(call) for call in void]),))
+                    await self._opener.execute(_SQL["correct_lost"], _corrections([_refused(call) for call in void]))
             except BaseException:
                 self._void.extend(void)
                 raise
 
     async def _lease(self) -> None:
-        await self._opener.execute(_SQL["beat"], (self._process,))
+        await self._opener.execute(_SQL["beat"], self._process.encode())
         self._leased = True
 
     async def _write_open(self, calls: list[OpenCall], *, again: bool) -> None:
         if not self._leased:  # The database was away when this process began. Rows without a lease count as lost.
             await self._lease()
         await self._take_back_now()
-        params = (self._process, _encode(calls).decode())
+        params = (self._process.encode(), _encode(calls))
         if again:
             # Some may be written, and some of those settled as lost since: these must not come to life again.
-            await self._opener.execute_alone(_SQL["open_calls_again"], params)
+            await self._opener.execute_alone(_SQL["open_calls_again"], *params)
         else:
-            await self._opener.execute(_SQL["open_calls"], params)
+            await self._opener.execute(_SQL["open_calls"], *params)
 
     async def _write_settled(self, settlements: list[Settlement], *, again: bool) -> None:
         del again  # The open row says what is written already.
@@ -155,20 +156,20 @@ class Ledger:
             # Of one call's settlements the first counts.
             settlements = list({settlement.call.id: settlement for settlement in reversed(settlements)}.values())
         rows = [_row(settlement) for settlement in settlements]
-        settled = await self._settler.execute(_SQL["settle_calls"], (_encode(rows).decode(),))
+        settled = await self._settler.execute(_SQL["settle_calls"], _encode(rows))
         if settled < len(rows):
             # Settled before (a batch that is tried again) or lost: only the lost ones still say "unknown".
-            await self._settler.execute(_SQL["correct_lost"], (_corrections(settlements),))
+            await self._settler.execute(_SQL["correct_lost"], _corrections(settlements))
 
 
-def _corrections(settlements: list[Settlement]) -> str:
+def _corrections(settlements: list[Settlement]) -> bytes:
     """Settlements with what finds their ledger rows."""
     rows = [_row(settlement) for settlement in settlements]
     for row, settlement in zip(rows, settlements, strict=True):
         row.tenant_id = settlement.call.tenant_id
         row.project_id = settlement.call.project_id
         row.opened_us = settlement.call.opened_us
-    return _encode(rows).decode()
+    return _encode(rows)
 
 
 def _refused(call: OpenCall) -> Settlement:

@@ -3,6 +3,9 @@
 A connection that broke may leave its statement running in the server, to be carried out after everything that was
 done about it: an opening that was given up and taken back would then stand there for good. So a new connection first
 ends what earlier ones of its name may still be doing, and does not work before nothing of them is left.
+
+Statements are prepared once and go straight to libpq: two batches belong to every call, and the driver's cursors
+would take more time over them than everything else that opens and settles it.
 """
 
 from __future__ import annotations
@@ -11,15 +14,20 @@ import asyncio
 from typing import Any, Final, final
 
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 
 from bailiwick.storage.patience import at_most
-from bailiwick.storage.scope import TROUBLE
 from bailiwick.storage.sql import Sql, load
 
 # Longer than any batch takes on a slow disk; what was cut off is tried again.
 _STATEMENT_SECONDS: Final = 5.0
+# What PostgreSQL says of a row: said again however often it is tried. Anything else is trouble, and may pass.
+REFUSALS: Final = (psycopg.DataError, psycopg.IntegrityError)
 
 _SQL: Final = load("ledger")
+_DONE: Final = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 # What a row holds is known by its query only.
 _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -33,31 +41,40 @@ class LedgerConnection:
         self._conninfo = conninfo
         self._name = name
         self._connection: _Connection | None = None
-        # The driver takes turns by statement; by transaction we must: a statement that slips into another's transaction
-        # would seem durable and be rolled back with it.
+        self._prepared: dict[Sql, bytes] = {}
+        # By transaction, not by statement: one that slips into another's transaction would seem durable and be rolled
+        # back with it.
         self._turn = asyncio.Lock()
 
-    async def execute(self, query: Sql, params: tuple[object, ...]) -> int:
-        """Run one statement; returns how many rows it touched."""
+    async def execute(self, query: Sql, *params: bytes) -> int:
+        """Run one statement, its parameters as PostgreSQL writes them; returns how many rows it touched.
+
+        Raises one of `REFUSALS` when it is the statement's own fault, else `psycopg.Error` or `OSError`.
+        """
         async with self._turn:
-            connection = await self._connected()
             try:
+                connection = await self._connected()
                 with at_most(_STATEMENT_SECONDS, connection):
-                    return (await connection.execute(query, params, prepare=True)).rowcount
-            except TROUBLE:
+                    return await self._run(connection.pgconn, query, params)
+            except REFUSALS:
+                raise
+            except BaseException:
+                # Whatever the connection is in the middle of, it is of no more use.
                 await self.aclose()
                 raise
 
-    async def execute_alone(self, query: Sql, params: tuple[object, ...]) -> int:
+    async def execute_alone(self, query: Sql, *params: bytes) -> int:
         """Run one statement while no process runs another this way; it sees what all before it did."""
         async with self._turn:
-            connection = await self._connected()
             try:
+                connection = await self._connected()
                 with at_most(_STATEMENT_SECONDS, connection):
-                    async with connection.transaction():
-                        await connection.execute(_SQL["wait_for_others"])
-                        return (await connection.execute(query, params)).rowcount
-            except TROUBLE:
+                    await self._run(connection.pgconn, Sql(b"BEGIN"))
+                    await self._run(connection.pgconn, _SQL["wait_for_others"])
+                    touched = await self._run(connection.pgconn, query, params)
+                    await self._run(connection.pgconn, Sql(b"COMMIT"))
+                    return touched
+            except BaseException:
                 await self.aclose()
                 raise
 
@@ -69,6 +86,7 @@ class LedgerConnection:
 
     async def _connected(self) -> _Connection:
         if self._connection is None or self._connection.closed:
+            self._prepared.clear()
             self._connection = await self._connect()
         return self._connection
 
@@ -87,6 +105,58 @@ class LedgerConnection:
             await connection.close()
             raise
         return connection
+
+    async def _run(self, pgconn: PGconn, query: Sql, params: tuple[bytes, ...] = ()) -> int:
+        name = self._prepared.get(query)
+        if name is None:
+            name = b"s%d" % len(self._prepared)
+            pgconn.send_prepare(name, query)
+            await _result(pgconn)
+            self._prepared[query] = name
+        pgconn.send_query_prepared(name, params)
+        return (await _result(pgconn)).command_tuples or 0
+
+
+async def _result(pgconn: PGconn) -> PGresult:
+    """Wait for the outcome of what was just sent; raises what the server says of it."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[PGresult] = loop.create_future()
+    results: list[PGresult] = []
+    socket = pgconn.socket
+
+    def read() -> None:
+        try:
+            pgconn.consume_input()
+            # The last result is followed by none: only then may the next statement be sent.
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    if not outcome.done():
+                        outcome.set_result(results[0])
+                    return
+                results.append(result)
+        except Exception as broken:  # noqa: BLE001 - whatever it is, it must reach whoever waits
+            if not outcome.done():
+                outcome.set_exception(broken)
+
+    def write() -> None:
+        try:
+            if not pgconn.flush():
+                loop.remove_writer(socket)
+        except psycopg.Error:
+            loop.remove_writer(socket)  # Reading tells why.
+
+    loop.add_reader(socket, read)
+    try:
+        if pgconn.flush():  # More than the socket takes at once.
+            loop.add_writer(socket, write)
+        result = await outcome
+    finally:
+        loop.remove_writer(socket)
+        loop.remove_reader(socket)
+    if result.status not in _DONE:
+        raise error_from_result(result)
+    return result
 
 
 async def _end_predecessors(connection: _Connection) -> None:

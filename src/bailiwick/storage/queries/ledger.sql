@@ -2,10 +2,10 @@
 -- Write the open rows of a batch; a batch that is tried again changes nothing.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
                                   streamed, input_estimate, cost_estimate_nano)
-SELECT c.id, c.tenant_id, c.project_id, c.key_id, %s::uuid,
+SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
        c.streamed, c.input_estimate, c.cost_estimate_nano
-FROM json_to_recordset(%s::json) AS c (
+FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint)
 ON CONFLICT (id) DO NOTHING;
@@ -14,10 +14,10 @@ ON CONFLICT (id) DO NOTHING;
 -- Write the open rows of a batch of which some may have been written, and settled, before; those stay as they are.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
                                   streamed, input_estimate, cost_estimate_nano)
-SELECT c.id, c.tenant_id, c.project_id, c.key_id, %s::uuid,
+SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
        c.streamed, c.input_estimate, c.cost_estimate_nano
-FROM json_to_recordset(%s::json) AS c (
+FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint)
 WHERE NOT EXISTS (
@@ -38,14 +38,14 @@ WHERE usename = current_user AND application_name = current_setting('application
 
 -- name: void_calls
 -- Take back open rows of calls that no provider ever heard of.
-DELETE FROM bailiwick.open_calls WHERE id = ANY (%s::uuid[]);
+DELETE FROM bailiwick.open_calls WHERE id = ANY ($1::uuid[]);
 
 -- name: settle_calls
 -- Turn the open rows of a batch into ledger rows; whoever deletes the open row has settled the call.
 WITH settled AS MATERIALIZED (
     SELECT s.id, s.cost_nano, s.input_tokens, s.output_tokens, s.cached_tokens, s.cache_write_tokens,
            s.reasoning_tokens, s.audio_tokens, s.latency_ms, s.first_byte_ms, s.status, s.outcome, s.usage_source
-    FROM json_to_recordset(%s::json) AS s (
+    FROM json_to_recordset($1::json) AS s (
         id uuid, cost_nano bigint, input_tokens integer, output_tokens integer, cached_tokens integer,
         cache_write_tokens integer, reasoning_tokens integer, audio_tokens integer, latency_ms integer,
         first_byte_ms integer, status smallint, outcome smallint, usage_source smallint)
@@ -68,7 +68,7 @@ SET cost_nano = s.cost_nano, input_tokens = s.input_tokens, output_tokens = s.ou
     cached_tokens = s.cached_tokens, cache_write_tokens = s.cache_write_tokens,
     reasoning_tokens = s.reasoning_tokens, audio_tokens = s.audio_tokens, latency_ms = s.latency_ms,
     first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source
-FROM json_to_recordset(%s::json) AS s (
+FROM json_to_recordset($1::json) AS s (
     id uuid, tenant_id uuid, project_id uuid, opened_us bigint, cost_nano bigint, input_tokens integer,
     output_tokens integer, cached_tokens integer, cache_write_tokens integer, reasoning_tokens integer,
     audio_tokens integer, latency_ms integer, first_byte_ms integer, status smallint, outcome smallint,
@@ -82,7 +82,7 @@ WHERE l.tenant_id = s.tenant_id AND l.project_id = s.project_id
 WITH closed AS (
     DELETE FROM bailiwick.open_calls o
     WHERE NOT EXISTS (SELECT FROM bailiwick.processes p
-                      WHERE p.id = o.process_id AND p.beat_at > now() - %s * interval '1 second')
+                      WHERE p.id = o.process_id AND p.beat_at > now() - $1 * interval '1 second')
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed,
               o.input_estimate, o.cost_estimate_nano
 )
@@ -96,9 +96,9 @@ FROM closed c;
 
 -- name: beat
 -- Say that this process lives.
-INSERT INTO bailiwick.processes (id) VALUES (%s::uuid)
+INSERT INTO bailiwick.processes (id) VALUES ($1::uuid)
 ON CONFLICT (id) DO UPDATE SET beat_at = now();
 
 -- name: leave
 -- Say that this process is gone, and forget those that went a day ago.
-DELETE FROM bailiwick.processes WHERE id = %s::uuid OR beat_at < now() - interval '1 day';
+DELETE FROM bailiwick.processes WHERE id = $1::uuid OR beat_at < now() - interval '1 day';
