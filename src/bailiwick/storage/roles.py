@@ -9,6 +9,7 @@ it: were the membership inherited, the operator's `USING (true)` policies would 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import resources
 from typing import Final
 
 import psycopg
@@ -70,7 +71,32 @@ def may_act_as_owner(connection: SyncConnection) -> bool:
 def violations(connection: SyncConnection) -> list[str]:
     """Say everything by which a role or a table could get past the policies; empty when all is well.
 
-    Looks at the roles transitively, at every table with a tenant, at each policy, at views and at grants on
-    partitions. Each entry is a sentence for the operator who has to mend it.
+    Looks at the roles transitively, and holds what stands in the schema against `migrations/isolation.txt`: things,
+    rights, policies and triggers, each more and each less. An entry is a sentence for the operator who has to mend it.
     """
-    return [str(row[0]) for query in load("isolation").values() for row in connection.execute(query)]
+    with connection.transaction():
+        # Names of the catalogue mean the catalogue's, whatever this login's own search path says.
+        connection.execute("SELECT set_config('search_path', 'pg_catalog', true)")
+        wrong = [str(row[0]) for query in load("isolation").values() for row in connection.execute(query)]
+        found = [
+            (str(fact), str(told))
+            for query in load("isolation_facts").values()
+            for fact, told in connection.execute(query)
+        ]
+    wanted = _wanted()
+    wrong += sorted({f"{told}: should not be" for fact, told in found if fact not in wanted})
+    return wrong + sorted(f"{fact}: is missing" for fact in wanted.difference(fact for fact, _ in found))
+
+
+def _wanted() -> set[str]:
+    """What `migrations/isolation.txt` says, one fact for each right."""
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("migrations", "isolation.txt").read_text("utf-8")
+    facts: set[str] = set()
+    thing = ""
+    for line in text.splitlines():
+        if line.startswith("  "):
+            who, may, rights = line.strip().partition(" may ")
+            facts.update(f"{thing}: {who}{may}{right}" for right in rights.split(", "))
+        elif line and not line.startswith("#"):
+            thing = line
+    return facts

@@ -1,11 +1,15 @@
+-- What is wrong wherever it is found, in sentences. What stands in the schema is held against a list instead:
+-- `migrations/isolation.txt`, read by `isolation_facts.sql`.
+
 -- name: privileged_roles
--- A role of ours that policies do not bind, or that could make one.
+-- A role of ours that policies do not bind, that could make one, or that may copy the whole server.
 SELECT format('role %s has %s', rolname, concat_ws(' and ',
        CASE WHEN rolsuper THEN 'SUPERUSER' END,
        CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
-       CASE WHEN rolcreaterole THEN 'CREATEROLE' END)) AS violation
+       CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
+       CASE WHEN rolreplication THEN 'REPLICATION' END)) AS violation
 FROM pg_roles
-WHERE starts_with(rolname, 'bailiwick_') AND (rolsuper OR rolbypassrls OR rolcreaterole);
+WHERE starts_with(rolname, 'bailiwick_') AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolreplication);
 
 -- name: missing_roles
 -- A role of ours that is not there.
@@ -58,111 +62,36 @@ FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member JOIN pg_roles b ON b.
 WHERE starts_with(a.rolname, 'bailiwick_')
   AND coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, a.rolinherit);
 
--- name: foreign_owners
--- A table that belongs to a role that only reads or writes it, or one of ours that is not the owner's.
-SELECT format('%s %I.%I is owned by %s', CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END,
-       n.nspname, c.relname, r.rolname) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_roles r ON r.oid = c.relowner
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND CASE WHEN n.nspname = 'bailiwick' THEN r.rolname <> 'bailiwick_owner'
-           ELSE r.rolname IN ('bailiwick_app', 'bailiwick_ledger', 'bailiwick_control', 'bailiwick_operator',
-                              'bailiwick_auth') END;
+-- name: owned_elsewhere
+-- What belongs to a role that should own nothing, outside the schema.
+SELECT format('role %s owns %s %s', r.rolname, i.type, i.identity) AS violation
+FROM pg_shdepend d
+JOIN pg_roles r ON r.oid = d.refobjid
+CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) AS i
+WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+  AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND r.rolname IN ('bailiwick_app', 'bailiwick_ledger', 'bailiwick_control', 'bailiwick_operator', 'bailiwick_auth')
+  AND i.schema IS DISTINCT FROM 'bailiwick';
 
--- name: unforced_tables
--- A table with a tenant whose rows are not, or not always, kept apart.
-SELECT format('table bailiwick.%I has row-level security %s', c.relname,
-       CASE WHEN c.relrowsecurity THEN 'not forced' ELSE 'switched off' END) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p')
-  AND (c.relname = 'tenants' OR EXISTS (
-      SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
-  AND NOT (c.relrowsecurity AND c.relforcerowsecurity);
+-- name: fixed_settings
+-- A tenant that is in scope before anybody opened a scope, or a role that a login begins as.
+SELECT format('%s is set for %s', setting, coalesce('role ' || r.rolname, 'every role')) AS violation
+FROM pg_db_role_setting s
+CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+LEFT JOIN pg_roles r ON r.oid = s.setrole
+WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND (s.setrole = 0 OR starts_with(r.rolname, 'bailiwick_'))
+  AND lower(setting) ~ '^(bailiwick\.|role=)';
 
--- name: tables_without_policy
--- A table with a tenant that no policy speaks of.
-SELECT format('table bailiwick.%I has no policy', c.relname) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND (c.relname = 'tenants' OR EXISTS (
-      SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
-  AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid);
-
--- name: wide_policies
--- A policy that lets the gateway or the control role past the tenant in scope. The one stated exception lets every
--- tenant read the platform's providers.
-SELECT format('policy %s on %I.%I lets %s past the tenant', policyname, schemaname, tablename,
-       array_to_string(roles, ', ')) AS violation
-FROM pg_policies
-CROSS JOIN (VALUES ('^\((tenant_id|id) = \( SELECT \(current_setting\(''bailiwick\.tenant_id''::text\)\)::uuid AS current_setting\)\)$'))
-     AS tenant (pattern)
-WHERE schemaname = 'bailiwick'
-  AND NOT roles <@ ARRAY['bailiwick_operator', 'bailiwick_ledger', 'bailiwick_auth']::name[]
-  AND NOT (roles <@ ARRAY['bailiwick_app', 'bailiwick_control']::name[]
-           AND permissive = 'PERMISSIVE'
-           AND coalesce(qual, with_check) ~ tenant.pattern
-           AND coalesce(with_check, qual) ~ tenant.pattern)
-  AND NOT (policyname = 'app_platform' AND tablename = 'providers' AND cmd = 'SELECT'
-           AND roles = ARRAY['bailiwick_app']::name[] AND qual = '(tenant_id IS NULL)');
-
--- name: leaking_views
--- A view that would read with its owner's eyes.
-SELECT format('view bailiwick.%I is not security_invoker', c.relname) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'bailiwick' AND c.relkind IN ('v', 'm')
-  AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
-
--- name: granted_partitions
--- A partition that can be read by its own name, or one of its columns.
-SELECT DISTINCT format('partition bailiwick.%I is granted to %s', c.relname,
-       CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (
-    SELECT grantee FROM aclexplode(c.relacl)
-    UNION
-    SELECT x.grantee FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
-) AS a
-WHERE n.nspname = 'bailiwick' AND c.relispartition AND a.grantee <> c.relowner;
-
--- name: strangers
--- A role that is not ours with a right on one of our tables, or on a column of it.
-SELECT DISTINCT format('table bailiwick.%I is granted to %s', c.relname,
-       CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (
-    SELECT grantee FROM aclexplode(c.relacl)
-    UNION
-    SELECT x.grantee FROM pg_attribute t CROSS JOIN LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
-) AS a
-LEFT JOIN pg_roles r ON r.oid = a.grantee
-WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
-  AND (a.grantee = 0 OR r.rolname NOT IN ('bailiwick_owner', 'bailiwick_app', 'bailiwick_ledger', 'bailiwick_control',
-                                          'bailiwick_operator', 'bailiwick_auth'));
-
--- name: unbound_rights
--- A right on a table that no policy binds.
-SELECT DISTINCT format('table bailiwick.%I lets %s %s', c.relname,
-       CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, a.privilege_type) AS violation
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL aclexplode(c.relacl) AS a
-WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
-  AND a.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE');
-
--- name: definer_functions
--- A function that runs with its owner's rights and is not one of the pinned look-ups.
-SELECT format('function bailiwick.%I runs as %s and is not a pinned look-up', p.proname, r.rolname) AS violation
-FROM pg_proc p
-JOIN pg_namespace n ON n.oid = p.pronamespace
-JOIN pg_roles r ON r.oid = p.proowner
-WHERE n.nspname = 'bailiwick' AND p.prosecdef
-  AND (r.rolname <> 'bailiwick_auth'
-       OR NOT coalesce('search_path=pg_catalog' = ANY (p.proconfig), false)
-       OR p.proacl IS NULL
-       OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0));
+-- name: owners_eyes
+-- A view or rule, wherever it stands, that reads or writes our tables with its owner's rights.
+SELECT DISTINCT format('%s %s uses bailiwick.%I with its owner''s rights%s', i.type, i.identity, t.relname,
+       CASE v.relkind WHEN 'v' THEN ': it is not security_invoker' END) AS violation
+FROM pg_class t
+JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_rewrite w ON w.oid = d.objid
+JOIN pg_class v ON v.oid = w.ev_class
+CROSS JOIN LATERAL pg_identify_object('pg_rewrite'::regclass, w.oid, 0) AS i
+WHERE t.relnamespace = to_regnamespace('bailiwick') AND t.relkind IN ('r', 'p')
+  AND NOT (v.relkind = 'v' AND EXISTS (
+      SELECT FROM pg_options_to_table(v.reloptions) WHERE option_name = 'security_invoker' AND option_value::boolean));
