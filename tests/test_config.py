@@ -70,7 +70,7 @@ def test_variables_of_others_are_not_looked_at() -> None:
         ("trusted_proxies", "10.0.0.1/8"), ("trusted_proxies", "proxy"), ("trusted_proxies", "10.0.0.0/8;::1"),
         ("outbound_allow", "10.0.0.0/33"), ("outbound_allow", "localhost"),
         ("guard_requests", "0"), ("guard_requests", "1000000001"), ("guard_failures", "-5"),
-        ("max_body_bytes", "1023"), ("max_header_bytes", "1048577"),
+        ("max_body_bytes", "1023"), ("max_buffered_bytes", "1023"), ("max_header_bytes", "1048577"),
         ("provider_first_byte_seconds", "0"), ("provider_first_byte_seconds", "inf"),
         ("provider_first_byte_seconds", "nan"), ("provider_between_bytes_seconds", "86401"), ("drain_seconds", "x"),
         ("log_level", "WARNING"), ("log_level", ""),
@@ -81,6 +81,12 @@ def test_variables_of_others_are_not_looked_at() -> None:
 def test_a_value_that_cannot_be_is_refused_naming_flag_or_variable(name: str, value: str) -> None:
     assert refused(None, **{name: value}).startswith(f"--{name.replace('_', '-')} ")
     assert refused({f"BAILIWICK_{name.upper()}": value}).startswith(f"BAILIWICK_{name.upper()} ")
+
+
+def test_the_room_for_all_bodies_holds_the_largest_one() -> None:
+    assert loaded(max_body_bytes="5000", max_buffered_bytes="5000").max_buffered_bytes == 5000
+    assert "--max-buffered-bytes" in refused(max_body_bytes="5001", max_buffered_bytes="5000")
+    assert "--max-buffered-bytes" in refused(max_body_bytes=str(2**29))
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.secret])

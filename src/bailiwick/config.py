@@ -196,6 +196,10 @@ SETTINGS: Final = (
         parse=_number(1024, 1_073_741_824),
     ),
     Setting(
+        name="max_buffered_bytes", default="268435456", help="Most of all large bodies in memory, in bytes.",
+        parse=_number(1024, 1_099_511_627_776),
+    ),
+    Setting(
         name="max_header_bytes", default="32768", help="Largest request head, in bytes.", parse=_number(1024, 1_048_576)
     ),
     Setting(
@@ -242,6 +246,7 @@ class Config:
     guard_requests: int
     guard_failures: int
     max_body_bytes: int
+    max_buffered_bytes: int
     max_header_bytes: int
     provider_first_byte_seconds: float
     provider_between_bytes_seconds: float
@@ -274,6 +279,9 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str] | None 
             shown = "" if setting.secret else f", not {text!r}"
             message = f"{source} {error}{shown}"
             raise InvalidConfig(message) from None
+    if values["max_buffered_bytes"] < values["max_body_bytes"]:
+        message = "--max-buffered-bytes must be at least --max-body-bytes: the largest body could never be read"
+        raise InvalidConfig(message)
     return Config(**values, providers=_providers(variables))
 
 

@@ -206,8 +206,8 @@ def test_a_key_may_stand_twice_below_the_top_level() -> None:
     assert raw_field(text, "messages") == messages.encode()
 
 
-@pytest.mark.parametrize("key", ["a" * 5_000_000, "\\n" * 2_500_000, "é" * 2_500_000])
-def test_a_key_of_many_megabytes_costs_no_more_than_its_size(key: str) -> None:
+@pytest.mark.parametrize("key", ["a" * 2_000_000, "\\n" * 1_000_000, "é" * 1_000_000])
+def test_a_key_of_megabytes_costs_no_more_than_its_size(key: str) -> None:
     assert len(written(f'{{"model":"m", "messages":[1], "{key}":1}}')) == 4
 
 

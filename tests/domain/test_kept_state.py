@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from typing import Any
 
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bailiwick.domain.kept_state import kept_reference
 from tests.domain.test_completion import body, refused, written
 
 KEPT = [
@@ -25,6 +31,7 @@ KEPT = [
     '"messages":[1],"container":"cntr_1"',
     '"messages":[1],"audio":{"voice":{"id":"voice_1"},"format":"wav"}',
     '"messages":[1],"extra_body":{"google":{"cached_content":"cachedContents/1"}}',
+    '"messages":[{"role":"user","content":[{"\\u0070rompt_id":"pmpt_1"}]}]',
     '"messages":[1],"google":{"cachedContent":"cachedContents/1"}',
 ]
 NOT_KEPT = [
@@ -66,3 +73,37 @@ def test_a_body_too_deep_to_be_looked_through_is_refused_on_a_shared_account() -
     deep = "[" * 900 + '{"file_id":1}' + "]" * 900
     refusal = refused(f'{{"model":"m","messages":[{deep}]}}', shared_account=True)
     assert refusal.param == "messages"
+
+
+LONG = json.dumps({"role": "user", "content": 'It says \\ "file_id": 7, and "audio":{"id":' * 6_000})
+
+
+@pytest.mark.parametrize("fields", [fields for fields in KEPT if '"messages":[{' in fields])
+def test_a_reference_is_found_in_a_large_body_too(fields: str) -> None:
+    for large in (fields.replace("[{", f"[{LONG},{{", 1), fields[:-1] + f",{LONG}]"):
+        assert refused(f'{{"model":"m",{large}}}', shared_account=True).param == "messages"
+
+
+@pytest.mark.parametrize("fields", [fields for fields in NOT_KEPT if '"messages":[{' in fields])
+def test_what_only_looks_like_a_reference_passes_in_a_large_body_too(fields: str) -> None:
+    for large in (fields.replace("[{", f"[{LONG},{{", 1), fields[:-1] + f",{LONG}]"):
+        written(f'{{"model":"m",{large}}}', shared_account=True)
+
+
+texts = st.lists(st.sampled_from(["\\", '"', "a", '"file_id":', "{", "]", "é", "😀", "\n"]), max_size=5).map("".join)
+keys = texts | st.sampled_from(["file_id", "audio", "id", "metadata", "voice", '"file_id', "file_id\\", "x" * 300])
+found_in = st.recursive(
+    texts | st.none() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(found_in, st.booleans())
+@example({"a\\": "\\", "file_id": 1}, False)
+@example({'"file_id': 1}, False)
+@example({"x" * 300: {"file_id": 1}}, False)
+def test_size_makes_no_difference_to_what_is_found(value: Any, ascii_only: bool) -> None:
+    small = json.dumps([value, "x"], ensure_ascii=ascii_only).encode().decode("latin-1")
+    large = small.removesuffix('"x"]') + '"' + "x" * 200_001 + '"]'
+    assert kept_reference("messages", large) == kept_reference("messages", small)

@@ -74,6 +74,17 @@ def test_a_clock_that_went_back_over_the_restart_admits_no_more() -> None:
     assert at_once(restarted.admit(charge(), START)).at_ns == START + MINUTE
 
 
+def test_of_which_projects_all_is_saved_outlives_a_restart() -> None:
+    store = InProcessLimitStore()
+    store.remember("prj_whole")
+    at_once(store.admit(charge(), START))
+    restarted = InProcessLimitStore()
+    restarted.restore(store.snapshot())
+
+    assert restarted.remembers("prj_whole")
+    assert not restarted.remembers("prj_a")
+
+
 def test_what_has_drained_is_not_saved() -> None:
     store = InProcessLimitStore()
     at_once(store.admit(charge("gone"), START))
@@ -116,7 +127,7 @@ def test_damage_is_refused_and_changes_nothing(data: st.DataObject) -> None:
 
 def test_a_snapshot_of_a_later_format_is_refused() -> None:
     with pytest.raises(DamagedSnapshot):
-        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 1 ", b"bailiwick-limits 2 ", 1))
+        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 2 ", b"bailiwick-limits 3 ", 1))
 
 
 ROW = ["user", "prj_a", "u", 0, START, 0, START]
@@ -127,17 +138,19 @@ ROW = ["user", "prj_a", "u", 0, START, 0, START]
     [
         [],
         {},
-        {"now_ns": START, "limits": [], "buckets": [ROW]},
-        {"now_ns": START, "limits": [[1, 2]], "buckets": []},
-        {"now_ns": START, "limits": [[0, MINUTE, 1]], "buckets": []},
-        {"now_ns": START, "limits": [[True, MINUTE, 1]], "buckets": []},
-        {"now_ns": "soon", "limits": [], "buckets": []},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [["tenant", *ROW[1:]]]},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [ROW[:-1]]},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], 1.5, 0, START]]},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], START, -1, START]]},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:3], -1, START, 0, START]]},
-        {"now_ns": START, "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:2], None, *ROW[3:]]]},
+        {"now_ns": START, "projects": [], "limits": [], "buckets": [ROW]},
+        {"now_ns": START, "projects": [1], "limits": [], "buckets": []},
+        {"now_ns": START, "limits": [], "buckets": []},
+        {"now_ns": START, "projects": [], "limits": [[1, 2]], "buckets": []},
+        {"now_ns": START, "projects": [], "limits": [[0, MINUTE, 1]], "buckets": []},
+        {"now_ns": START, "projects": [], "limits": [[True, MINUTE, 1]], "buckets": []},
+        {"now_ns": "soon", "projects": [], "limits": [], "buckets": []},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [["tenant", *ROW[1:]]]},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [ROW[:-1]]},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], 1.5, 0, START]]},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], START, -1, START]]},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:3], -1, START, 0, START]]},
+        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:2], None, *ROW[3:]]]},
     ],
 )
 def test_a_whole_snapshot_that_does_not_hold_what_it_should_is_refused(document: object) -> None:
@@ -145,5 +158,5 @@ def test_a_whole_snapshot_that_does_not_hold_what_it_should_is_refused(document:
     store = InProcessLimitStore()
 
     with pytest.raises(DamagedSnapshot):
-        store.restore(b"bailiwick-limits 1 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        store.restore(b"bailiwick-limits 2 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert len(store) == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bailiwick.domain.pricing import Price, Rate
 from bailiwick.domain.usage import MAX_TOKENS, TokenUsage
-from bailiwick.providers.completions import read_completion, read_error
+from bailiwick.providers.completions import read_completion, read_error, read_retry_after
 
 
 def tokens_of(usage: object) -> TokenUsage | None:
@@ -241,3 +241,43 @@ def test_an_error_is_read_as_far_as_it_has_a_known_form(
 ) -> None:
     error = read_error(body)
     assert (error.message, error.type, error.code) == (message, kind, code)
+
+
+NOW = 784111777.25  # a quarter of a second after Sun, 06 Nov 1994 08:49:37 GMT
+LATER = [b"Sun, 06 Nov 1994 08:51:37 GMT", b"Sunday, 06-Nov-94 08:51:37 GMT", b"Sun Nov  6 08:51:37 1994"]
+
+
+@pytest.mark.parametrize("date", LATER)
+def test_a_retry_after_in_any_form_of_a_date_becomes_seconds_from_now_rounded_up(date: bytes) -> None:
+    assert read_retry_after([(b"retry-after", date)], NOW) == 120
+
+
+def test_the_clock_that_wrote_the_date_is_the_one_that_counts() -> None:
+    by_its_clock = [(b"date", b"Sun, 06 Nov 1994 08:51:30 GMT"), (b"retry-after", LATER[0])]
+    assert read_retry_after(by_its_clock, NOW) == 7
+    assert read_retry_after([(b"date", b"yesterday"), *by_its_clock[1:]], NOW) == 120
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(b"Sun, 06 Nov 1994 08:49:30 GMT", 0), (b"Sun, 06 Nov 2094 08:49:37 GMT", 86_400), (b"0", 0), (b" 17\t", 17),
+     (b"86401", 86_400), (b"Sun, 06 Nov 1994 08:49:38 GMT", 1)],
+)  # fmt: skip
+def test_a_retry_after_is_at_least_now_and_at_most_a_day_away(value: bytes, seconds: int) -> None:
+    assert read_retry_after([(b"retry-after", value)], NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"soon", b"-1", b"1.5", b"1, 2", b"9999999", "\u0661".encode(), b"\xff", b"Sun, 06 Nov 1994 08:49:37 CET",
+     b"Sun, 31 Feb 1994 08:49:37 GMT", b"06 Nov 1994", b"1994-11-06T08:49:37Z"],
+)  # fmt: skip
+def test_what_is_neither_seconds_nor_a_date_is_no_retry_after(value: bytes) -> None:
+    assert read_retry_after([(b"retry-after", value)], NOW) is None
+    assert read_retry_after([], NOW) is None
+
+
+@given(st.binary(max_size=80))
+def test_any_retry_after_is_read_or_dropped(value: bytes) -> None:
+    seconds = read_retry_after([(b"retry-after", value), (b"date", value)], NOW)
+    assert seconds is None or 0 <= seconds <= 86_400

@@ -22,6 +22,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "installation": (roles.OPERATOR,),
     "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
     "isolation": ("postgres",),
+    "isolation_facts": ("postgres",),
     "keys": (roles.CONTROL,),
     "keys.add_key": (roles.CONTROL, roles.OPERATOR),
     "ledger": (roles.LEDGER,),

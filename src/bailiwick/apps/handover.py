@@ -27,6 +27,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     guard_requests: int
     guard_failures: int
     max_body_bytes: int
+    max_buffered_bytes: int
     max_header_bytes: int
     provider_first_byte_seconds: float
     provider_between_bytes_seconds: float

@@ -40,6 +40,8 @@ from bailiwick.storage.serving import ServingLookup, StoredOffer
 
 _BEAT_SECONDS: Final = 1.0
 _APP_CONNECTIONS: Final = 8
+# A report may read for half a minute: it takes no connection from the look-ups that every call depends on.
+_REPORT_CONNECTIONS: Final = 4
 _LONGEST_WAIT_FOR_EPOCH: Final = 200  # hundredths of a second
 _POOL_CLOSE_SECONDS: Final = 1.0
 
@@ -64,22 +66,24 @@ async def gateway(
     keys: GatewayKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
     limits: InProcessLimitStore,
-    limits_remembered: bool,
     guard_requests: int,
     guard_failures: int,
     timeouts: Timeouts,
 ) -> AsyncGenerator[GatewayParts]:
     """Build a gateway: connected, its lease taken, its caches following the epoch.
 
-    `limits_remembered`: `limits` holds all that its predecessor knew; else the ledger is asked, project by project.
+    What `limits` does not remember of a project, the ledger is asked for.
     On the way out every settlement that is still to be written is written. Without a database it is built all the same:
     then it says so to everyone who calls, until there is one.
     """
     steady = SteadyClock()
     async with AsyncExitStack() as stack:
-        database = await _database(stack, app_url)
+        database = await _database(stack, app_url, name="gateway", size=_APP_CONNECTIONS)
+        reports = await _database(stack, app_url, name="gateway reports", size=_REPORT_CONNECTIONS)
         epoch = await _epoch(stack, app_url)
         metering = await _metering(stack, ledger_url)
+        admission = Admission(limits, LimitHistory(database), now_ns=steady)
+        stack.push_async_callback(admission.aclose)
         transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts)
@@ -89,11 +93,11 @@ async def gateway(
                 serving=Serving(
                     ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns
                 ),
-                admission=Admission(limits, LimitHistory(database), remembers=limits_remembered, now_ns=steady),
+                admission=admission,
                 metering=metering,
                 pseudonym_key=keys.pseudonyms,
             ),
-            usage=UsageReports(database),
+            usage=UsageReports(reports),
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,
             epoch=epoch,
@@ -125,8 +129,8 @@ class Speakers:
         )
 
 
-async def _database(stack: AsyncExitStack, app_url: str) -> Database:
-    pool = open_pool(app_url, name="gateway", size=_APP_CONNECTIONS)
+async def _database(stack: AsyncExitStack, app_url: str, *, name: str, size: int) -> Database:
+    pool = open_pool(app_url, name=name, size=size)
     await pool.open(wait=False)
     stack.push_async_callback(pool.close, timeout=_POOL_CLOSE_SECONDS)
     return Database(pool)

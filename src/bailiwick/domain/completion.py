@@ -4,66 +4,55 @@ Only the top level is decoded. What we must set or check (`model`, `stream`, `st
 `safety_identifier`, `metadata`, `tools`, `tool_choice`, maximum tokens, `n`, `store`) is decoded and encoded anew, so
 that nothing hides in a second spelling; everything else, `messages` above all, passes on as the bytes that came.
 A key that stands twice at the top level, or in another case, is refused: two parsers would read two different requests.
+
+What is decoded is bounded before it is, since an object costs many times the bytes that spell it: whatever a client
+sends, reading it is a few passes over its bytes and takes memory of their order.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from codecs import getincrementaldecoder
 from typing import Annotated, Final, cast, final
 
 import msgspec
 
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.kept_state import kept_reference
 
 Raw = msgspec.Raw
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
-# JSON that is only looked through: an object is the tuple of its pairs, so that none hides behind a later one.
-Pairs = tuple[tuple[str, "Pairs"], ...] | list["Pairs"] | str | bool | None
 
 # More than any client sends; looking for one that stands twice takes a step for each.
 _MOST_FIELDS: Final = 1000
+# Keys and strings of the whole body. A conversation of ten thousand messages has some ten of them in each.
+_MOST_STRINGS: Final = 200_000
+# Bytes of all that is not `messages`: ten thousand tools of 200 bytes, or the 128 that OpenAI takes with 16 KiB each.
+_MOST_BESIDES: Final = 2 * 1024 * 1024
+_CHECKED_AT_ONCE: Final = 64 * 1024
+# Looked through for each of its keys.
+_SHORT: Final = 4 * 1024
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
 _top_level = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.encode
 # Possessive: a key of many megabytes is matched in one go and in no memory.
 _KEY: Final = re.compile(rb'\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:\s*', re.DOTALL)
 _NEXT: Final = re.compile(rb"\s*([,}])")
-_SOME: Final = re.compile(rb"\[\s*[^\]\s]")
-
-# References to what a provider keeps for an account. On a platform's provider tenants share that account.
-_KEPT_AT_PROVIDER: Final = frozenset(
-    {
-        "cachedContent",
-        "cached_content",
-        "container",
-        "conversation",
-        "file_id",
-        "file_ids",
-        "previous_response_id",
-        "prompt_id",
-        "vector_store_ids",
-    }
-)
-# Objects that refer to something kept when they hold an `id`.
-_KEPT_BY_ID: Final = frozenset({"audio", "prompt", "voice"})
-# Most bodies hold none of these keys, in no spelling; only those that do are decoded and looked through.
-_HINT: Final = re.compile(f'"(?:{"|".join(sorted(_KEPT_AT_PROVIDER | _KEPT_BY_ID))})"'.encode())
-_ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
-# JSON schemas have properties of any name, and metadata keys of any name; neither is a reference.
-_FREE_NAMES: Final = frozenset({"metadata", "parameters", "schema"})
+_SOME: Final = re.compile(rb"\[\s*+[^\]]")
 
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Object(msgspec.Struct, gc=False):
+    """Any object: this says only that it is one."""
+
+
 class _Known(msgspec.Struct):
-    """The fields that we set or check, with the types they must have."""
+    """The fields that we set or check, with the types they must have; `messages` is looked at as it came."""
 
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    messages: Raw
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     user: str | None = None
@@ -72,13 +61,14 @@ class _Known(msgspec.Struct):
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     max_completion_tokens: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
-    tools: list[dict[str, Raw]] | None = None
-    tool_choice: str | dict[str, Raw] | None = None
-    metadata: dict[str, Raw] | None = None
+    tools: list[_Object] | None = None
+    tool_choice: str | _Object | None = None
+    metadata: _Object | None = None
 
 
 _known = msgspec.json.Decoder(_Known).decode
-_NAMES: Final = frozenset(_Known.__struct_fields__)
+_KNOWN: Final = frozenset(_Known.__struct_fields__)
+_NAMES: Final = _KNOWN | {"messages"}
 
 
 @final
@@ -96,12 +86,15 @@ def read_chat(body: bytes) -> ChatRequest:
     """Read a client's body; raises `Refused` (400) saying which field is wrong."""
     fields = _read_object(body)
     try:
-        known = _known(body)
+        # Not the body, which may be large, a second time.
+        known = _known(_encode({name: raw for name, raw in fields.items() if name in _KNOWN}))
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise _explained(str(wrong)) from None
     if not known.model.isprintable():
         raise _wrong("model", "must be printable")
-    if _SOME.match(memoryview(known.messages)) is None:
+    if "messages" not in fields:
+        raise _wrong("messages", "is required")
+    if _SOME.match(memoryview(fields["messages"])) is None:
         raise _wrong("messages", "must be an array with at least one message")
     return ChatRequest(
         fields=fields,
@@ -142,14 +135,20 @@ def write_upstream(request: ChatRequest, *, model: str, user: str | None, shared
 
 
 def _read_object(body: bytes) -> dict[str, Raw]:
+    if len(body) > _MOST_STRINGS:
+        _check_strings(body)
     try:
-        body.decode()
+        if not body.isascii():
+            _check_utf8(body)
         fields = _top_level(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = "The body must be a JSON object."
         raise Refused(Code.INVALID_REQUEST, message) from None
     if len(fields) > _MOST_FIELDS:
         message = f"The body must have at most {_MOST_FIELDS} fields."
+        raise Refused(Code.INVALID_REQUEST, message)
+    if len(body) > _MOST_BESIDES and len(body) - len(fields.get("messages", b"")) > _MOST_BESIDES:
+        message = f"The body must have at most {_MOST_BESIDES} bytes besides its messages."
         raise Refused(Code.INVALID_REQUEST, message)
     if (twice := _repeated_key(body, fields)) is not None:
         message = f"The body names {twice[:64]!r} more than once."
@@ -162,22 +161,49 @@ def _read_object(body: bytes) -> dict[str, Raw]:
     return fields
 
 
+def _check_strings(body: bytes) -> None:
+    """Refuse a body with too many keys and strings. Each has a quote, or two, that is not escaped."""
+    quotes = body.count(b'"')
+    if quotes > 2 * _MOST_STRINGS and quotes - body.count(b'\\"') > 2 * _MOST_STRINGS:
+        message = f"The body must have at most {_MOST_STRINGS} keys and strings."
+        raise Refused(Code.INVALID_REQUEST, message)
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise `UnicodeDecodeError` unless all is UTF-8; in pieces, since text can take four times its bytes.
+
+    What ends within a character is not noticed here: it is no JSON object.
+    """
+    decoder = getincrementaldecoder("utf-8")()
+    whole = memoryview(body)
+    for begin in range(0, len(body), _CHECKED_AT_ONCE):
+        decoder.decode(whole[begin : begin + _CHECKED_AT_ONCE])
+
+
 def _repeated_key(body: bytes, fields: dict[str, Raw]) -> str | None:
     """Walk the top level of a body that decoded to `fields`; returns the first key that stands twice.
 
     Of a key that stands twice the decoder kept the last value: an earlier one differs from it, to the byte, or the key
-    comes again. A body that is exactly as long as these fields written without a space has no room for another key,
-    and need not be walked.
+    comes again. Most bodies need not be walked: one that is exactly as long as these fields written without a space
+    has no room for another key, and one in which each key is found once, where a key has but one spelling, has none.
     """
     tightest = 4 * len(fields) + 1
     for name, raw in fields.items():
         tightest += len(name) + len(raw)
     if tightest == len(body):
         return None
+    plain = len(body) < _SHORT and (b"\\" not in body or (b"\\u" not in body and b"\\/" not in body))
+    if plain:
+        for name in fields:
+            if body.count(b'"%b"' % name.encode()) != 1:
+                break
+        else:
+            return None
     position = body.index(b"{") + 1
     seen: set[str] = set()
     while (key := _KEY.match(body, position)) is not None:
-        name = key[1].decode() if b"\\" not in key[1] else msgspec.json.decode(b'"' + key[1] + b'"', type=str)
+        spelled = key[1]
+        name = spelled.decode() if b"\\" not in spelled else msgspec.json.decode(b'"' + spelled + b'"', type=str)
         value = bytes(fields[name])
         position = key.end()
         following = _NEXT.match(body, position + len(value)) if body.startswith(value, position) else None
@@ -190,41 +216,10 @@ def _repeated_key(body: bytes, fields: dict[str, Raw]) -> str | None:
 
 def _refuse_kept_state(request: ChatRequest) -> None:
     for name, raw in request.fields.items():
-        found = name if name in _KEPT_AT_PROVIDER else _kept_reference(name, bytes(raw))
+        found = kept_reference(name, str(raw, "latin-1"))
         if found is not None:
             message = f"{name} refers to something kept at the provider ({found}), which needs a provider of your own."
             raise Refused(Code.INVALID_REQUEST, message, param=name)
-
-
-def _kept_reference(name: str, text: bytes) -> str | None:
-    """The first key within a field's value that is a reference, None for none."""
-    if text[0] not in b"{[":
-        return None
-    if name not in _KEPT_BY_ID and _HINT.search(text) is None and _ESCAPED_LETTER.search(text) is None:
-        return None
-    try:
-        value = json.loads(text.decode(), object_pairs_hook=tuple, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        raise _wrong(name, "cannot be read") from None
-    return next(_kept_references(((name, value),)), None)
-
-
-def _kept_references(value: Pairs) -> Iterator[str]:
-    pending: list[Pairs] = [value]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        elif isinstance(part, tuple):
-            for key, inner in part:
-                if key in _KEPT_AT_PROVIDER or (key in _KEPT_BY_ID and _has_id(inner)):
-                    yield key
-                elif key not in _FREE_NAMES:
-                    pending.append(inner)
-
-
-def _has_id(value: Pairs) -> bool:
-    return isinstance(value, tuple) and any(key == "id" for key, _ in value)
 
 
 def _decoded(fields: dict[str, Raw], name: str) -> Json:

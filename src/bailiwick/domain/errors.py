@@ -98,10 +98,10 @@ class Refused(BailiwickError):
 class Unavailable(Refused):
     """Our own database or limit store is away: never the caller's fault, and worth another try."""
 
-    def __init__(self, *, cause: str) -> None:
-        """`cause` is for our log; the caller is told nothing of it."""
+    def __init__(self, *, cause: str, retry_after: int = 1) -> None:
+        """`cause` is for our log; the caller is told nothing of it. `retry_after` is in whole seconds."""
         super().__init__(
-            Code.UNAVAILABLE, "The service is temporarily unable to answer. Try again shortly.", retry_after=1
+            Code.UNAVAILABLE, "The service is temporarily unable to answer. Try again shortly.", retry_after=retry_after
         )
         self.cause = cause
 

@@ -46,6 +46,7 @@ class InProcessLimitStore:
         # Every key of `_buckets` exactly once, in the order in which the hand comes to it.
         self._round: deque[BucketKey] = deque()
         self._of_project: dict[str, int] = {}
+        self._remembered: set[str] = set()
         self._now_ns = 0
         self._steps_due = 0
 
@@ -105,16 +106,25 @@ class InProcessLimitStore:
     def snapshot(self) -> bytes:
         """Write down every bucket in debt, for `restore`; called when no more calls are admitted."""
         live = ((key, stored) for key, stored in self._buckets.items() if not drained(stored, self._now_ns))
-        return encode_buckets(self._now_ns, live)
+        return encode_buckets(self._now_ns, self._remembered, live)
 
     def restore(self, data: bytes) -> None:
         """Take in a snapshot, or raise DamagedSnapshot and change nothing; debts that are larger here are kept."""
-        now_ns, buckets = decode_buckets(data)
+        now_ns, projects, buckets = decode_buckets(data)
         for key, stored in buckets:
             self.raise_to(key, stored, now_ns)
+        self._remembered |= projects
+
+    def remembers(self, project: str) -> bool:
+        """Whether all that a project's limits took is here: what was saved, or rebuilt, and all since."""
+        return project in self._remembered
+
+    def remember(self, project: str) -> None:
+        """Say that a project's buckets are whole from now on."""
+        self._remembered.add(project)
 
     def raise_to(self, key: BucketKey, stored: Stored, now_ns: int) -> None:
-        """Bring a bucket up to what is on record elsewhere (`replay`); it keeps its own debt if that is larger.
+        """Bring a bucket up to what is on record elsewhere; it keeps its own debt if that is larger.
 
         For the time before calls are admitted: arrivals that both records hold count once, others are not added up.
         """

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from bailiwick.limiting.store import BucketKey
 
-# Format 1: the line `bailiwick-limits 1 SHA256`, then one JSON object that the digest (hex) covers:
-#   {"now_ns": …, "limits": [[requests, per_ns, burst], …],
+# Format 2: the line `bailiwick-limits 2 SHA256`, then one JSON object that the digest (hex) covers:
+#   {"now_ns": …, "projects": [project, …], "limits": [[requests, per_ns, burst], …],
 #    "buckets": [[level, project, subject, place in limits, drained_at, returned, since_ns], …]}
+# `projects` are those all of whose buckets are here.
 # Evolution: whatever changes the meaning or number of fields gets the next number in the first line, and the reader
 # keeps reading every number that a release has written. An unknown number is refused, as damage is: the caller then
 # rebuilds from the ledger.
-_HEAD: Final = b"bailiwick-limits 1 "
+_HEAD: Final = b"bailiwick-limits 2 "
 
 
 @final
@@ -28,19 +29,20 @@ class DamagedSnapshot(BailiwickError):
     """The bytes are no snapshot of ours, or not whole."""
 
 
-def encode_buckets(now_ns: int, buckets: Iterable[tuple[BucketKey, Stored]]) -> bytes:
-    """Write buckets and the latest time their store has seen."""
+def encode_buckets(now_ns: int, projects: Iterable[str], buckets: Iterable[tuple[BucketKey, Stored]]) -> bytes:
+    """Write buckets, the projects of which none is missing, and the latest time their store has seen."""
     places: dict[RequestLimit, int] = {}
     rows = [
         (*key, places.setdefault(limit, len(places)), drained_at, returned, since_ns)
         for key, (drained_at, returned, since_ns, limit) in buckets
     ]
     limits = [(limit.requests, limit.per_ns, limit.burst) for limit in places]
-    body = json.dumps({"now_ns": now_ns, "limits": limits, "buckets": rows}, separators=(",", ":")).encode()
+    document = {"now_ns": now_ns, "projects": [*projects], "limits": limits, "buckets": rows}
+    body = json.dumps(document, separators=(",", ":")).encode()
     return _HEAD + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def decode_buckets(data: bytes) -> tuple[int, list[tuple[BucketKey, Stored]]]:
+def decode_buckets(data: bytes) -> tuple[int, set[str], list[tuple[BucketKey, Stored]]]:
     """Read what `encode_buckets` wrote; DamagedSnapshot for anything else."""
     head, _, body = data.partition(b"\n")
     if head != _HEAD + hashlib.sha256(body).hexdigest().encode():
@@ -60,7 +62,7 @@ def decode_buckets(data: bytes) -> tuple[int, list[tuple[BucketKey, Stored]]]:
             )
             for level, project, subject, place, drained_at, returned, since in document["buckets"]
         ]
-        return _count(document["now_ns"]), buckets
+        return _count(document["now_ns"]), {_text(project) for project in document["projects"]}, buckets
     except (ValueError, TypeError, LookupError, InvalidLimit) as error:
         message = "a snapshot of rate limits that does not hold what it should"
         raise DamagedSnapshot(message) from error

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from math import ceil
 from typing import Final
 
 import msgspec
 
 from bailiwick.domain.usage import TokenUsage
+from bailiwick.providers.provider import Headers
 
 # A field that is kept as it came: absent, null, or its bytes.
 _ABSENT: Final = msgspec.Raw()
 _EMPTY: Final = (b"", b"null")
+# The three forms of a date that a recipient must read (RFC 9110 §5.6.7).
+_DATE_FORMS: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+_LONGEST_RETRY: Final = 86_400
+_MOST_DIGITS: Final = 6
 
 
 _Count = int | float | None
@@ -132,6 +139,31 @@ def read_error(body: bytes) -> ProviderError:
     if isinstance(found.error, str):
         return ProviderError(message=found.error)
     return found.error or ProviderError(message=found.message)
+
+
+def read_retry_after(headers: Headers, now: float) -> int | None:
+    """The seconds that `Retry-After` asks to wait (RFC 9110 §10.2.3), at most a day; None if it says nothing readable.
+
+    A date is reckoned from the answer's own `Date`, which the same clock wrote, else from `now` (Unix time).
+    """
+    by_name = dict(headers)
+    value = by_name.get(b"retry-after", b"").strip()
+    if value.isdigit():
+        return min(int(value), _LONGEST_RETRY) if len(value) <= _MOST_DIGITS else None
+    then, sent = _date(value), _date(by_name.get(b"date", b"").strip())
+    if then is None:
+        return None
+    return min(max(ceil(then - (now if sent is None else sent)), 0), _LONGEST_RETRY)
+
+
+def _date(value: bytes) -> float | None:
+    """Unix time of an HTTP date."""
+    for form in _DATE_FORMS:
+        try:
+            return datetime.strptime(value.decode("ascii"), form).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            continue
+    return None
 
 
 def _tokens(usage: _Usage) -> TokenUsage:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from math import inf
 from typing import Final, final
 
 from bailiwick.providers.dialing import Dialer, Origin, Resolve
@@ -84,7 +85,8 @@ class Transport:
         """Send a request whose body is still coming, no faster than the provider reads it.
 
         `head` announces a Content-Length, or `Transfer-Encoding: chunked`, and then `chunked` is true. A response that
-        comes before the end of the body ends the upload. What `body` raises is raised here, and the connection closed.
+        comes before the end of the body ends the upload at once, also while the next piece of it is waited for: that
+        is cancelled. What `body` raises is raised here, and the connection closed.
         """
         pool = self._pools.get(origin) or self._open_pool(origin)
         connection = pool.take_idle() or await pool.connect(timeouts.connect)
@@ -110,18 +112,25 @@ class Transport:
     ) -> bool:
         """Write the body; return whether it came to its end before the response began."""
         seconds = connection.timeouts.between_bytes
-        async for piece in body:
+        pieces = aiter(body)
+        while True:
+            coming = await _next_or_news(connection, pieces)
+            if coming.cancelled():
+                return False
+            piece = coming.result()
+            if piece is None and not chunked:
+                return True
             if connection.state != HEAD:
                 return False
+            if piece is None:
+                socket.write(b"0\r\n\r\n")
+                return True
             if not chunked:
                 socket.write(piece)
             elif piece:
                 socket.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
             while connection.write_blocked and connection.state == HEAD:
                 await connection.wait(seconds, "send")
-        if connection.state == HEAD and chunked:
-            socket.write(b"0\r\n\r\n")
-        return connection.state == HEAD
 
     def connections(self) -> tuple[int, int]:
         """Count the connections that are open or about to be, and those of them that are idle."""
@@ -159,3 +168,29 @@ class Transport:
             if pool.empty:
                 del self._pools[origin]
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep, loop) if self._pools else None
+
+
+async def _next_or_news(connection: Connection, pieces: AsyncIterator[bytes]) -> asyncio.Task[bytes | None]:
+    """Take the next piece of a body, None at its end; cancelled when there is a response, or no connection, before."""
+    coming = asyncio.create_task(_next(pieces))
+    try:
+        while connection.state == HEAD and not coming.done():
+            news = connection.wait(inf, "send")
+            await asyncio.wait((coming, news), return_when=asyncio.FIRST_COMPLETED)
+            connection.waiter = None
+            if news.done():
+                news.exception()  # What became of the connection is in its state.
+    finally:
+        connection.waiter = None
+        if not coming.done():
+            coming.cancel()
+            await asyncio.wait((coming,))
+        if not coming.cancelled():
+            coming.exception()  # Whoever is cancelled here will not ask for it.
+    return coming
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+    async for piece in pieces:
+        return piece
+    return None

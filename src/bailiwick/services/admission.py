@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import final
+from contextlib import suppress
+from typing import Final, final
 
 from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.domain.limits import Decision, LimitLevel
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.store import Charge
+from bailiwick.services.limit_rebuild import LimitRebuild
 from bailiwick.storage.limit_history import LimitHistory
+
+# A call waits so long for its project's buckets, of which all but the largest are rebuilt by then.
+_PATIENCE_SECONDS: Final = 2.0
 
 
 @final
@@ -34,55 +39,64 @@ class Admission:
     """Asks the limit store, once a call.
 
     A process that was killed has forgotten what its predecessor admitted, but the ledger has not: the first call of a
-    project brings its buckets up to what is on record, so that a crash refills nobody's limit.
+    project whose buckets the store does not remember has them rebuilt, so that a crash refills nobody's limit. That
+    goes on by itself, whoever waits for it; until it is done nothing of the project is admitted.
     """
 
-    def __init__(
-        self, store: InProcessLimitStore, history: LimitHistory, *, remembers: bool, now_ns: Callable[[], int]
-    ) -> None:
-        """`remembers`: the store was restored from what its predecessor saved. `now_ns` is Unix time."""
+    def __init__(self, store: InProcessLimitStore, history: LimitHistory, *, now_ns: Callable[[], int]) -> None:
+        """`now_ns` is Unix time."""
         self._store = store
         self._history = history
-        self._remembers = remembers
         self._now_ns = now_ns
-        self._rebuilt: dict[str, asyncio.Task[None]] = {}
+        self._rebuilds: dict[str, LimitRebuild] = {}
+        self._running: dict[str, asyncio.Task[Unavailable | None]] = {}
 
     async def admit(self, principal: Principal, ip: str) -> Decision:
         """Take one request from every limit that applies; raises `RateLimited`, or `Unavailable`."""
-        if not self._remembers:
-            await self._rebuild(principal.grant)
+        if not self._store.remembers(principal.grant.bucket):
+            await self._rebuilt(principal.grant)
         decision = await self._store.admit(charges(principal, ip), self._now_ns())
         if not decision.admitted:
             raise RateLimited(decision)
         return decision
 
-    async def _rebuild(self, grant: Grant) -> None:
-        """Rebuild a project's buckets once; all its first calls wait for the same reading."""
-        task = self._rebuilt.get(grant.bucket)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._read(grant))
-            self._rebuilt[grant.bucket] = task
-        elif task.done():
-            return
-        try:
-            await asyncio.shield(task)
-        except Unavailable:
-            if self._rebuilt.get(grant.bucket) is task:
-                del self._rebuilt[grant.bucket]
-            raise
+    async def give_back(self, principal: Principal, ip: str, decision: Decision) -> None:
+        """Return what `admit` took for a call that is refused all the same; at most once."""
+        await self._store.refund(charges(principal, ip), decision, self._now_ns())
 
-    async def _read(self, grant: Grant) -> None:
-        limits = grant.limits
-        now_ns = self._now_ns()
-        for level, limit in (
-            (LimitLevel.PROJECT, limits.project),
-            (LimitLevel.KEY, limits.key),
-            (LimitLevel.USER, limits.user),
-        ):
-            if limit is not None:
-                debts = await self._history.debts(grant.tenant_id, grant.project_id, level, limit, now_ns)
-                for subject, stored in debts:
-                    self._store.raise_to((level, grant.bucket, subject), stored, now_ns)
+    async def aclose(self) -> None:
+        """Stop rebuilding; what is not whole then is rebuilt by the next process."""
+        for task in [*self._running.values()]:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _rebuilt(self, grant: Grant) -> None:
+        """Wait, for a while, until a project's buckets are rebuilt; all its calls wait for the same reading."""
+        task = self._running.get(grant.bucket)
+        if task is None:
+            rebuild = self._rebuilds.setdefault(
+                grant.bucket, LimitRebuild(self._store, self._history, grant, self._now_ns)
+            )
+            task = asyncio.get_running_loop().create_task(self._run(grant.bucket, rebuild))
+            self._running[grant.bucket] = task
+        done, _ = await asyncio.wait([task], timeout=_PATIENCE_SECONDS)
+        if not done:
+            left = self._rebuilds[grant.bucket].seconds_left()
+            raise Unavailable(cause="a project's limits are being rebuilt from the ledger", retry_after=left)
+        if (trouble := task.result()) is not None:
+            raise Unavailable(cause=trouble.cause) from trouble
+
+    async def _run(self, project: str, rebuild: LimitRebuild) -> Unavailable | None:
+        """Rebuild; returns what came in the way, and the next call goes on from there."""
+        try:
+            await rebuild.run()
+        except Unavailable as trouble:
+            return trouble
+        finally:
+            del self._running[project]
+        del self._rebuilds[project]
+        return None
 
 
 def charges(principal: Principal, ip: str) -> list[Charge]:

@@ -24,6 +24,7 @@ from bailiwick.providers.completions import Completion
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
 
+_S: Final = 1_000_000_000
 _MS: Final = 1_000_000
 _US: Final = 1_000
 _LONGEST_MS: Final = 2**31 - 1
@@ -62,6 +63,10 @@ class Metering:
         began = self._monotonic_ns()
         await self._ledger.open(call)
         return Meter(self, call, price, began)
+
+    def now(self) -> float:
+        """Unix time, in seconds."""
+        return self._now_ns() / _S
 
     def elapsed_ms(self, began: int) -> int:
         """Milliseconds since `began`, on the monotonic clock."""
@@ -109,6 +114,10 @@ class Meter:
     def generated(self) -> bool:
         """Whether anything of an answer was seen."""
         return self._written > 0 or self._reported is not None
+
+    def now(self) -> float:
+        """Unix time, in seconds."""
+        return self._metering.now()
 
     def first_byte(self) -> None:
         """The first byte of an answer is here."""

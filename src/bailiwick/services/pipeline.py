@@ -72,8 +72,13 @@ class Pipeline:
             user=None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid),
             shared_account=served.route.offer.shared,
         )
-        reply.decision = await self._admission.admit(principal, ip)
-        meter = await self._metering.open(call_id, principal, served, size=request.size, stream=request.stream)
+        decision = await self._admission.admit(principal, ip)
+        try:
+            meter = await self._metering.open(call_id, principal, served, size=request.size, stream=request.stream)
+        except BaseException:
+            await self._admission.give_back(principal, ip, decision)
+            raise
+        reply.decision = decision
         await _carry_out(served, request, body, meter, reply)
 
     async def authenticate(self, presented: Presented, permission: Permission | None) -> Principal:

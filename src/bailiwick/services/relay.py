@@ -17,8 +17,8 @@ import msgspec
 
 from bailiwick.domain.errors import ProviderFailed
 from bailiwick.domain.usage import Outcome
-from bailiwick.providers.completions import Completion, read_completion, read_error
-from bailiwick.providers.provider import ChatProvider, Exchange, Headers, failure_of
+from bailiwick.providers.completions import Completion, read_completion, read_error, read_retry_after
+from bailiwick.providers.provider import ChatProvider, Exchange, failure_of
 from bailiwick.providers.sse import Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
@@ -33,7 +33,6 @@ _DONE_EVENT: Final = b"data: [DONE]\n\n"
 # A provider's refusals that are the caller's to see; the others (401, 402, 403 …) are our trouble with the provider.
 _PASSED_ON: Final = frozenset({400, 404, 413, 422, 429})
 _SERVER_ERRORS: Final = range(500, 600)
-_LONGEST_RETRY: Final = 86_400
 _PATIENCE_FOR_END: Final = 1.0
 _UNREADABLE: Final = "The model provider's answer could not be understood."
 
@@ -41,7 +40,7 @@ _UNREADABLE: Final = "The model provider's answer could not be understood."
 async def relay_answer(provider: ChatProvider, exchange: Exchange, meter: Meter, reply: Reply) -> None:
     """Pass a whole answer on; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
-        raise await _refusal(provider, exchange)
+        raise await _refusal(provider, exchange, meter.now())
     body = await exchange.read(MAX_ANSWER)
     meter.first_byte()
     completion = _read(body)
@@ -59,7 +58,7 @@ async def relay_stream(
 ) -> None:
     """Pass a stream on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
     if exchange.status != _OK:
-        raise await _refusal(provider, exchange)
+        raise await _refusal(provider, exchange, meter.now())
     stream = _Stream(provider, meter, usage_wanted=usage_wanted)
     begun = False
     shown = b""
@@ -180,13 +179,13 @@ def _read(body: bytes) -> Completion:
         raise ProviderFailed(_UNREADABLE) from None
 
 
-async def _refusal(provider: ChatProvider, exchange: Exchange) -> ProviderFailed:
-    """Say of a provider's error answer what the caller may know."""
+async def _refusal(provider: ChatProvider, exchange: Exchange, now: float) -> ProviderFailed:
+    """Say of a provider's error answer, which came at `now` (Unix time), what the caller may know."""
     body = await exchange.read(_MAX_ERROR)
     status = exchange.status
     if status not in _PASSED_ON and status not in _SERVER_ERRORS:
         return ProviderFailed("The model provider refused our request.")
-    return _told(provider, body, status=status, retry_after=_retry_after(exchange.headers))
+    return _told(provider, body, status=status, retry_after=read_retry_after(exchange.headers, now))
 
 
 def _told(
@@ -207,10 +206,3 @@ def _told(
         upstream_type=scrubbed(said.type),
         upstream_code=scrubbed(said.code),
     )
-
-
-def _retry_after(headers: Headers) -> int | None:
-    for name, value in headers:
-        if name == b"retry-after" and value.isdigit() and len(value) <= 6:  # noqa: PLR2004 - more is no waiting time
-            return min(int(value), _LONGEST_RETRY)
-    return None

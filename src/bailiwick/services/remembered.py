@@ -7,19 +7,22 @@ Guarantees, whatever the order of events:
 - without a fresh epoch every call goes to the database, and if that is down too it raises `Unavailable`;
 - callers who ask for the same thing at the same time share one reading, and one caller's cancellation is not the
   others';
-- at most `capacity` entries are kept, absent ones included; the oldest leave first.
+- at most `capacity` entries are kept, the oldest leave first; what is absent (None) has a room of its own, so that no
+  number of questions about what nobody has can make it forget what somebody has.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar, final
+from typing import Final, Generic, TypeVar, final
 
 from bailiwick.storage.epoch import Epoch
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+
+_ABSENT_KEPT: Final = 1_000
 
 
 @final
@@ -31,22 +34,25 @@ class Remembered(Generic[Key, Value]):
         self._epoch = epoch
         self._capacity = capacity
         self._entries: dict[Key, Value] = {}
+        self._absent: dict[Key, Value] = {}
         self._entries_of = -1
         self._reading: dict[tuple[Key, int], asyncio.Task[Value]] = {}
 
     def __len__(self) -> int:
         """How many entries are kept."""
-        return len(self._entries)
+        return len(self._entries) + len(self._absent)
 
     async def get(self, key: Key) -> Value:
         """The value of `key`; raises what `read` raises."""
         epoch = self._epoch
         if epoch.fresh:
             if self._entries_of != epoch.value:
-                self._entries = {}
+                self._entries, self._absent = {}, {}
                 self._entries_of = epoch.value
             elif key in self._entries:
                 return self._entries[key]
+            elif key in self._absent:
+                return self._absent[key]
         return await self._load(key)
 
     async def _load(self, key: Key) -> Value:
@@ -62,9 +68,10 @@ class Remembered(Generic[Key, Value]):
         was_fresh = self._epoch.fresh
         value = await self._read(key)
         if was_fresh and self._epoch.value == began == self._entries_of:
-            while len(self._entries) >= self._capacity:
-                del self._entries[next(iter(self._entries))]
-            self._entries[key] = value
+            room, capacity = (self._entries, self._capacity) if value is not None else (self._absent, _ABSENT_KEPT)
+            while len(room) >= capacity:
+                del room[next(iter(room))]
+            room[key] = value
         return value
 
     def _finished(self, key: Key, began: int, done: asyncio.Task[Value]) -> None:

@@ -1,7 +1,13 @@
-"""Looks up credentials before any tenant is known: one exact id, through a function that can do nothing else."""
+"""Looks up credentials before any tenant is known: by exact ids, through a function that can do nothing else.
+
+Whoever knows the form of a key can ask for any number of keys that nobody has. So a look-up takes no connection of its
+own: those that arrive while one batch is being read leave together in the next. However many they are, a key that
+exists waits for a few readings, and one connection serves them all.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
@@ -15,6 +21,7 @@ from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("credentials")
+_MOST_AT_ONCE: Final = 500
 
 
 @final
@@ -31,24 +38,57 @@ class KeyOnFile:
     revoked_at: datetime | None
 
 
+_Asked = tuple[str, asyncio.Future[Row | None]]
+
+
 @final
 class CredentialLookup:
-    """Reads API keys as the gateway's role."""
+    """Reads API keys as the gateway's role. Belongs to one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._waiting: list[_Asked] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def find_key(self, lookup_id: str) -> KeyOnFile | None:
         """The key with this look-up id, whatever its state; None if there is none. Raises `Unavailable`."""
-        async with self._database.reading(None) as scope:
-            row = await scope.fetch_one(_SQL["look_up_api_key"], (lookup_id,))
-        return None if row is None else _key(lookup_id, row)
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Row | None] = loop.create_future()
+        self._waiting.append((lookup_id, found))
+        if self._reading is None:
+            self._reading = loop.create_task(self._read_waiting())
+        row = await found
+        return None if row is None else _key(row)
+
+    async def _read_waiting(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+                await self._read(batch)
+        finally:
+            self._reading = None
+
+    async def _read(self, batch: list[_Asked]) -> None:
+        try:
+            async with self._database.reading(None) as scope:
+                rows = await scope.fetch_all(_SQL["look_up_api_keys"], ([lookup_id for lookup_id, _ in batch],))
+        except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            # It is also that of those behind: they would only wait as long again to be told the same.
+            batch, self._waiting = batch + self._waiting, []
+            for _, found in batch:
+                if not found.done():
+                    found.set_exception(trouble)
+            return
+        by_id = {row["lookup_id"]: row for row in rows}
+        for lookup_id, found in batch:
+            if not found.done():
+                found.set_result(by_id.get(lookup_id))
 
 
-def _key(lookup_id: str, row: Row) -> KeyOnFile:
+def _key(row: Row) -> KeyOnFile:
     scopes = frozenset(Permission(scope) for scope in row["scopes"]) & ALL_SCOPES
     return KeyOnFile(
-        lookup_id=lookup_id,
+        lookup_id=row["lookup_id"],
         grant=Grant(
             kind=CredentialKind.API_KEY,
             tenant_id=TenantId(_uuid(row["tenant_id"])),

@@ -61,6 +61,7 @@ async def test_limits_are_merged_level_by_level(control: Control) -> None:
         "user": {"requests": 60, "per": "1m", "burst": 5},
         "ip": {"requests": 600, "per": "1h"},
     }
+    assert (await control.change(address, limits={}))["limits"] == changed["limits"]
     assert (await control.change(address, limits={"user": None}))["limits"] == {"ip": {"requests": 600, "per": "1h"}}
     assert (await control.change(address, limits=None))["limits"] == {}
 

@@ -1,4 +1,4 @@
-"""A connection whose client keeps it waiting: it is given up, and nobody who is only slow is."""
+"""A connection: whoever keeps it waiting is given up, and nobody who is only slow; every answer is framed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ HEAD_SECONDS = 0.3
 
 
 ANSWERS_AFTER = HEAD_SECONDS * 2
+PARTS = (b"one, ", b"two, ", b"three")
 
 
 async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
-    """An application that reads its request to the end and says how large it was."""
+    """An application that reads its request to the end and says how large it was, at `/parts` bit by bit."""
     size = 0
     while True:
         message = await receive()
@@ -28,6 +29,12 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
             break
     if scope["path"] == "/slow":
         await asyncio.sleep(ANSWERS_AFTER)
+    if scope["path"] == "/parts":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in PARTS:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     body = b"%d" % size
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -132,3 +139,38 @@ async def test_a_connection_between_two_requests_is_kept(port: int) -> None:
         assert await reader.readuntil(b"\r\n\r\n0")
         await asyncio.sleep(HEAD_SECONDS * 1.5)
     writer.close()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"0.9", b"2.0"])
+@pytest.mark.parametrize("asking", [b"", b"connection: keep-alive\r\n"])
+async def test_an_answer_of_unknown_length_ends_with_the_connection_for_whoever_knows_no_codings(
+    port: int, version: bytes, asking: bytes
+) -> None:
+    seen, _ = await said(port, b"GET /parts HTTP/%b\r\n%b\r\n" % (version, asking))
+    head, _, body = seen.partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head
+    assert b"transfer-encoding" not in head
+    assert body == b"".join(PARTS)
+
+
+async def test_an_answer_of_unknown_length_is_chunked_for_everybody_else(port: int) -> None:
+    seen, _ = await said(port, REQUEST.replace(b"/", b"/parts", 1) + LAST)
+    head, _, body = seen.partition(b"\r\n\r\n")
+    assert b"\r\ntransfer-encoding: chunked" in head
+    assert body == b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in PARTS) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("hosts", [b"", b"host: x\r\nhost: y\r\n", b"host: x\r\nhost: x\r\n"])
+async def test_a_request_names_its_host_once(port: int, hosts: bytes) -> None:
+    seen, took = await said(port, b"GET / HTTP/1.1\r\n" + hosts + b"\r\n", REQUEST + LAST)
+    assert seen.startswith(b"HTTP/1.1 400 ")
+    assert b'"message":"The request must have one Host header."' in seen
+    assert seen.count(b"HTTP/1.1 ") == 1
+    assert took < HEAD_SECONDS
+
+
+async def test_an_old_request_needs_no_host_and_may_not_have_two(port: int) -> None:
+    seen, _ = await said(port, b"GET / HTTP/1.0\r\n\r\n")
+    assert seen.startswith(b"HTTP/1.1 200 ")
+    seen, _ = await said(port, b"GET / HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n")
+    assert seen.startswith(b"HTTP/1.1 400 ")

@@ -10,7 +10,7 @@ import pytest
 from bailiwick.domain.usage import Outcome
 from tests.apps.gateway.routes import ROUTES
 from tests.apps.gateway.wire import connect, exchange, read_answer, request
-from tests.serving import MODEL, Caller, Site, error_of, until
+from tests.serving import MODEL, Caller, Site, error_of, events_of, until
 from tests.upstream import Behaviour, Upstream
 
 KB, MB = 1024, 1024 * 1024
@@ -157,7 +157,9 @@ MALFORMED = {
     "a header without a name": GET + b": a\r\n\r\n",
     "a header without a colon": GET + b"x-end-user-id\r\n\r\n",
     "NUL in a name": GET + b"x\0y: a\r\n\r\n",
+    "no host": GET.replace(b"host: gateway.test\r\n", b"") + b"\r\n",
     "two hosts": GET + b"host: another.test\r\n\r\n",
+    "no host for the control plane": b"GET /admin/openapi.json HTTP/1.1\r\n\r\n",
     "both framings": POST + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" + GET + b"\r\n",
     "two lengths": POST + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
     "a list of lengths": POST + b"content-length: 2, 2\r\n\r\n{}",
@@ -179,8 +181,29 @@ def test_what_is_no_request_is_refused_in_our_form_and_the_connection_ends(calle
         answer = read_answer(sock)
         assert answer.status == 400
         assert b'"code":"invalid_request"' in answer.body
-        if kind != "two hosts":
-            assert sock.recv(1) == b""
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/admin/openapi.json"])
+def test_a_client_of_1996_is_answered(site: Site, upstream: Upstream, path: str) -> None:
+    caller = site.project()
+    body = b'{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+    posted = b"POST %b HTTP/1.0\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\n\r\n%b"
+    got = b"GET %b HTTP/1.0\r\n\r\n"
+    with connect(site.installation.port) as sock:
+        if path.startswith("/v1"):
+            sock.sendall(posted % (path.encode(), caller.key.encode(), len(body), body))
+        else:
+            sock.sendall(got % path.encode())
+        answer = read_answer(sock)
+        assert sock.recv(1) == b""
+    assert answer.status == 200
+    assert answer.header("connection") == "close"
+    assert answer.header("transfer-encoding") is None
+    if path.startswith("/v1"):
+        assert events_of(answer.body)[-1] == "[DONE]"
+    else:
+        assert int(answer.header("content-length") or 0) == len(answer.body)
 
 
 def test_half_a_request_is_no_request(caller: Caller) -> None:
@@ -212,6 +235,17 @@ def test_a_body_is_asked_for_only_from_who_may_send_one(caller: Caller) -> None:
     with connect(caller.site.installation.port) as sock:
         sock.sendall(request("/v1/chat/completions", expecting, method="POST"))
         assert read_answer(sock).status == 401
+
+
+@pytest.mark.parametrize("key", [None, b"Bearer nonsense", b"Bearer bwa_live_" + b"0" * 61])
+def test_the_control_plane_waits_for_nobodys_body(site: Site, key: bytes | None) -> None:
+    port = site.installation.port
+    headers = [] if key is None else [(b"authorization", key)]
+    whole = exchange(port, request("/admin/v1/tenants", headers, method="POST", body=b"{}"))
+    head = request("/admin/v1/tenants", [*headers, (b"content-length", b"%d" % (100 * MB))], method="POST")
+    early = exchange(port, head)
+    assert (early.status, early.body) == (whole.status, whole.body)
+    assert early.status == 401
 
 
 def test_a_request_that_dribbles_in_is_read(caller: Caller) -> None:

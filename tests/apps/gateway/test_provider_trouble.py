@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import NamedTuple
 
 import pytest
@@ -206,6 +208,11 @@ def test_it_cannot_send_us_elsewhere(caller: Caller, upstream: Upstream, status:
 def test_its_retry_after_passes_on(caller: Caller, upstream: Upstream, status: int) -> None:
     upstream.on(MODEL, scripts.error(status, retry_after=17))
     assert caller.chat().headers["retry-after"] == "17"
+
+
+def test_its_retry_after_passes_on_as_seconds_when_it_is_a_date(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, scripts.error(429, retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=60), True)))
+    assert 55 <= int(caller.chat().headers["retry-after"]) <= 60
 
 
 @pytest.mark.parametrize("waiting", ["-1", "soon", "1" * 40, "", "1, 2", "NaN", "99999999"])

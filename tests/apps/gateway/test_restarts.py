@@ -66,6 +66,16 @@ def test_a_restart_refills_no_limit(installation: Installation, end: Callable[[I
     assert [call(installation, key) for key in keys] == [429] * 3
 
 
+def test_what_nobody_asked_for_between_a_kill_and_a_drain_is_refilled_by_neither(installation: Installation) -> None:
+    admin = installation.admin
+    project = admin.project(limits={"key": {"requests": 2, "per": "31d"}})
+    key = admin.key(project["id"])["key"]
+    assert [call(installation, key) for _ in range(2)] == [200, 200]
+    kill_the_gateway(installation)
+    drain(installation)
+    assert call(installation, key) == 429
+
+
 def test_what_a_limit_by_address_holds_outlives_a_drain(installation: Installation) -> None:
     admin = installation.admin
     project = admin.project(limits={"ip": {"requests": 2, "per": "31d"}})

@@ -39,7 +39,8 @@ def test_no_headers_say_nothing() -> None:
         (b"Bearer ", ""),
         (b"", ""),
         (b"Bearer  secret", " secret"),
-        (b"Bearer secret ", "secret "),
+        (b"Bearer secret ", "secret"),
+        (b"\tBearer secret \t", "secret"),
         (b"Bearer a b", "a b"),
         (b"Bearer \xff\xfe", "\xff\xfe"),
         (b"Bearer\tsecret", ""),
@@ -120,6 +121,24 @@ def test_an_identity_that_is_no_identifier_is_refused_and_named(name: bytes, val
 def test_end_user_and_session_are_taken_byte_for_byte() -> None:
     head = read_head([(b"x-end-user-id", "Ünï Ço%_\\".encode()), (b"x-session-id", b"a" * 255)])
     assert (head.uid, head.sid) == ("Ünï Ço%_\\", "a" * 255)
+
+
+@pytest.mark.parametrize("sent", [b"alice ", b"alice\t", b" \talice\t ", b"alice"])
+def test_blanks_around_a_value_are_no_part_of_it(sent: bytes) -> None:
+    names = [b"x-end-user-id", b"x-session-id", b"x-org-id", b"x-project-id", b"x-api-key", b"host"]
+    head = read_head([(name, sent) for name in names])
+    assert {head.uid, head.sid, head.organization, head.project, head.credential, head.host.decode()} == {"alice"}
+    assert read_head([(b"content-length", sent.replace(b"alice", b"17"))]).length == 17
+
+
+@pytest.mark.parametrize("value", [b" ", b"\t", b" \t "])
+def test_an_identity_of_blanks_is_an_empty_one(value: bytes) -> None:
+    assert refused((b"x-end-user-id", value)).param == "X-End-User-Id"
+
+
+@pytest.mark.parametrize("uid", ["a b", "a\u00a0", "\u3000a", "a\u200b"])
+def test_other_blanks_are_part_of_an_identity(uid: str) -> None:
+    assert read_head([(b"x-end-user-id", uid.encode())]).uid == uid
 
 
 def test_a_host_that_is_sent_twice_is_refused() -> None:

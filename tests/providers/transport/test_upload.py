@@ -103,6 +103,43 @@ async def test_an_early_answer_ends_the_upload_and_the_connection(
     await upstream.wait_for(lambda: upstream.open_connections() == 0)
 
 
+@ONE_LOOP
+async def test_an_early_answer_is_not_kept_waiting_for_a_piece_that_does_not_come(
+    transport: Transport, upstream: Upstream
+) -> None:
+    upstream.on("/v1/files", Behaviour(reads_body=False, status=401, body=b"who are you"))
+    over = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    async with asyncio.timeout(2):
+        response = await transport.send_stream(origin_of(upstream), head(100), body(), timeouts=PATIENT)
+    assert over.is_set()
+    assert await response.read(ENOUGH) == b"who are you"
+    await idle(transport, 0)
+
+
+@ONE_LOOP
+async def test_a_provider_that_leaves_is_noticed_while_a_piece_does_not_come(
+    transport: Transport, upstream: Upstream
+) -> None:
+    upstream.on("/v1/files", Behaviour(reads_body=False, ending=Ending.CLOSE))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"half"
+        await asyncio.Event().wait()
+
+    with pytest.raises(ConnectionBroken):
+        async with asyncio.timeout(2):
+            await transport.send_stream(origin_of(upstream), head(100), body(), timeouts=PATIENT)
+    await idle(transport, 0)
+
+
 async def test_an_answer_that_follows_a_half_read_body_is_not_lost(transport: Transport, upstream: Upstream) -> None:
     upstream.on("/v1/files", Behaviour(reads_body=False, status=400, body=b"no", hang_up=0.3))
     response = await upload(transport, upstream, Source(1))

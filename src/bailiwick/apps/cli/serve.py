@@ -238,6 +238,7 @@ class Parent:
                 guard_requests=settings.guard_requests,
                 guard_failures=settings.guard_failures,
                 max_body_bytes=settings.max_body_bytes,
+                max_buffered_bytes=settings.max_buffered_bytes,
                 max_header_bytes=settings.max_header_bytes,
                 provider_first_byte_seconds=settings.provider_first_byte_seconds,
                 provider_between_bytes_seconds=settings.provider_between_bytes_seconds,

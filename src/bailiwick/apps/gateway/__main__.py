@@ -16,6 +16,7 @@ import uvloop
 
 from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
 from bailiwick.apps.gateway.app import Gateway
+from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
@@ -39,13 +40,13 @@ async def run(settings: GatewaySettings) -> None:
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
     snapshot = Path(settings.limits_snapshot)
+    _restore(limits, snapshot, log)
     async with gateway(
         app_url=settings.app_url,
         ledger_url=settings.ledger_url,
         keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
         limits=limits,
-        limits_remembered=_restore(limits, snapshot, log),
         guard_requests=settings.guard_requests,
         guard_failures=settings.guard_failures,
         timeouts=Timeouts(
@@ -60,6 +61,7 @@ async def run(settings: GatewaySettings) -> None:
                 parts.transport,
                 socket=settings.control_socket,
                 guard=parts.guard,
+                watch=watch,
                 new_id=new_id,
                 max_head=settings.max_header_bytes,
             ),
@@ -69,6 +71,7 @@ async def run(settings: GatewaySettings) -> None:
             report=lambda call_id, error: log.failure(f"req_{call_id}", error),
             base_domain=settings.base_domain,
             max_body=settings.max_body_bytes,
+            room=Room(settings.max_buffered_bytes),
             max_head=settings.max_header_bytes,
         )
         async with background(watch.run()), background(tell_of_database(lambda: parts.epoch.fresh, log)):
@@ -87,22 +90,20 @@ async def run(settings: GatewaySettings) -> None:
         _keep(limits, snapshot, log)
 
 
-def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> bool:
-    """Take in what the last process knew of the limits; returns whether it had left it.
+def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> None:
+    """Take in what the last process knew of the limits, if it left it.
 
     It is used once, since it is true only once: a process that is killed leaves none.
     """
     try:
         saved = path.read_bytes()
     except FileNotFoundError:
-        return False
+        return
     path.unlink()
     try:
         limits.restore(saved)
     except DamagedSnapshot:
         log.warning("the saved limits could not be read; the ledger is asked instead", file=path.name)
-        return False
-    return True
 
 
 def _keep(limits: InProcessLimitStore, path: Path, log: Log) -> None:

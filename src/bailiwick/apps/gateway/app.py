@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, final
 
-from bailiwick.apps.gateway.body import ClientGone
+from bailiwick.apps.gateway.body import ClientGone, Room
 from bailiwick.apps.gateway.call import Call, Send
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.reply import HttpReply
@@ -54,6 +54,7 @@ class Gateway:
         report: Report,
         base_domain: str | None,
         max_body: int,
+        room: Room,
         max_head: int,
     ) -> None:
         """`report` is told of errors that nobody expected, with the request's id; sizes are in bytes."""
@@ -67,6 +68,7 @@ class Gateway:
         self._report = report
         self._domain = None if base_domain is None else f".{base_domain.lower()}".encode()
         self._max_body = max_body
+        self._room = room
         self._max_head = max_head
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,19 +129,22 @@ class Gateway:
         if handler is None:
             raise MethodNotAllowed(methods)
         head = read_head(headers)
-        await handler(
-            Call(
-                id=call_id,
-                head=head,
-                slug=self._slug(slug, head.host),
-                ip=ip,
-                query=scope["query_string"],
-                receive=receive,
-                reply=reply,
-                watch=self._watch,
-                max_body=self._max_body,
-            )
+        call = Call(
+            id=call_id,
+            head=head,
+            slug=self._slug(slug, head.host),
+            ip=ip,
+            query=scope["query_string"],
+            receive=receive,
+            reply=reply,
+            watch=self._watch,
+            max_body=self._max_body,
+            room=self._room,
         )
+        try:
+            await handler(call)
+        finally:
+            call.leave()
 
     def _slug(self, slug: str | None, host: bytes) -> str | None:
         """The project that the address names: by path, by host, or not at all; by both only if they agree."""

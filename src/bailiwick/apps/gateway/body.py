@@ -1,35 +1,67 @@
-"""Reads a request's body, no larger than allowed and no slower."""
+"""Reads a request's body, no larger than allowed and no slower, and bounds what all bodies take together.
+
+What counts is what has come, not what was announced: a client that sends nothing keeps no room from others. Small
+bodies do not count, so that ordinary calls go on whatever others send.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Final, final
 
 from bailiwick.apps.gateway.watch import Receive
 from bailiwick.domain.errors import Code, Refused
 
 _SLOWEST_SECONDS: Final = 60.0
+# As much as the server holds of a body before anybody asks for it.
+_SMALL: Final = 64 * 1024
 
 
 class ClientGone(Exception):
     """The client hung up before its request was whole; nobody is left to answer."""
 
 
-async def read_body(receive: Receive, *, announced: int | None, most: int) -> bytes:
-    """Read the whole body; raises `Refused` (413, 408) or `ClientGone`."""
+@final
+class Room:
+    """What all calls together may hold of large bodies, in bytes."""
+
+    __slots__ = ("free",)
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+
+    def take(self, size: int) -> None:
+        """Take some of it; raises `Refused` (503) if there is not as much."""
+        if size > self.free:
+            message = "Too many large requests are being handled at once. Try again shortly."
+            raise Refused(Code.UNAVAILABLE, message, retry_after=1)
+        self.free -= size
+
+    def give_back(self, size: int) -> None:
+        """Give back what was taken."""
+        self.free += size
+
+
+async def read_body(receive: Receive, *, announced: int | None, most: int, hold: Callable[[int], None]) -> bytes:
+    """Read the whole body; raises `Refused` (413, 408) or `ClientGone`.
+
+    `hold` is told how many bytes more of a large body are here now, and may raise `Refused`.
+    """
     if announced is not None and announced > most:
         raise _too_large(most)
     try:
         async with asyncio.timeout(_SLOWEST_SECONDS):
-            return await _read_rest(receive, most)
+            return await _read_rest(receive, most, hold)
     except TimeoutError:
         message = f"The request's body did not arrive within {_SLOWEST_SECONDS:.0f} seconds."
         raise Refused(Code.REQUEST_TIMEOUT, message) from None
 
 
-async def _read_rest(receive: Receive, most: int) -> bytes:
+async def _read_rest(receive: Receive, most: int, hold: Callable[[int], None]) -> bytes:
     parts: list[bytes] = []
     size = 0
+    held = 0
     more = True
     while more:
         message = await receive()
@@ -40,6 +72,9 @@ async def _read_rest(receive: Receive, most: int) -> bytes:
         size += len(part)
         if size > most:
             raise _too_large(most)
+        if size > _SMALL:
+            hold(size - held)
+            held = size
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

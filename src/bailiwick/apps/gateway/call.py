@@ -7,7 +7,7 @@ from typing import final
 
 import msgspec
 
-from bailiwick.apps.gateway.body import read_body
+from bailiwick.apps.gateway.body import Room, read_body
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Message, Receive, Watch
 from bailiwick.apps.http.request_head import RequestHead
@@ -17,8 +17,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @final
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string."""
+class Call(msgspec.Struct, kw_only=True):
+    """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string.
+
+    `held` is how many bytes of `room` it takes until it leaves.
+    """
 
     id: str
     head: RequestHead
@@ -29,6 +32,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     reply: HttpReply
     watch: Watch
     max_body: int
+    room: Room
+    held: int = 0
 
     def presented(self) -> Presented:
         """What the call says of who it is."""
@@ -44,6 +49,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     async def body(self) -> bytes:
         """Read the body; from then on the client is watched, since there is nothing left for it to do but wait."""
-        body = await read_body(self.receive, announced=self.head.length, most=self.max_body)
+        body = await read_body(self.receive, announced=self.head.length, most=self.max_body, hold=self._hold)
         self.reply.watched = self.watch.enter(self.receive)
         return body
+
+    def leave(self) -> None:
+        """The call is over, and so is what it held."""
+        if self.held:
+            self.room.give_back(self.held)
+            self.held = 0
+
+    def _hold(self, size: int) -> None:
+        self.room.take(size)
+        self.held += size

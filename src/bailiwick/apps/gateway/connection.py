@@ -4,7 +4,8 @@ uvicorn parses requests, runs the application and keeps connections alive; that 
 a request's head, in bytes and in time, errors in our form where uvicorn would answer in plain text, and a leaner way
 for an answer to leave: its head goes out with its first bytes, in one write, and is not searched again for characters
 that our own headers cannot hold. (The head of every answer is written by this package; what a provider says never
-becomes a header.) A client that sends several requests at once and hangs up is gone for each of them.
+becomes a header.) A client that sends several requests at once and hangs up is gone for each of them. A request without
+the one Host that it must name is refused, and a client from before HTTP/1.1 gets no transfer coding.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bailiwick.domain.errors import Code, Refused
 # lives; one beyond this is cut.
 _HARD_HEAD_LIMIT: Final = 1024 * 1024
 _BODILESS: Final = (204, 304)
+_HTTP_1_1: Final = "1.1"
 _STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}\r\n".encode()
     for status in range(100, 600)
@@ -76,9 +78,12 @@ class _Cycle(RequestResponseCycle):
         for name, value in headers:
             lines.append(b"%b: %b\r\n" % (name, value))
             framed = framed or name == b"content-length"
-        if not framed:
+        if not framed and self.scope["http_version"] == _HTTP_1_1:
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
+        elif not framed:
+            # To an older client only the connection's end can be the answer's (RFC 9112 §6.3, §7.1).
+            self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         lines.append(b"\r\n")
@@ -131,6 +136,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See httptools."""
         self._quiet = 0
+        self._check_host()
         before = self.cycle
         if before is not None and not before.response_complete:
             self._remember(before)
@@ -154,6 +160,18 @@ class Connection(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         del msg
         self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
+
+    def _check_host(self) -> None:
+        """Stop the parser at a request that names no host, or several (RFC 9112 §3.2); what it raises goes no further.
+
+        Whatever stands in front of us, or behind the relay, would choose another one than we do.
+        """
+        hosts = [name for name, _ in self.headers].count(b"host")
+        missing = not hosts and self.parser is not None and self.parser.get_http_version() == _HTTP_1_1
+        if missing or hosts > 1:
+            message = "The request must have one Host header."
+            self._refuse(Refused(Code.INVALID_REQUEST, message))
+            raise ValueError(message)
 
     def _remember(self, cycle: RequestResponseCycle) -> None:
         while self._earlier and self._earlier[0].response_complete:

@@ -3,35 +3,40 @@
 So that one port serves everything, and the process that talks to the world's clients does not hold the control
 plane's database login. Bytes pass both ways as they are; who the client is travels in `x-forwarded-for`, which only
 this relay may set on that socket.
+
+Bytes pass as they come, too: who may ask, and for how much, is the control process's to say, and it says so before it
+has read a body. Its answer ends the upload, so nothing is kept here for those whom it turns away. A client that goes
+away takes its request along; one that does not read is cut, as in the data plane.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final, final
 
 import msgspec
 
-from bailiwick.apps.gateway.body import ClientGone, read_body
+from bailiwick.apps.gateway.body import ClientGone
 from bailiwick.apps.gateway.reply import Send
-from bailiwick.apps.gateway.watch import Receive
+from bailiwick.apps.gateway.watch import Message, Receive, Watch, Watched
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, write_error
 from bailiwick.apps.http.request_head import bound_head
-from bailiwick.domain.errors import Refused, Unavailable
+from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.providers.http1 import Timeouts
-from bailiwick.providers.transport import Origin, Transport
+from bailiwick.providers.transport import Origin, Response, Transport
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.guard import Guard
 
-# Beyond what the control process accepts, so that its own limit is the one that is told.
-_MOST: Final = 2 * 1024 * 1024
-# Of one connection and not of the message (RFC 9110 §7.6.1), or ours to say.
+_SLOWEST_BODY_SECONDS: Final = 60.0
+# Of one connection and not of the message (RFC 9110 §7.6.1).
 _HOP_BY_HOP: Final = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-     b"content-length", b"expect", b"x-forwarded-for"}
-)  # fmt: skip
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+# What of a request is ours to say.
+_OURS: Final = frozenset({b"content-length", b"expect", b"x-forwarded-for"})
 # A response to HEAD is framed unlike the others, and nothing behind this relay needs it.
 _METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")
 _FAILURES: Final = range(400, 500)
@@ -43,11 +48,19 @@ class ControlRelay:
     """Passes a request on and its answer back."""
 
     def __init__(
-        self, transport: Transport, *, socket: str, guard: Guard, new_id: Callable[[], str], max_head: int
+        self,
+        transport: Transport,
+        *,
+        socket: str,
+        guard: Guard,
+        watch: Watch,
+        new_id: Callable[[], str],
+        max_head: int,
     ) -> None:
         """`socket` is the control process's; `new_id` names the answers that never got there; sizes are in bytes."""
         self._transport = transport
         self._guard = guard
+        self._watch = watch
         self._new_id = new_id
         self._max_head = max_head
         self._origin = Origin(scheme="http", host="localhost", port=80, guarded=False, unix_path=socket)
@@ -55,35 +68,49 @@ class ControlRelay:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, ip: str) -> None:
         """Answer one request (ASGI 3) from the control process."""
+        body = _Body(receive)
+        watched = self._watch.enter(body.receive_after)
         try:
-            bound_head(scope["headers"], self._max_head)
-            await self._guard.admit(ip)
-            if scope["method"] not in _METHODS:
-                raise MethodNotAllowed(_METHODS)
-            body = await read_body(receive, announced=None, most=_MOST)
-            request = _request(scope, body, ip)
-            response = await self._transport.send(self._origin, request, timeouts=self._timeouts)
+            response = await self._ask(scope, body, ip)
         except ClientGone:
             return
         except Refused as refused:
             await self._refuse(send, refused)
             return
-        except (
-            TransportError,
-            asyncio.CancelledError,
-        ) as error:  # Cancelled: this process ends before the answer is here.
-            await self._refuse(send, Unavailable(cause=type(error).__name__))
+        except (TransportError, asyncio.CancelledError) as error:
+            if not watched.gone:  # Cancelled all the same: this process ends before the answer is here.
+                await self._refuse(send, Unavailable(cause=type(error).__name__))
             return
+        else:
+            await self._pass_on(response, watched, send, ip)
+        finally:
+            watched.leave()
+
+    async def _ask(self, scope: Mapping[str, Any], body: _Body, ip: str) -> Response:
+        bound_head(scope["headers"], self._max_head)
+        await self._guard.admit(ip)
+        if scope["method"] not in _METHODS:
+            raise MethodNotAllowed(_METHODS)
+        async with aclosing(body.pieces()) as pieces:
+            return await self._transport.send_stream(
+                self._origin, _head(scope, ip), pieces, timeouts=self._timeouts, chunked=True
+            )
+
+    async def _pass_on(self, response: Response, watched: Watched, send: Send, ip: str) -> None:
         if response.status in _FAILURES:
             await self._guard.failed(ip)
         headers = [(name, value) for name, value in response.headers if name not in _HOP_BY_HOP]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         try:
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
             while (chunk := await response.next_chunk()) is not None:
+                watched.sending_since = self._watch.time()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                watched.sending_since = None
+            watched.ending = True
+            watched.sending_since = self._watch.time()
+            await send({"type": "http.response.body", "body": b""})
         except (TransportError, asyncio.CancelledError):
-            return  # The server closes a connection whose answer stays incomplete.
-        await send({"type": "http.response.body", "body": b""})
+            response.abort()  # The server closes a connection whose answer stays incomplete.
 
     async def _refuse(self, send: Send, refused: Refused) -> None:
         """Answer in the control plane's form (RFC 9457)."""
@@ -104,14 +131,48 @@ class ControlRelay:
         await send({"type": "http.response.body", "body": body})
 
 
-def _request(scope: Mapping[str, Any], body: bytes, ip: str) -> bytes:
+@final
+class _Body:
+    """A request's body, passed on as it comes, and no slower than a whole body may be."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._over = asyncio.Event()
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Every piece; raises `Refused` (408) and `ClientGone`."""
+        deadline = asyncio.get_running_loop().time() + _SLOWEST_BODY_SECONDS
+        more = True
+        try:
+            while more:
+                async with asyncio.timeout_at(deadline):
+                    message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                yield message.get("body", b"")
+                more = message.get("more_body", False)
+        except TimeoutError:
+            told = f"The request's body did not arrive within {_SLOWEST_BODY_SECONDS:.0f} seconds."
+            raise Refused(Code.REQUEST_TIMEOUT, told) from None
+        finally:
+            self._over.set()
+
+    async def receive_after(self) -> Message:
+        """What the server reports once the body is here, or is no longer wanted."""
+        await self._over.wait()
+        return await self._receive()
+
+
+def _head(scope: Mapping[str, Any], ip: str) -> bytes:
     target: bytes = scope["raw_path"]
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
     for name, value in scope["headers"]:
-        if name not in _HOP_BY_HOP:
+        if name not in _HOP_BY_HOP and name not in _OURS:
             lines.append(b"%b: %b" % (name, value.translate(_NO_LINE_BREAKS)))
+    if all(name != b"host" for name, _ in scope["headers"]):  # As HTTP/1.0 has it; this is HTTP/1.1.
+        lines.append(b"host: localhost")
     lines.append(b"x-forwarded-for: %b" % ip.encode())
-    lines.append(b"content-length: %d" % len(body))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+    lines.append(b"transfer-encoding: chunked\r\n\r\n")
+    return b"\r\n".join(lines)

@@ -25,6 +25,8 @@ _SESSION: Final = b"x-session-id"
 _LENGTH: Final = b"content-length"
 _HOST: Final = b"host"
 _DIGITS: Final = 19
+# Around a value they are no part of it (RFC 9110 §5.5); the parser takes away only those before.
+_BLANKS: Final = b" \t"
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
 _READ: Final = frozenset({_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, *_ORGANIZATIONS, *_PROJECTS})
@@ -61,9 +63,10 @@ def read_head(headers: Headers) -> RequestHead:
     api_key: bytes | None = None
     host: bytes | None = None
     targets: dict[bytes, str] = {}
-    for name, value in headers:
+    for name, sent in headers:
         if name not in _READ:
             continue
+        value = sent.strip(_BLANKS)
         if name == _AUTHORIZATION:
             bearer = _once(bearer, value, Code.AMBIGUOUS_CREDENTIALS, "Authorization")
         elif name == _API_KEY:

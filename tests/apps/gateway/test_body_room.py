@@ -1,0 +1,160 @@
+"""Large bodies in memory, all together: bounded, counted as they come, and given back whatever becomes of a call."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+
+from tests.apps.gateway.wire import connect, request
+from tests.installation import Installation
+from tests.serving import MODEL, until
+from tests.upstream import Upstream, scripts
+
+pytestmark = pytest.mark.slow
+
+LARGEST = 1024 * 1024
+FEW = 3  # as many of the largest bodies as there is room for
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Upstream]:
+    with Upstream() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[Installation]:
+    settings = {
+        "BAILIWICK_MAX_BODY_BYTES": str(LARGEST),
+        "BAILIWICK_MAX_BUFFERED_BYTES": str(FEW * LARGEST),
+        "OPENAI_API_KEY": "sk-canary",
+        "OPENAI_BASE_URL": provider.base_url,
+    }
+    with Installation(tmp_path_factory.mktemp("room") / "data", settings=settings) as made:
+        yield made
+
+
+@pytest.fixture
+def client(installation: Installation, provider: Upstream) -> Iterator[httpx2.Client]:
+    """A client with room for the largest body."""
+    provider.clear()
+    with installation.client() as made:
+        until(lambda: send(made, chat(LARGEST)) == 200)
+        provider.clear()
+        yield made
+
+
+def chat(size: int, **fields: object) -> bytes:
+    """A body of exactly so many bytes."""
+    plain = {"model": MODEL, "messages": [{"role": "user", "content": ""}], **fields}
+    text = "x" * (size - len(json.dumps(plain)))
+    return json.dumps({**plain, "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def sender(installation: Installation, size: int) -> socket.socket:
+    """A client that announces the largest body and has sent `size` bytes of it."""
+    key = (b"authorization", b"Bearer " + installation.keys["api_key"].encode())
+    head = request("/v1/chat/completions", [key, (b"content-length", b"%d" % LARGEST)], method="POST")
+    sock = connect(installation.port)
+    sock.sendall(head + chat(LARGEST)[:size])
+    return sock
+
+
+def send(client: httpx2.Client, body: bytes) -> int:
+    return client.post("/v1/chat/completions", content=body).status_code
+
+
+def test_a_large_body_beyond_the_room_for_all_is_turned_away(installation: Installation, client: httpx2.Client) -> None:
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST - 1))
+        until(lambda: send(client, chat(LARGEST)) == 503)
+        answer = client.post("/v1/chat/completions", content=chat(LARGEST))
+        assert answer.json()["error"]["code"] == "unavailable"
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_ordinary_calls_go_on_while_there_is_no_room(installation: Installation, client: httpx2.Client) -> None:
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST - 1))
+        until(lambda: send(client, chat(LARGEST)) == 503)
+        assert [send(client, chat(size)) for size in (200, 10_000, 60_000)] == [200] * 3
+
+
+def test_a_body_that_is_announced_and_does_not_come_takes_no_room(
+    installation: Installation, client: httpx2.Client
+) -> None:
+    with ExitStack() as senders:
+        for _ in range(5 * FEW):
+            senders.enter_context(sender(installation, 1000))
+        assert [send(client, chat(LARGEST)) for _ in range(FEW)] == [200] * FEW
+
+
+def test_a_call_holds_its_room_until_its_provider_has_answered(
+    installation: Installation, client: httpx2.Client, provider: Upstream
+) -> None:
+    provider.on(MODEL, scripts.stall())
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST))
+        until(lambda: len(provider.requests) == FEW)
+        assert send(client, chat(LARGEST)) == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (chat(LARGEST), 200),
+        (chat(LARGEST, stream=True), 200),
+        (chat(LARGEST, n=0), 400),
+        (chat(LARGEST, file_id="file-1"), 400),
+        (b"{" * LARGEST, 400),
+        (b" " * (LARGEST + 1), 413),
+    ],
+)
+def test_an_answer_gives_the_room_back(client: httpx2.Client, body: bytes, status: int) -> None:
+    assert [send(client, body) for _ in range(2 * FEW)] == [status] * 2 * FEW
+
+
+def test_a_body_that_grows_too_large_gives_back_what_had_come(client: httpx2.Client) -> None:
+    pieces = [b" " * (LARGEST // 4)] * 5
+    for _ in range(2 * FEW):
+        answer = client.post("/v1/chat/completions", content=iter(pieces))
+        assert answer.status_code == 413
+
+
+def test_a_failure_of_the_provider_gives_the_room_back(client: httpx2.Client, provider: Upstream) -> None:
+    provider.on(MODEL, scripts.error(500))
+    assert [send(client, chat(LARGEST)) for _ in range(2 * FEW)] == [500] * 2 * FEW
+
+
+def test_a_client_that_goes_away_while_it_sends_gives_the_room_back(
+    installation: Installation, client: httpx2.Client
+) -> None:
+    for _ in range(2):
+        with ExitStack() as senders:
+            for _ in range(FEW):
+                senders.enter_context(sender(installation, LARGEST - 1))
+            until(lambda: send(client, chat(LARGEST)) == 503)
+        until(lambda: send(client, chat(LARGEST)) == 200)
+
+
+def test_a_client_that_goes_away_while_it_waits_gives_the_room_back(
+    installation: Installation, client: httpx2.Client, provider: Upstream
+) -> None:
+    for _ in range(2):
+        provider.on(MODEL, scripts.stall())
+        with ExitStack() as senders:
+            for _ in range(FEW):
+                senders.enter_context(sender(installation, LARGEST))
+            until(lambda: len(provider.requests) == FEW)
+            assert send(client, chat(LARGEST)) == 503
+        provider.clear()
+        until(lambda: send(client, chat(LARGEST)) == 200)
+        provider.clear()
