@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from bailiwick.domain.completion import read_chat, write_upstream
 from bailiwick.domain.errors import Refused
-from tests.domain.test_completion import body, refused, written
+from tests.domain.chat_bodies import read_chat, write_upstream
+from tests.domain.test_requests import body, refused, written
 
 SIZE: Final = 8 * 1024 * 1024
 # A Python object takes up to thirty times the bytes that spell it.

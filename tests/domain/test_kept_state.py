@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.domain.kept_state import kept_reference
-from tests.domain.test_completion import body, refused, written
+from tests.domain.test_requests import body, refused, written
 
 KEPT = [
     '"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]',

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bailiwick.domain.pricing import Price, Rate
 from bailiwick.domain.usage import MAX_TOKENS, TokenUsage
-from bailiwick.providers.completions import read_completion, read_error, read_retry_after
+from bailiwick.providers.answers.completions import read_completion
+from bailiwick.providers.answers.errors import read_error, read_retry_after
 
 
 def tokens_of(usage: object) -> TokenUsage | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.providers.echo import EchoProvider
-from bailiwick.providers.provider import Exchange
+from bailiwick.providers.provider import Ask, Exchange
 from bailiwick.providers.sse import Events, data_of
 from tests.limiting.at_once import at_once
 
@@ -21,7 +21,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 def ask(content: Any = "hello there", *, stream: bool = False, **fields: Any) -> Exchange:
     provider = EchoProvider(now=lambda: 1_700_000_000, new_id=lambda: "x1")
     body = {"model": "echo", "messages": [{"role": "user", "content": content}], "stream": stream, **fields}
-    return at_once(provider.chat(json.dumps(body).encode(), stream=stream))
+    return at_once(provider.send(Ask(path="/chat/completions", body=json.dumps(body).encode(), stream=stream)))
 
 
 def answered(exchange: Exchange) -> dict[str, Any]:
@@ -111,7 +111,8 @@ def test_what_it_cannot_read_is_a_clients_error(messages: object) -> None:
 def test_messages_nested_too_deeply_are_a_clients_error() -> None:
     provider = EchoProvider(now=int, new_id=str)
     deep = b"[" * 100_000 + b"]" * 100_000
-    exchange = at_once(provider.chat(b'{"messages":[{"role":"user","content":"x","y":' + deep + b"}]}", stream=False))
+    body = b'{"messages":[{"role":"user","content":"x","y":' + deep + b"}]}"
+    exchange = at_once(provider.send(Ask(path="/chat/completions", body=body, stream=False)))
     assert exchange.status == 400
 
 

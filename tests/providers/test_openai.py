@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bailiwick.domain.models import ProviderKind
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.openai import OpenAIProvider
+from bailiwick.providers.provider import Ask
 from bailiwick.providers.transport import Transport
 from tests.providers.transport.calls import nowhere
 from tests.upstream import Upstream
@@ -32,13 +34,17 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 def speaker(transport: Transport, base_url: str, secret: str | None = CANARY) -> OpenAIProvider:
-    return OpenAIProvider(transport, base_url=base_url, secret=secret, guarded=False, timeouts=Timeouts())
+    return OpenAIProvider(
+        transport, kind=ProviderKind.OPENAI, base_url=base_url, secret=secret, guarded=False, timeouts=Timeouts()
+    )
 
 
 async def test_a_call_goes_to_the_completions_below_the_base_url_with_the_key(
     upstream: Upstream, transport: Transport
 ) -> None:
-    exchange = await speaker(transport, upstream.base_url + "/").chat(b'{"model":"m"}', stream=False)
+    exchange = await speaker(transport, upstream.base_url + "/").send(
+        Ask(path="/chat/completions", body=b'{"model":"m"}', stream=False)
+    )
     await exchange.read(1 << 20)
     request = upstream.requests[0]
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
@@ -55,14 +61,18 @@ async def test_a_call_goes_to_the_completions_below_the_base_url_with_the_key(
 
 
 async def test_a_stream_is_asked_for_as_one(upstream: Upstream, transport: Transport) -> None:
-    exchange = await speaker(transport, upstream.base_url).chat(b'{"model":"m","stream":true}', stream=True)
+    exchange = await speaker(transport, upstream.base_url).send(
+        Ask(path="/chat/completions", body=b'{"model":"m","stream":true}', stream=True)
+    )
     while await exchange.next_chunk() is not None:
         pass
     assert upstream.requests[0].header("accept") == "text/event-stream"
 
 
 async def test_without_a_secret_no_credential_is_sent(upstream: Upstream, transport: Transport) -> None:
-    exchange = await speaker(transport, upstream.base_url, None).chat(b"{}", stream=False)
+    exchange = await speaker(transport, upstream.base_url, None).send(
+        Ask(path="/chat/completions", body=b"{}", stream=False)
+    )
     await exchange.read(1 << 20)
     assert upstream.requests[0].header("authorization") is None
 

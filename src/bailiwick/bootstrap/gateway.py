@@ -22,7 +22,7 @@ from bailiwick.providers.echo import EchoProvider
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.openai import OpenAIProvider
 from bailiwick.providers.prices import list_price
-from bailiwick.providers.provider import ChatProvider
+from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
 from bailiwick.services.authentication import Authentication
@@ -115,13 +115,14 @@ class Speakers:
         self._timeouts = timeouts
         self._echo = EchoProvider(now=lambda: int(time.time()), new_id=new_id)
 
-    def __call__(self, stored: StoredOffer | None) -> ChatProvider:
+    def __call__(self, stored: StoredOffer | None) -> ModelProvider:
         """Speak to `stored`, or, for None, be the built-in echo."""
         if stored is None or stored.offer.kind is ProviderKind.ECHO:
             return self._echo
         row = provider_row_identity(stored.tenant_id, stored.project_id, stored.provider_id)
         return OpenAIProvider(
             self._transport,
+            kind=stored.offer.kind,
             base_url=stored.base_url,
             secret=None if stored.secret is None else unseal(self._sealing, row, stored.secret),
             guarded=stored.guarded,

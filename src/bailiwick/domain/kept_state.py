@@ -37,6 +37,8 @@ _KEPT: Final = frozenset(
 )
 # Objects that refer to something kept when they hold an `id`.
 _KEPT_BY_ID: Final = frozenset({"audio", "prompt", "voice"})
+# What a Responses input is made of when it names an item of an earlier response.
+_ITEM: Final = "item_reference"
 # JSON schemas have properties of any name, and metadata keys of any name; neither is a reference.
 _FREE_NAMES: Final = frozenset({"metadata", "parameters", "schema"})
 # A conversation of ten thousand messages has some ten of them in each. To decode one takes half a microsecond.
@@ -45,7 +47,9 @@ _MOST_VALUES: Final = 200_000
 _LONGEST_NAME: Final = 6 * max(map(len, _KEPT | _KEPT_BY_ID))
 _KEYS: Final = re.compile(
     "|".join(
-        [rf'"{name}"\s*+:' for name in sorted(_KEPT)] + [rf'"{name}"\s*+:\s*+\{{' for name in sorted(_KEPT_BY_ID)]
+        [rf'"{name}"\s*+:' for name in sorted(_KEPT)]
+        + [rf'"{name}"\s*+:\s*+\{{' for name in sorted(_KEPT_BY_ID)]
+        + [f'"{_ITEM}"']
     ),
     re.ASCII,
 )
@@ -61,7 +65,7 @@ def kept_reference(name: str, text: str) -> str | None:
     Raises `Refused` (400) for a field that may hold one and is too intricate to be looked through.
     """
     if name in _KEPT:
-        return name
+        return None if text == "null" else name
     if text[0] not in "{[":
         return None
     if len(text) > _MOST_VALUES:
@@ -101,8 +105,10 @@ def _references(value: Pairs) -> Iterator[str]:
             pending.extend(part)
         elif isinstance(part, tuple):
             for key, inner in part:
-                if key in _KEPT or (key in _KEPT_BY_ID and _has_id(inner)):
+                if (key in _KEPT and inner is not None) or (key in _KEPT_BY_ID and _has_id(inner)):
                     yield key
+                elif key == "type" and inner == _ITEM:
+                    yield _ITEM
                 elif key not in _FREE_NAMES:
                     pending.append(inner)
 

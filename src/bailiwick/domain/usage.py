@@ -13,6 +13,8 @@ from typing import Final, NamedTuple, final
 # A ledger row's token counts are 32-bit; a provider that reports more is not believed.
 MAX_TOKENS: Final = 2**31 - 1
 _BYTES_A_TOKEN: Final = 4
+# So many bytes of sound count as one of text: a token of speech is about 1,600 bytes of compressed audio.
+AUDIO_AS_TEXT: Final = 400
 
 
 class Outcome(IntEnum):

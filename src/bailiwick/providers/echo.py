@@ -13,7 +13,7 @@ from typing import Annotated, Final, final
 import msgspec
 
 from bailiwick.domain.usage import estimated_tokens
-from bailiwick.providers.provider import Exchange, Headers
+from bailiwick.providers.provider import Ask, Exchange, Headers
 
 _INTRODUCTION: Final = "This is Bailiwick's built-in echo, not a model. You said: "
 _WORD: Final = re.compile(r"\s*\S+|\s+$")
@@ -52,10 +52,10 @@ class EchoProvider:
         self._now = now
         self._new_id = new_id
 
-    async def chat(self, body: bytes, *, stream: bool) -> Exchange:
+    async def send(self, ask: Ask) -> Exchange:
         """Answer a chat completion; never raises."""
         try:
-            request = msgspec.json.decode(body, type=_Request)
+            request = msgspec.json.decode(ask.body, type=_Request)
         except (msgspec.MsgspecError, RecursionError):
             error = {"message": "messages must be objects with a role and text content.", "param": "messages"}
             return EchoExchange(400, iter((msgspec.json.encode({"error": error}),)))
@@ -65,7 +65,7 @@ class EchoProvider:
         answered = estimated_tokens(len(text.encode()))
         usage = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
         shared = {"id": f"chatcmpl-{self._new_id()}", "created": self._now(), "model": "echo"}
-        if stream:
+        if ask.stream:
             return EchoExchange(200, _frames(shared, text, finish, usage))
         message = {"role": "assistant", "content": text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}

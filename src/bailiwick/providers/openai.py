@@ -1,7 +1,8 @@
-"""Providers with OpenAI's interface: OpenAI itself, and Anthropic's and Gemini's compatible endpoints.
+"""Providers over HTTP: OpenAI and whoever has its interface, Anthropic's and Gemini's included; and Anthropic's own.
 
-The request's head is the same for every call but for its length, so it is written once. What a provider says when it
-refuses is passed on scrubbed: of its key, of anything that looks like one, of URLs, hosts and IP addresses.
+The head of a request is the same for every call of one address but for its length, so it is written once. What a
+provider says when it refuses is passed on scrubbed: of its key, of anything that looks like one, of URLs, hosts and IP
+addresses.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import re
 from typing import Final, final
 from urllib.parse import urlsplit
 
+from bailiwick.domain.models import ProviderKind
 from bailiwick.providers.http1 import Timeouts
-from bailiwick.providers.provider import Exchange
+from bailiwick.providers.provider import Ask, Exchange
 from bailiwick.providers.transport import Origin, Transport
 
 # Every alternative begins where a word does and looks no further than it takes: a provider chooses this text, and
@@ -31,6 +33,13 @@ _SECRETS: Final = re.compile(
     """
 )
 _HIDDEN: Final = "[removed]"
+# Where Anthropic speaks its own language; elsewhere it speaks OpenAI's.
+_NATIVE: Final = "/messages"
+_VERSION: Final = b"anthropic-version: 2023-06-01\r\n"
+# What is said here may be sound, or subtitles.
+_AUDIO: Final = "/audio/"
+# Azure's keys go by a header of their own; what its identities issue goes as everybody's.
+_AZURE: Final = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_READ: Final = 16_000
 
@@ -40,7 +49,14 @@ class OpenAIProvider:
     """One account at one base URL."""
 
     def __init__(
-        self, transport: Transport, *, base_url: str, secret: str | None, guarded: bool, timeouts: Timeouts
+        self,
+        transport: Transport,
+        *,
+        kind: ProviderKind,
+        base_url: str,
+        secret: str | None,
+        guarded: bool,
+        timeouts: Timeouts,
     ) -> None:
         """`guarded`: the address was set through the control plane, so it must not lead inside."""
         parts = urlsplit(base_url)
@@ -51,26 +67,42 @@ class OpenAIProvider:
         self._timeouts = timeouts
         hidden = (re.escape(text) for text in (secret, parts.netloc, host) if text)
         self._hidden = re.compile("|".join(hidden), re.IGNORECASE)
-        path = parts.path.rstrip("/")
-        lines = [
-            f"POST {path}/chat/completions HTTP/1.1",
-            f"host: {parts.netloc}",
-            "user-agent: bailiwick",
-            "content-type: application/json",
-            "accept-encoding: identity",
-        ]
-        if secret:
-            lines.append(f"authorization: Bearer {secret}")
-        head = "\r\n".join(lines) + "\r\n"
-        self._plain = f"{head}accept: application/json\r\ncontent-length: ".encode()
-        self._stream = f"{head}accept: text/event-stream\r\ncontent-length: ".encode()
+        self._base = parts.path.rstrip("/")
+        self._host = parts.netloc
+        self._kind = kind
+        self._secret = secret
+        # By path, and by whether a stream is asked for: addresses are few, and each has one head but for its length.
+        self._heads: dict[tuple[str, bool], bytes] = {}
 
-    async def chat(self, body: bytes, *, stream: bool) -> Exchange:
-        """Send a chat completion; raises `TransportError`."""
-        head = self._stream if stream else self._plain
-        return await self._transport.send(
-            self._origin, b"%b%d\r\n\r\n%b" % (head, len(body), body), timeouts=self._timeouts
-        )
+    async def send(self, ask: Ask) -> Exchange:
+        """Ask it; raises `TransportError`."""
+        key = (ask.path, ask.stream)
+        head = self._heads.get(key)
+        if head is None:
+            head = self._heads[key] = self._head(*key)
+        body = ask.body
+        kind = ask.content_type or b"application/json"
+        extra = ask.headers
+        if ask.path.startswith(_NATIVE) and b"anthropic-version:" not in extra:
+            extra += _VERSION
+        request = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, extra, kind, len(body), body)
+        return await self._transport.send(self._origin, request, timeouts=self._timeouts)
+
+    def _head(self, path: str, stream: bool) -> bytes:  # noqa: FBT001 - the two parts of a key
+        lines = [
+            f"POST {self._base}{path} HTTP/1.1",
+            f"host: {self._host}",
+            "user-agent: bailiwick",
+            "accept-encoding: identity",
+            f"accept: {'text/event-stream' if stream else '*/*' if path.startswith(_AUDIO) else 'application/json'}",
+        ]
+        if self._secret and self._kind is ProviderKind.ANTHROPIC and path.startswith(_NATIVE):
+            lines.append(f"x-api-key: {self._secret}")
+        elif self._secret:
+            lines.append(f"authorization: Bearer {self._secret}")
+            if (self._origin.host or "").endswith(_AZURE):
+                lines.append(f"api-key: {self._secret}")
+        return "".join(f"{line}\r\n" for line in lines).encode()
 
     def scrub(self, text: str) -> str:
         """Take out the account's key, addresses and hosts, and cut what is too long."""

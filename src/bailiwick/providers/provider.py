@@ -1,9 +1,11 @@
-"""What every model provider is to the rest: something that answers a chat completion's body with an exchange."""
+"""What every model provider is to the rest: something that answers what it is asked with an exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, final
+
+import msgspec
 
 from bailiwick.domain.errors import ProviderFailed
 from bailiwick.providers.transport_errors import ResponseTooLarge, TransportError, TransportTimeout
@@ -37,11 +39,26 @@ class Exchange(Protocol):
         ...
 
 
-class ChatProvider(Protocol):
+@final
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What goes to a provider.
+
+    `path` is below the provider's base URL. `content_type` is None for JSON. `headers` are whole lines that the client
+    meant for the provider, each with its end.
+    """
+
+    path: str
+    body: bytes
+    stream: bool
+    content_type: bytes | None = None
+    headers: bytes = b""
+
+
+class ModelProvider(Protocol):
     """Speaks to one provider with one account."""
 
-    async def chat(self, body: bytes, *, stream: bool) -> Exchange:
-        """Send a chat completion; raises `TransportError`."""
+    async def send(self, ask: Ask) -> Exchange:
+        """Ask it; raises `TransportError`."""
         ...
 
     def scrub(self, text: str) -> str:

@@ -19,8 +19,8 @@ from bailiwick.domain.errors import Code, ProviderFailed
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.pricing import Price
 from bailiwick.domain.principal import Principal
-from bailiwick.domain.usage import NO_USAGE, Outcome, TokenUsage, UsageSource, estimated_tokens
-from bailiwick.providers.completions import Completion
+from bailiwick.domain.usage import AUDIO_AS_TEXT, NO_USAGE, Outcome, TokenUsage, UsageSource, estimated_tokens
+from bailiwick.providers.answers.form import Answer
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
 
@@ -124,14 +124,18 @@ class Meter:
         if self._first_byte_ms is None:
             self._first_byte_ms = self._metering.elapsed_ms(self._began)
 
-    def observe(self, completion: Completion) -> None:
+    def observe(self, answer: Answer) -> None:
         """Read an answer or a frame. Of several usage reports the last one counts, as providers mean it."""
-        self.finished = self.finished or completion.finished
-        tokens = completion.tokens()
+        self.finished = self.finished or answer.finished
+        tokens = answer.tokens()
         if tokens is not None:
             self._reported = tokens
         if tokens is None or not self.finished:
-            self._written += completion.written
+            self._written += answer.written
+
+    def wrote(self, size: int, *, sound: bool) -> None:
+        """Count what was generated and is no JSON, in bytes."""
+        self._written += max(size // AUDIO_AS_TEXT, 1) if sound else size
 
     async def settle(self, outcome: Outcome) -> None:
         """Settle the call; returns when that is durable. Does nothing if it was settled before."""
@@ -167,6 +171,8 @@ class Meter:
         if refused:
             return NO_USAGE, UsageSource.NOTHING
         written = estimated_tokens(self._written)
+        if reported is None and not written and not self._call.input_estimate:
+            return NO_USAGE, UsageSource.NOTHING
         if reported is None:
             return TokenUsage(input_tokens=self._call.input_estimate, output_tokens=written), UsageSource.ESTIMATED
         # Some providers report with each frame what they have written up to there, or nothing yet.

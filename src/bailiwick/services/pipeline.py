@@ -13,23 +13,41 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache, partial
 from typing import Final, final
 
-from bailiwick.domain.completion import ChatRequest, read_chat, write_upstream
+import msgspec
+
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.policy import authorize, authorize_model
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
-from bailiwick.providers.provider import failure_of
+from bailiwick.providers.provider import Ask, ModelProvider, failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.admission import Admission
 from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, failed
-from bailiwick.services.relay import relay_answer, relay_stream
+from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served, Serving
 
 _PSEUDONYMS_KEPT: Final = 65_536
+
+
+@final
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One call as it was asked for.
+
+    `call_id` is 32 hex digits of a UUIDv7, `ip` the address that limits count. `headers` are lines that are meant for
+    the provider, each with its end.
+    """
+
+    call_id: str
+    presented: Presented
+    ip: str
+    content_type: bytes
+    headers: bytes
+    read_body: Callable[[], Awaitable[bytes]]
 
 
 @final
@@ -51,35 +69,44 @@ class Pipeline:
         self._metering = metering
         self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
 
-    async def chat(
-        self, call_id: str, presented: Presented, ip: str, read_body: Callable[[], Awaitable[bytes]], reply: Reply
-    ) -> None:
-        """Carry out one chat completion; raises `Refused` while nothing of the answer was sent.
+    async def call(self, door: Door, asked: Asked, reply: Reply) -> None:
+        """Carry out one call to a model; raises `Refused` while nothing of the answer was sent.
 
-        `call_id` is 32 hex digits of a UUIDv7; the body is asked for only once the caller is known and may call.
+        The body is asked for only once the caller is known and may call.
         """
-        principal = await self._authentication.authenticate(presented)
-        authorize(principal, Permission.CHAT_CREATE).or_raise()
-        body = await read_body()
+        await self.authenticate(asked.presented, door.permission)
+        body = await asked.read_body()
         # A body may be a minute on its way: what was taken away in the meantime is gone.
-        principal = await self.authenticate(presented, Permission.CHAT_CREATE)
-        request = read_chat(body)
-        served = await self._served(principal, request.model)
+        principal = await self.authenticate(asked.presented, door.permission)
+        request = door.read(body, asked.content_type)
+        served = await self._served(principal, request.model, door)
         authorize_model(principal, *served.route.names).or_raise()
-        body = write_upstream(
-            request,
+        body = request.upstream(
             model=served.route.model,
             user=None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid),
             shared_account=served.route.offer.shared,
         )
-        decision = await self._admission.admit(principal, ip)
+        decision = await self._admission.admit(principal, asked.ip)
         try:
-            meter = await self._metering.open(call_id, principal, served, size=request.size, stream=request.stream)
+            meter = await self._metering.open(
+                asked.call_id,
+                principal,
+                served,
+                size=request.size if door.billed else 0,
+                stream=request.stream,
+            )
         except BaseException:
-            await self._admission.give_back(principal, ip, decision)
+            await self._admission.give_back(principal, asked.ip, decision)
             raise
         reply.decision = decision
-        await _carry_out(served, request, body, meter, reply)
+        ask = Ask(
+            path=door.path,
+            body=body,
+            stream=request.stream,
+            content_type=request.content_type,
+            headers=asked.headers,
+        )
+        await _carry_out(door, served.provider, ask, meter, reply, usage_wanted=request.usage_wanted)
 
     async def authenticate(self, presented: Presented, permission: Permission | None) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -104,26 +131,32 @@ class Pipeline:
 
         return list(callable_names())
 
-    async def _served(self, principal: Principal, model: str) -> Served:
+    async def _served(self, principal: Principal, model: str, door: Door) -> Served:
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
         served = models.resolve(model, self._serving.today())
         if served is None:
             message = f"The model {model!r} does not exist in this project."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
+        if served.route.offer.kind not in door.kinds:
+            message = f"The provider of the model {model!r} cannot be asked at /v1{door.path}."
+            raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
         return served
 
 
-async def _carry_out(served: Served, request: ChatRequest, body: bytes, meter: Meter, reply: Reply) -> None:
+async def _carry_out(
+    door: Door, provider: ModelProvider, ask: Ask, meter: Meter, reply: Reply, *, usage_wanted: bool
+) -> None:
     """Take an open call to its provider and back. Every way out of here settles it."""
-    provider = served.provider
     try:
-        exchange = await provider.chat(body, stream=request.stream)
+        exchange = await provider.send(ask)
         meter.status = exchange.status
         try:
-            if request.stream:
-                await relay_stream(provider, exchange, meter, reply, usage_wanted=request.usage_wanted)
+            if ask.stream:
+                await relay_stream(door.answer, provider, exchange, meter, reply, usage_wanted=usage_wanted)
+            elif door.media:
+                await relay_media(door.answer, provider, exchange, meter, reply)
             else:
-                await relay_answer(provider, exchange, meter, reply)
+                await relay_answer(door.answer, provider, exchange, meter, reply)
         except BaseException:
             exchange.abort()
             raise

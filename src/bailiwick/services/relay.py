@@ -1,7 +1,7 @@
 """From a provider's answer to the client's, byte for byte, with an eye on usage.
 
-An answer is read whole, checked, settled, and sent. A stream is passed on event by event as it comes; it is settled
-before its last event (`[DONE]`) leaves, so a client that has seen the end has a ledger row. Guarantees:
+An answer is read whole, checked, settled, and sent. A stream is passed on event by event as it comes, sound piece by
+piece; it is settled before the last of it leaves, so a client that has seen the end has a ledger row. Guarantees:
 
 - nothing is sent before the provider has shown that it answers: a refusal, garbage or silence is still a clean error;
 - once events were sent, a failure is one error event and no `[DONE]`;
@@ -17,8 +17,9 @@ import msgspec
 
 from bailiwick.domain.errors import ProviderFailed
 from bailiwick.domain.usage import Outcome
-from bailiwick.providers.completions import Completion, read_completion, read_error, read_retry_after
-from bailiwick.providers.provider import ChatProvider, Exchange, failure_of
+from bailiwick.providers.answers.errors import read_error, read_retry_after
+from bailiwick.providers.answers.form import Answer, AnswerForm, Read
+from bailiwick.providers.provider import Exchange, ModelProvider, failure_of
 from bailiwick.providers.sse import Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
@@ -28,8 +29,10 @@ MAX_ANSWER: Final = 64 * 1024 * 1024
 _MAX_ERROR: Final = 256 * 1024
 _OK: Final = 200
 _BAD_GATEWAY: Final = 502
-_DONE: Final = b"[DONE]"
-_DONE_EVENT: Final = b"data: [DONE]\n\n"
+_JSON: Final = b"application/json"
+_TEXT: Final = (b"text/",)
+# What is passed on for what it says it is.
+_MEDIA: Final = (b"audio/", b"video/", b"application/octet-stream", b"text/plain", b"text/vtt", b"application/x-subrip")
 # A provider's refusals that are the caller's to see; the others (401, 402, 403 …) are our trouble with the provider.
 _PASSED_ON: Final = frozenset({400, 404, 413, 422, 429})
 _SERVER_ERRORS: Final = range(500, 600)
@@ -37,29 +40,67 @@ _PATIENCE_FOR_END: Final = 1.0
 _UNREADABLE: Final = "The model provider's answer could not be understood."
 
 
-async def relay_answer(provider: ChatProvider, exchange: Exchange, meter: Meter, reply: Reply) -> None:
-    """Pass a whole answer on; raises `ProviderFailed`, `TransportError`."""
+async def relay_answer(
+    form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
+) -> None:
+    """Pass a whole JSON answer on; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
     body = await exchange.read(MAX_ANSWER)
     meter.first_byte()
-    completion = _read(body)
-    meter.observe(completion)
-    if completion.failed:
+    answer = _read(form.reader(), body)
+    meter.observe(answer)
+    if answer.failed:
         raise _told(provider, body)
-    if completion.choices is None:
+    if not answer.valid:
         raise ProviderFailed(_UNREADABLE)
     await meter.settle(Outcome.COMPLETED)
     await reply.answer(body)
 
 
-async def relay_stream(
-    provider: ChatProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
+async def relay_media(
+    form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
 ) -> None:
-    """Pass a stream on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
+    """Pass on what may be JSON, text or sound, as its content type says; raises `ProviderFailed`, `TransportError`."""
+    kind = _content_type(exchange)
+    essence = kind.partition(b";")[0].strip().lower()
+    if exchange.status != _OK or essence == _JSON or not essence.startswith(_MEDIA):
+        await relay_answer(form, provider, exchange, meter, reply)
+        return
+    waiting = b""
+    begun = False
+    try:
+        while (chunk := await exchange.next_chunk()) is not None:
+            if not begun:
+                begun = True
+                meter.first_byte()
+                await reply.begin_stream(kind)
+            meter.wrote(len(chunk), sound=not essence.startswith(_TEXT))
+            if waiting:
+                await reply.send(waiting)
+            # The last piece waits for the settlement.
+            waiting = chunk
+    except (TransportError, ProviderFailed) as error:
+        if not begun:
+            raise
+        failure = failure_of(error)
+        exchange.abort()
+        await meter.settle(failed(failure))
+        await reply.break_off()
+        return
+    if not begun:
+        raise ProviderFailed(_UNREADABLE)
+    await meter.settle(Outcome.COMPLETED)
+    await reply.end_stream(waiting)
+
+
+async def relay_stream(
+    form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
+) -> None:
+    """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
-    stream = _Stream(provider, meter, usage_wanted=usage_wanted)
+    stream = _Stream(form, provider, meter, usage_wanted=usage_wanted)
     begun = False
     shown = b""
     try:
@@ -80,12 +121,12 @@ async def relay_stream(
         failure = failure_of(error)
         exchange.abort()
         await meter.settle(failed(failure))
-        await reply.end_stream(stream.before_failure + error_event(failure))
+        await reply.end_stream(stream.before_failure + form.failure(error_object(failure)))
         return
     if not begun:
         await reply.begin_stream()
     await meter.settle(Outcome.COMPLETED)
-    await reply.end_stream(shown + _DONE_EVENT)
+    await reply.end_stream(shown + stream.end)
     await _finish(exchange)
 
 
@@ -98,11 +139,6 @@ async def _finish(exchange: Exchange) -> None:
         ended = False
     if not ended:
         exchange.abort()
-
-
-def error_event(failure: ProviderFailed) -> bytes:
-    """Write a failure in the middle of a stream, as OpenAI's SDKs read it."""
-    return b"data: %b\n\n" % msgspec.json.encode({"error": error_object(failure)})
 
 
 def error_object(failure: ProviderFailed) -> dict[str, object]:
@@ -124,20 +160,26 @@ def error_object(failure: ProviderFailed) -> dict[str, object]:
 
 @final
 class _Stream:
-    """Reads the events of one stream: what to show, what was used, whether it ended."""
+    """Reads the events of one stream: what to show, what was used, whether it ended and by which event."""
 
-    __slots__ = ("_events", "_meter", "_provider", "_usage_wanted", "before_failure", "done")
+    __slots__ = (
+        "_events", "_meter", "_provider", "_read", "_sentinel", "_usage_wanted", "before_failure", "done", "end",
+    )  # fmt: skip
 
-    def __init__(self, provider: ChatProvider, meter: Meter, *, usage_wanted: bool) -> None:
+    def __init__(self, form: AnswerForm, provider: ModelProvider, meter: Meter, *, usage_wanted: bool) -> None:
+        self._read = form.reader()
+        self._sentinel = form.sentinel
         self._provider = provider
         self._meter = meter
         self._usage_wanted = usage_wanted
         self._events = Events()
         self.done = False
         self.before_failure = b""
+        # Clients of a form with a sentinel wait for it, whether or not the provider sends it.
+        self.end = b"" if form.sentinel is None else b"data: %b\n\n" % form.sentinel
 
     def take(self, chunk: bytes) -> bytes:
-        """Take what arrived; returns the events to show, without the last one (`[DONE]`, then `done` is set).
+        """Take what arrived; returns the events to show, without the last one (`end`, then `done` is set).
 
         Raises `ProviderFailed`; what is to be shown of this chunk all the same is then in `before_failure`.
         """
@@ -152,7 +194,7 @@ class _Stream:
         return b"".join(shown)
 
     def check_end(self) -> None:
-        """Accept an end without `[DONE]` if the answer had come to its own; else raise `ProviderFailed`."""
+        """Accept an end without a last event if the answer had come to its own; else raise `ProviderFailed`."""
         if self._events.unfinished or not self._meter.finished:
             raise ProviderFailed("The model provider broke off its answer.")
 
@@ -162,24 +204,32 @@ class _Stream:
             return False
         if not data:
             return True
-        if data == _DONE:
+        if data == self._sentinel:
             self.done = True
             return False
-        completion = _read(data)
-        if completion.failed:
+        answer = _read(self._read, data)
+        if answer.failed:
             raise _told(self._provider, data)
-        self._meter.observe(completion)
-        return self._usage_wanted or not completion.has_usage or bool(completion.choices)
+        self._meter.observe(answer)
+        if answer.last:
+            self.done = True
+            self.end = event
+            return False
+        return self._usage_wanted or not answer.usage_only
 
 
-def _read(body: bytes) -> Completion:
+def _read(read: Read, body: bytes) -> Answer:
     try:
-        return read_completion(body)
+        return read(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ProviderFailed(_UNREADABLE) from None
 
 
-async def _refusal(provider: ChatProvider, exchange: Exchange, now: float) -> ProviderFailed:
+def _content_type(exchange: Exchange) -> bytes:
+    return next((value for name, value in exchange.headers if name == b"content-type"), b"")
+
+
+async def _refusal(provider: ModelProvider, exchange: Exchange, now: float) -> ProviderFailed:
     """Say of a provider's error answer, which came at `now` (Unix time), what the caller may know."""
     body = await exchange.read(_MAX_ERROR)
     status = exchange.status
@@ -189,7 +239,7 @@ async def _refusal(provider: ChatProvider, exchange: Exchange, now: float) -> Pr
 
 
 def _told(
-    provider: ChatProvider, body: bytes, *, status: int | None = None, retry_after: int | None = None
+    provider: ModelProvider, body: bytes, *, status: int | None = None, retry_after: int | None = None
 ) -> ProviderFailed:
     """Pass on what an error object says; `status` is the provider's, None for an error in the place of an answer."""
     said = read_error(body)

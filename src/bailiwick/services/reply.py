@@ -25,14 +25,18 @@ class Reply(Protocol):
         """Send a whole JSON answer."""
         ...
 
-    async def begin_stream(self) -> None:
-        """Say that events follow."""
+    async def begin_stream(self, content_type: bytes | None = None) -> None:
+        """Say that more follows: events, or something of a type of its own."""
         ...
 
     async def send(self, events: bytes) -> None:
-        """Send whole events."""
+        """Send whole events, or a piece."""
         ...
 
     async def end_stream(self, events: bytes) -> None:
-        """Send the last events and end."""
+        """Send the last events, or the last piece, and end."""
+        ...
+
+    async def break_off(self) -> None:
+        """End what has no form for an error so that its client can see that it is not whole."""
         ...

@@ -11,7 +11,7 @@ from bailiwick.domain.durations import DAY
 from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
 from bailiwick.domain.pricing import Price
-from bailiwick.providers.provider import ChatProvider
+from bailiwick.providers.provider import ModelProvider
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.serving import ServingLookup, StoredOffer
@@ -20,7 +20,7 @@ _PROJECTS_KEPT: Final = 5_000
 _NAMES_KEPT: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-Connect = Callable[[StoredOffer | None], ChatProvider]
+Connect = Callable[[StoredOffer | None], ModelProvider]
 ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
 
 
@@ -30,7 +30,7 @@ class Served:
     """A model as it is really served: the route to it, who speaks to it, and its price (None: unknown)."""
 
     route: Route
-    provider: ChatProvider
+    provider: ModelProvider
     price: Price | None
 
 
@@ -41,7 +41,7 @@ class ProjectModels:
     def __init__(
         self,
         catalogue: Catalogue,
-        providers: Mapping[ProviderId | None, ChatProvider],
+        providers: Mapping[ProviderId | None, ModelProvider],
         overrides: Mapping[ProviderId | None, Mapping[str, Price]],
         list_price: ListPrice,
     ) -> None:
@@ -111,7 +111,7 @@ class Serving:
     async def _read(self, key: tuple[TenantId, ProjectId]) -> ProjectModels:
         stored, aliases = await self._lookup.find(*key)
         offers: list[Offer] = []
-        providers: dict[ProviderId | None, ChatProvider] = {None: self._connect(None)}
+        providers: dict[ProviderId | None, ModelProvider] = {None: self._connect(None)}
         overrides: dict[ProviderId | None, Mapping[str, Price]] = {}
         for entry in stored:
             offers.append(entry.offer)

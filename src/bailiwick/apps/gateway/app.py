@@ -32,6 +32,7 @@ Report = Callable[[str, BaseException], None]
 
 _DATA_PLANE: Final = "/v1/"
 _PROJECT: Final = "/p/"
+_ANTHROPIC: Final = "/v1/messages"
 _CONTROL: Final = ("/admin", "/dashboard")
 _BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
 _FAILURES: Final = range(400, 500)
@@ -102,7 +103,7 @@ class Gateway:
         # What a provider refused is between it and the caller; and limits answer for themselves.
         if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
             await self._guard.failed(ip)
-        await reply.error(*write_error(refused))
+        await reply.error(*write_error(refused, anthropic=reply.anthropic))
 
     def _address(self, scope: Scope) -> str:
         peer = scope.get("client")
@@ -122,6 +123,7 @@ class Gateway:
             await reply.answer(b'{"status":"ready"}')
             return
         slug, path = _project(path)
+        reply.anthropic = path.startswith(_ANTHROPIC)
         methods = self._routes.get(path)
         if methods is None:
             raise Refused(Code.NOT_FOUND, "There is nothing at this address.")

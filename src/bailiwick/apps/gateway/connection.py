@@ -55,6 +55,10 @@ class _Cycle(RequestResponseCycle):
             self.waiting_for_100_continue = False
             self.head = self._head(message["status"], message["headers"])
             return
+        if message["type"] == "bailiwick.break_off":
+            self.disconnected = True
+            self.transport.abort()
+            return
         body: bytes = message["body"]
         more = message.get("more_body", False)
         if self.chunked_encoding:

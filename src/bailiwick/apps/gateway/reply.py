@@ -24,7 +24,7 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. `started` says whether the head was sent, after which no error status can be."""
 
-    __slots__ = ("_request_id", "_send", "_streaming", "_time", "decision", "started", "watched")
+    __slots__ = ("_request_id", "_send", "_streaming", "_time", "anthropic", "decision", "started", "watched")
 
     def __init__(self, send: Send, request_id: Header, time: Callable[[], float]) -> None:
         """`time` is the event loop's."""
@@ -33,6 +33,8 @@ class HttpReply:
         self._time = time
         self.decision: Decision | None = None
         self._streaming = False
+        # Whose errors this client reads: Anthropic's, or OpenAI's.
+        self.anthropic = False
         self.started = False
         self.watched: Watched | None = None
 
@@ -46,10 +48,11 @@ class HttpReply:
         await self._start(200, [_JSON, (b"content-length", b"%d" % len(body)), self._request_id])
         await self._end(body)
 
-    async def begin_stream(self) -> None:
-        """Send the head of a stream of events."""
-        self._streaming = True
-        await self._start(200, [*_EVENTS, self._request_id])
+    async def begin_stream(self, content_type: bytes | None = None) -> None:
+        """Send the head of a stream of events, or of something of a type of its own."""
+        self._streaming = content_type is None
+        headers = _EVENTS if content_type is None else ((b"content-type", content_type),)
+        await self._start(200, [*headers, self._request_id])
 
     async def send(self, events: bytes) -> None:
         """Send events; waits while the client does not read."""
@@ -65,13 +68,18 @@ class HttpReply:
         """Send the last events and end."""
         await self._end(events)
 
+    async def break_off(self) -> None:
+        """Close the connection in the middle of a body (RFC 9112 §8: it is then incomplete)."""
+        await self._send({"type": "bailiwick.break_off"})
+
     async def error(self, status: int, headers: list[Header], body: bytes) -> None:
         """Send an error, within a stream as its last event; nothing once an answer is on its way.
 
         What the limits said is told, unless the error tells it itself.
         """
         if self._streaming:
-            await self._end(b"data: %b\n\n" % body)
+            name = b"event: error\n" if self.anthropic else b""
+            await self._end(b"%bdata: %b\n\n" % (name, body))
             return
         if self.started:
             return

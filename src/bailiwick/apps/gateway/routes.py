@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final, final
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,9 @@ from bailiwick.domain.fields import Invalid
 from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
-from bailiwick.services.pipeline import Pipeline
+from bailiwick.providers.answers.messages import MESSAGES
+from bailiwick.services.doors import DOORS, Door
+from bailiwick.services.pipeline import Asked, Pipeline
 from bailiwick.services.usage import UsageReports
 
 # OpenAI's models have the time of their making; ours are there since the beginning.
@@ -36,15 +39,24 @@ class DataPlane:
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
         """Every address, with its methods."""
         return {
-            "/v1/chat/completions": {"POST": self.chat},
+            **{f"/v1{door.path}": {"POST": partial(self.call, door)} for door in DOORS},
             "/v1/models": {"GET": self.models},
             "/v1/me": {"GET": self.me},
             "/v1/usage": {"GET": self.usage},
         }
 
-    async def chat(self, call: Call) -> None:
-        """`POST /v1/chat/completions`."""
-        await self._pipeline.chat(call.id, call.presented(), call.ip, call.body, call.reply)
+    async def call(self, door: Door, call: Call) -> None:
+        """`POST` to a door."""
+        head = call.head
+        asked = Asked(
+            call_id=call.id,
+            presented=call.presented(),
+            ip=call.ip,
+            content_type=head.content_type,
+            headers=head.for_provider if door.answer is MESSAGES else b"",
+            read_body=call.body,
+        )
+        await self._pipeline.call(door, asked, call.reply)
 
     async def models(self, call: Call) -> None:
         """`GET /v1/models`: what the caller may call."""

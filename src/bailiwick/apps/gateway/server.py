@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,8 @@ async def serve(
 
     `app` is an ASGI application; its type is as wide as uvicorn's.
     """
+    # It tells of what clients sent, a line for each: theirs to write and ours to keep.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # Typed by uvicorn as a class; whatever makes a connection will do.
     connection: Any = partial(Connection, new_id=new_id, head_seconds=_HEAD_SECONDS)
     config = uvicorn.Config(
@@ -36,7 +39,7 @@ async def serve(
         interface="asgi3",
         access_log=False,
         log_config=None,
-        # Below an error it tells of what clients sent, a line for each: theirs to write and ours to keep.
+        # Below an error it does the same.
         log_level="error",
         server_header=False,
         date_header=False,

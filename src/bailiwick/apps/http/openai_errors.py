@@ -1,4 +1,8 @@
-"""Errors of the data plane, as OpenAI's SDKs read them: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors of the data plane, as SDKs read them.
+
+OpenAI's: `{"error": {"message", "type", "param", "code"}}`. At `/v1/messages`, Anthropic's: the same within
+`{"type": "error", "error": {…}}`, with Anthropic's types.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import msgspec
 
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
+from bailiwick.providers.answers.messages import anthropic_error
 from bailiwick.services.admission import RateLimited
 from bailiwick.services.relay import error_object
 
@@ -21,6 +26,22 @@ _TYPES: Final = {
     429: "rate_limit_error",
     500: "server_error",
     503: "server_error",
+}
+_ANTHROPIC_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    431: "request_too_large",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
 }
 _JSON: Final = (b"content-type", b"application/json")
 _CHALLENGE: Final = (b"www-authenticate", b"Bearer")
@@ -36,8 +57,8 @@ class MethodNotAllowed(Refused):
         super().__init__(Code.METHOD_NOT_ALLOWED, f"This address takes {self.allow}.")
 
 
-def write_error(refused: Refused) -> tuple[int, list[Header], bytes]:
-    """Write a refusal as status, headers and body."""
+def write_error(refused: Refused, *, anthropic: bool = False) -> tuple[int, list[Header], bytes]:
+    """Write a refusal as status, headers and body, for OpenAI's clients or for Anthropic's."""
     headers: list[Header] = [_JSON]
     if isinstance(refused, ProviderFailed):
         error = error_object(refused)
@@ -52,6 +73,12 @@ def write_error(refused: Refused) -> tuple[int, list[Header], bytes]:
         headers.append((b"allow", refused.allow.encode()))
     if refused.status == _UNAUTHORIZED:
         headers.append(_CHALLENGE)
+    if anthropic:
+        return (
+            refused.status,
+            headers,
+            msgspec.json.encode(anthropic_error(error, _ANTHROPIC_TYPES.get(refused.status))),
+        )
     return refused.status, headers, msgspec.json.encode({"error": error})
 
 

@@ -6,8 +6,9 @@ must not come to two answers. A credential in the query string is not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Final, TypeVar, final
+from typing import Final, final
 
 import msgspec
 
@@ -16,27 +17,42 @@ from bailiwick.domain.identifiers import read_identifier
 from bailiwick.domain.ids import PROJECT, TENANT
 
 Headers = Sequence[tuple[bytes, bytes]]
-Value = TypeVar("Value")
 
 _AUTHORIZATION: Final = b"authorization"
 _API_KEY: Final = b"x-api-key"
+_CREDENTIALS: Final = (_AUTHORIZATION, _API_KEY)
 _END_USER: Final = b"x-end-user-id"
 _SESSION: Final = b"x-session-id"
 _LENGTH: Final = b"content-length"
 _HOST: Final = b"host"
+_TYPE: Final = b"content-type"
+_ENCODING: Final = b"content-encoding"
+_IDENTITY: Final = b"identity"
+# What Anthropic's clients say to Anthropic: passed on to it, where it is a list of plain names.
+_FOR_PROVIDER: Final = (b"anthropic-version", b"anthropic-beta")
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9 ,._:-]{1,1000}")
 _DIGITS: Final = 19
 # Around a value they are no part of it (RFC 9110 §5.5); the parser takes away only those before.
 _BLANKS: Final = b" \t"
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
-_READ: Final = frozenset({_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, *_ORGANIZATIONS, *_PROJECTS})
+_READ: Final = frozenset(
+    {
+        _AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING,
+        *_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS,
+    }
+)  # fmt: skip
 # Headers of OpenAI's own; they speak to us only when they hold one of our ids.
 _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-project": f"{PROJECT}_".encode()}
 
 
 @final
 class RequestHead(msgspec.Struct, kw_only=True, gc=False):
-    """What the headers say. `length` is the announced size of the body, None if there is none."""
+    """What the headers say.
+
+    `length` is the announced size of the body, None if there is none. `for_provider` holds whole lines, each with its
+    end, that are meant for a provider that knows them.
+    """
 
     credential: str | None = None
     uid: str | None = None
@@ -45,6 +61,8 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     project: str | None = None
     length: int | None = None
     host: bytes = b""
+    content_type: bytes = b""
+    for_provider: bytes = b""
 
 
 def bound_head(headers: Headers, most: int) -> None:
@@ -58,58 +76,66 @@ def bound_head(headers: Headers, most: int) -> None:
 
 def read_head(headers: Headers) -> RequestHead:
     """Read the headers; raises `Refused` (400) for what is repeated, contradictory or malformed."""
-    head = RequestHead()
-    bearer: bytes | None = None
-    api_key: bytes | None = None
-    host: bytes | None = None
-    targets: dict[bytes, str] = {}
+    found = _found(headers)
+    length = found.get(_LENGTH, b"")
+    uid, sid = found.get(_END_USER), found.get(_SESSION)
+    if found.get(_ENCODING, _IDENTITY).lower() != _IDENTITY:
+        raise Refused(Code.INVALID_REQUEST, "The body must be sent without a Content-Encoding.")
+    return RequestHead(
+        credential=_credential(found.get(_AUTHORIZATION), found.get(_API_KEY)),
+        uid=None if uid is None else read_identifier("X-End-User-Id", uid),
+        sid=None if sid is None else read_identifier("X-Session-Id", sid),
+        organization=_target(found, _ORGANIZATIONS),
+        project=_target(found, _PROJECTS),
+        # Of a number with more digits these are enough to see that it is too large.
+        length=int(length[:_DIGITS]) if length.isdigit() else None,
+        host=found.get(_HOST, b""),
+        content_type=found.get(_TYPE, b""),
+        for_provider=b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found),
+    )
+
+
+def _found(headers: Headers) -> dict[bytes, bytes]:
+    """The headers that we read, by name; each once, but for lists."""
+    found: dict[bytes, bytes] = {}
     for name, sent in headers:
         if name not in _READ:
             continue
         value = sent.strip(_BLANKS)
-        if name == _AUTHORIZATION:
-            bearer = _once(bearer, value, Code.AMBIGUOUS_CREDENTIALS, "Authorization")
-        elif name == _API_KEY:
-            api_key = _once(api_key, value, Code.AMBIGUOUS_CREDENTIALS, "x-api-key")
-        elif name == _LENGTH:
-            # Of a number with more digits these are enough to see that it is too large.
-            head.length = int(value[:_DIGITS]) if value.isdigit() else None
-        elif name == _HOST:
-            host = _once(host, value, Code.INVALID_REQUEST, "Host")
-        elif name == _END_USER:
-            head.uid = _once(head.uid, read_identifier("X-End-User-Id", value), Code.INVALID_REQUEST, "X-End-User-Id")
-        elif name == _SESSION:
-            head.sid = _once(head.sid, read_identifier("X-Session-Id", value), Code.INVALID_REQUEST, "X-Session-Id")
-        elif value.startswith(_OURS_IF.get(name, b"")):
-            _read_target(head, targets, name, value)
-    head.host = host or b""
-    head.credential = _credential(bearer, api_key)
-    return head
+        if not value.startswith(_OURS_IF.get(name, b"")):
+            continue
+        if name in found:
+            if name not in _FOR_PROVIDER:
+                code = Code.AMBIGUOUS_CREDENTIALS if name in _CREDENTIALS else Code.INVALID_REQUEST
+                raise Refused(code, f"{name.decode()} was sent more than once.")
+            value = b"%b, %b" % (found[name], value)
+        found[name] = value
+    return found
 
 
-def _read_target(head: RequestHead, read: dict[bytes, str], name: bytes, value: bytes) -> None:
-    """Read a header that names a tenant or project; several may, each once, if they agree."""
-    target = _once(read.get(name), read_identifier(name.decode(), value), Code.INVALID_REQUEST, name.decode())
-    read[name] = target
-    if name in _ORGANIZATIONS:
-        _agree(head.organization, target)
-        head.organization = target
-    else:
-        _agree(head.project, target)
-        head.project = target
+def _target(found: dict[bytes, bytes], names: tuple[bytes, ...]) -> str | None:
+    """What the headers that name a tenant, or a project, say; several may, if they agree."""
+    target: str | None = None
+    for name in names:
+        value = found.get(name)
+        if value is not None:
+            named = read_identifier(name.decode(), value)
+            _agree(target, named)
+            target = named
+    return target
+
+
+def _passed_on(name: bytes, value: bytes) -> bytes:
+    """A header's line for the provider."""
+    if _PLAIN.fullmatch(value) is None:
+        raise Refused(Code.INVALID_REQUEST, f"{name.decode()} cannot be read.")
+    return b"%b: %b\r\n" % (name, value)
 
 
 def _agree(before: str | None, now: str) -> None:
     if before is not None and before != now:
         message = "The headers name two different organizations or projects."
         raise Refused(Code.INVALID_REQUEST, message)
-
-
-def _once(before: Value | None, now: Value, code: Code, name: str) -> Value:
-    if before is not None:
-        message = f"{name} was sent more than once."
-        raise Refused(code, message)
-    return now
 
 
 def _credential(bearer: bytes | None, api_key: bytes | None) -> str | None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bailiwick.domain.completion import read_chat, write_upstream
 from bailiwick.domain.errors import Code, Refused
+from tests.domain.chat_bodies import read_chat, write_upstream
 
 MESSAGES = '[{"role":"user","content":"hi"}]'
 # What is decoded and encoded anew, and so may change its spelling (never its value).

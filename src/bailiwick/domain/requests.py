@@ -1,0 +1,183 @@
+"""What clients ask of models: what we read of a request's JSON body, and what goes on to the provider.
+
+Only the top level is decoded. What we must set or check (`model`, `stream`, `stream_options`, `user`,
+`safety_identifier`, `metadata`, `tools`, `tool_choice`, maximum tokens, `n`, `store`) is decoded and encoded anew, so
+that nothing hides in a second spelling; everything else, the content above all, passes on as the bytes that came.
+
+Worked example: at `/v1/embeddings`, `{"model": "small", "input": ["a"], "user": "me"}` by the end user `u1` becomes
+`{"model": "text-embedding-3-small", "input": ["a"], "user": "<pseudonym of u1>"}`, where `small` is an alias.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final, cast, final
+
+import msgspec
+
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.json_body import Json, Raw, decoded, explained, read_object, wrong
+from bailiwick.domain.kept_state import kept_reference
+
+_encode = msgspec.json.encode
+_SOME: Final = re.compile(rb"\[\s*+[^\]]")
+_NULL: Final = b"null"
+
+_Maximum = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None
+_Choices = Annotated[int, msgspec.Meta(ge=1, le=128)] | None
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Any object: this says only that it is one."""
+
+
+class _Known(msgspec.Struct):
+    """The fields that we set or check, at whatever address, with the types they must have."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    store: bool | None = None
+    max_tokens: _Maximum = None
+    max_completion_tokens: _Maximum = None
+    max_output_tokens: _Maximum = None
+    n: _Choices = None
+    best_of: _Choices = None
+    tools: list[_Object] | None = None
+    tool_choice: str | _Object | None = None
+    metadata: _Object | None = None
+
+
+_known = msgspec.json.Decoder(_Known).decode
+_KNOWN: Final = frozenset(_Known.__struct_fields__)
+_ENCODED_ANEW: Final = (
+    "metadata", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of",
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonForm:
+    """What one address takes.
+
+    `content` is the field that everything is about, `conversation` says that it is an array with something in it, and
+    `optional` that it may be absent; `default_model` is meant where none is named. `users` are the fields that name
+    the end user, a dot for one within an object. `streams`: it can be answered as a stream, and `asks_usage` that the
+    stream tells its usage only when asked. `keeps`: a provider keeps what it answers unless it is told not to.
+    """
+
+    content: str
+    conversation: bool = False
+    optional: bool = False
+    default_model: str | None = None
+    users: tuple[str, ...] = ()
+    streams: bool = True
+    asks_usage: bool = False
+    keeps: bool = False
+
+
+@final
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the client made it. `size` is the whole body's, in bytes of text."""
+
+    form: JsonForm
+    fields: dict[str, Raw]
+    model: str
+    stream: bool
+    usage_wanted: bool
+    size: int
+    content_type: None = None
+
+    def upstream(self, *, model: str, user: str | None, shared_account: bool) -> bytes:
+        """Write the body for the provider.
+
+        `user` is the pseudonym of the end user, None for none. `shared_account` says that tenants share the provider's
+        account: references to anything kept there are then refused (400), and nothing is stored.
+        """
+        form = self.form
+        fields: dict[str, object] = dict(self.fields)
+        fields["model"] = model
+        if form.streams:
+            fields["stream"] = self.stream
+        for name in _ENCODED_ANEW:
+            if name in fields:
+                fields[name] = decoded(self.fields, name)
+        _name_user(fields, form, user)
+        if form.asks_usage:
+            _ask_usage(fields, self)
+        if shared_account:
+            if form.keeps or "store" in fields:
+                fields["store"] = False
+            _refuse_kept_state(self)
+        return _encode(fields)
+
+
+def read_request(body: bytes, form: JsonForm) -> ModelRequest:
+    """Read a client's body; raises `Refused` (400) saying which field is wrong."""
+    fields = read_object(body, content=form.content, names=_KNOWN | {form.content})
+    try:
+        # Not the body, which may be large, a second time.
+        known = _known(_encode({name: raw for name, raw in fields.items() if name in _KNOWN}))
+    except (msgspec.MsgspecError, RecursionError) as problem:
+        raise explained(str(problem)) from None
+    model = known.model or form.default_model
+    if model is None:
+        raise wrong("model", "is required")
+    if not model.isprintable():
+        raise wrong("model", "must be printable")
+    _check_content(fields.get(form.content), form)
+    return ModelRequest(
+        form=form,
+        fields=fields,
+        model=model,
+        stream=form.streams and known.stream is True,
+        usage_wanted=known.stream_options is not None and known.stream_options.include_usage is True,
+        size=len(body),
+    )
+
+
+def _check_content(content: Raw | None, form: JsonForm) -> None:
+    if content is None or (len(content) == len(_NULL) and bytes(content) == _NULL):
+        if not form.optional:
+            raise wrong(form.content, "is required")
+    elif form.conversation and _SOME.match(memoryview(content)) is None:
+        raise wrong(form.content, "must be an array with at least one message")
+
+
+def _name_user(fields: dict[str, object], form: JsonForm, user: str | None) -> None:
+    for name in form.users:
+        outer, _, inner = name.partition(".")
+        if inner:
+            within = {
+                key: value for key, value in cast("dict[str, Json]", fields.get(outer) or {}).items() if key != inner
+            }
+            value: object = within if user is None else {**within, inner: user}
+        else:
+            value = user
+        if value:
+            fields[outer] = value
+        else:
+            fields.pop(outer, None)
+
+
+def _ask_usage(fields: dict[str, object], request: ModelRequest) -> None:
+    if request.stream:
+        options = decoded(request.fields, "stream_options") or {}
+        fields["stream_options"] = {**cast("dict[str, Json]", options), "include_usage": True}
+    else:
+        fields.pop("stream_options", None)
+
+
+def _refuse_kept_state(request: ModelRequest) -> None:
+    for name, raw in request.fields.items():
+        found = kept_reference(name, str(raw, "latin-1"))
+        if found is not None:
+            message = f"{name} refers to something kept at the provider ({found}), which needs a provider of your own."
+            raise Refused(Code.INVALID_REQUEST, message, param=name)

@@ -1,0 +1,127 @@
+"""The doors of the data plane: every address at which a model can be asked something, and all that differs there.
+
+One table, and one admission for all: an address without an entry cannot be reached. An entry says which scope a key
+needs, how the request's body is read, how the answer is, and which kinds of provider can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final, final
+
+from bailiwick.domain.form_data import FormRequest, read_form
+from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.permissions import Permission
+from bailiwick.domain.requests import JsonForm, ModelRequest, read_request
+from bailiwick.providers.answers.completions import COMPLETIONS
+from bailiwick.providers.answers.form import AnswerForm
+from bailiwick.providers.answers.media import MEDIA
+from bailiwick.providers.answers.messages import MESSAGES
+from bailiwick.providers.answers.responses import RESPONSES
+
+_EVERY_KIND: Final = frozenset(ProviderKind)
+_OPENAI: Final = frozenset({ProviderKind.OPENAI})
+_COMPATIBLE: Final = frozenset({ProviderKind.OPENAI, ProviderKind.GEMINI})
+_ANTHROPIC: Final = frozenset({ProviderKind.ANTHROPIC})
+_BY_USER: Final = ("user", "safety_identifier")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One address. `path` is below `/v1`, here and at the provider.
+
+    `body` None: the request is multipart/form-data. `media`: the answer may be sound or text. `kinds` are the providers
+    that have this address. `billed` is False where nothing is generated.
+    """
+
+    path: str
+    permission: Permission
+    body: JsonForm | None
+    answer: AnswerForm
+    kinds: AbstractSet[ProviderKind]
+    media: bool = False
+    billed: bool = True
+
+    def read(self, body: bytes, content_type: bytes) -> ModelRequest | FormRequest:
+        """Read a client's body; raises `Refused` (400) saying what is wrong."""
+        return read_form(body, content_type) if self.body is None else read_request(body, self.body)
+
+
+CHAT: Final = Door(
+    path="/chat/completions",
+    permission=Permission.CHAT_CREATE,
+    body=JsonForm(content="messages", conversation=True, users=_BY_USER, asks_usage=True),
+    answer=COMPLETIONS,
+    kinds=_EVERY_KIND,
+)
+DOORS: Final[tuple[Door, ...]] = (
+    CHAT,
+    Door(
+        path="/completions",
+        permission=Permission.COMPLETIONS_CREATE,
+        body=JsonForm(content="prompt", users=("user",), asks_usage=True),
+        answer=COMPLETIONS,
+        kinds=_OPENAI,
+    ),
+    Door(
+        path="/embeddings",
+        permission=Permission.EMBEDDINGS_CREATE,
+        body=JsonForm(content="input", users=("user",), streams=False),
+        answer=MEDIA,
+        kinds=_COMPATIBLE,
+    ),
+    Door(
+        path="/responses",
+        permission=Permission.RESPONSES_CREATE,
+        body=JsonForm(content="input", optional=True, users=_BY_USER, keeps=True),
+        answer=RESPONSES,
+        kinds=_OPENAI,
+    ),
+    Door(
+        path="/moderations",
+        permission=Permission.MODERATIONS_CREATE,
+        body=JsonForm(content="input", streams=False, default_model="omni-moderation-latest"),
+        answer=MEDIA,
+        kinds=_OPENAI,
+    ),
+    Door(
+        path="/images/generations",
+        permission=Permission.IMAGES_CREATE,
+        body=JsonForm(content="prompt", users=("user",), default_model="gpt-image-1"),
+        answer=MEDIA,
+        kinds=_COMPATIBLE,
+    ),
+    Door(
+        path="/audio/transcriptions",
+        permission=Permission.AUDIO_CREATE,
+        body=None,
+        answer=MEDIA,
+        kinds=_OPENAI,
+        media=True,
+    ),
+    Door(
+        path="/audio/speech",
+        permission=Permission.AUDIO_CREATE,
+        body=JsonForm(content="input", streams=False),
+        answer=MEDIA,
+        kinds=_OPENAI,
+        media=True,
+    ),
+    Door(
+        path="/messages",
+        permission=Permission.MESSAGES_CREATE,
+        body=JsonForm(content="messages", conversation=True, users=("metadata.user_id",)),
+        answer=MESSAGES,
+        kinds=_ANTHROPIC,
+    ),
+    Door(
+        path="/messages/count_tokens",
+        permission=Permission.MESSAGES_CREATE,
+        body=JsonForm(content="messages", conversation=True, streams=False),
+        answer=MESSAGES,
+        kinds=_ANTHROPIC,
+        billed=False,
+    ),
+)
