@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.apps.gateway.doors.cases import answer_every_door, good, with_anthropic
 from tests.apps.gateway.routes import ROUTES
 from tests.serving import ASK, BASE_DOMAIN, MODEL, Caller, Site, error_of
 from tests.upstream import Upstream
@@ -14,8 +15,8 @@ from tests.upstream import Upstream
 @pytest.fixture(scope="module")
 def pair(running_site: Site) -> tuple[Caller, Caller]:
     """Two projects of two tenants."""
-    first = running_site.project(tenant_id=running_site.admin.tenant()["id"])
-    return first, running_site.project(tenant_id=running_site.admin.tenant()["id"])
+    first, second = (running_site.project(tenant_id=running_site.admin.tenant()["id"]) for _ in range(2))
+    return with_anthropic(first), with_anthropic(second)
 
 
 @pytest.fixture
@@ -40,8 +41,7 @@ def forms(slug: str) -> dict[str, tuple[str, str]]:
 
 
 def ask(caller: Caller, form: tuple[str, str], method: str, path: str) -> Any:
-    body = {"model": MODEL, "messages": ASK} if method == "POST" else None
-    return caller.ask(method, form[0] + path, headers={"host": form[1]}, json=body)
+    return caller.ask(method, form[0] + path, headers={"host": form[1]}, **good(method, path, MODEL))
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -50,6 +50,7 @@ def test_each_form_leads_to_its_own_project_and_lets_nobody_elses_key_in(
     caller: Caller, foreign: Caller, method: str, path: str, form: str
 ) -> None:
     own, other = forms(caller.project["slug"])[form], forms(foreign.project["slug"])[form]
+    answer_every_door(caller.site.upstream, "")
     assert ask(caller, own, method, path).status_code == 200
     assert error_of(ask(caller, other, method, path)) == (401, "invalid_credentials")
 

@@ -10,7 +10,7 @@ from typing import Any, Final, final
 from bailiwick.domain.models import ProviderKind
 from bailiwick.services.doors import DOORS, Door
 from tests.serving import Caller, Site
-from tests.upstream import Behaviour
+from tests.upstream import Behaviour, Upstream
 from tests.upstream.payloads import encoded
 
 MODEL: Final = "a-model"
@@ -179,6 +179,38 @@ CASES: Final[Mapping[str, Case]] = {
     ),
 }
 BY_PATH: Final = {door.path: door for door in DOORS}
+CLAUDE: Final = "claude"
+"""A model of the provider that `with_anthropic` adds."""
+
+
+def with_anthropic(caller: Caller, **fields: Any) -> Caller:
+    """Give a project a second provider, for the doors that its first does not have."""
+    site = caller.site
+    named = {"name": "claude-provider", "kind": ProviderKind.ANTHROPIC.value, "models": [CLAUDE], **fields}
+    site.admin.provider(caller.id, **{"base_url": site.upstream.base_url, **named})
+    return caller
+
+
+def answer_every_door(upstream: Upstream, *prefixes: str) -> None:
+    """Let the provider answer well at every door's address, below each of these prefixes."""
+    for prefix in prefixes:
+        for path, case in CASES.items():
+            upstream.on(f"{prefix}/v1{path}", case.behaviour)
+
+
+def good(method: str, address: str, model: str, /, **fields: Any) -> dict[str, Any]:
+    """What a good request of any address holds, as options of the HTTP client; `fields` are added to a call's."""
+    if method != "POST":
+        return {}
+    path = address.removeprefix("/v1")
+    case = CASES[path]
+    own = CLAUDE if ProviderKind.OPENAI not in BY_PATH[path].kinds else model
+    given = {"model": own, **case.fields, **fields}
+    if not case.multipart:
+        return {"json": given}
+    files = {"file": ("speech.mp3", given.pop("file"))}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    return {"data": texts, "files": files}
 
 
 def project(site: Site, door: Door, **fields: Any) -> Caller:
