@@ -56,7 +56,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             hidden = path.name.startswith(".") and path.name != ".ci"
             if not hidden and path.name not in _MADE and not path.name.endswith(".egg-info"):
                 yield from _walk(path)
-        else:
+        elif path.name != ".git":  # a file in a linked work tree
             yield path
 
 
