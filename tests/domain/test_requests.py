@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.requests import JsonForm, read_request
 from tests.domain.chat_bodies import read_chat, write_upstream
 
 MESSAGES = '[{"role":"user","content":"hi"}]'
@@ -115,7 +116,7 @@ def test_a_body_nested_to_the_very_limit_is_refused_or_passed_on(depth: int) -> 
         ('"model":"m","messages":[1],"user":7', "user"),
         ('"model":"m","messages":[1],"safety_identifier":{}', "safety_identifier"),
         ('"model":"m","messages":[1],"store":"no"', "store"),
-        ('"model":"m","messages":[1],"max_tokens":0', "max_tokens"),
+        ('"model":"m","messages":[1],"max_tokens":-1', "max_tokens"),
         ('"model":"m","messages":[1],"max_tokens":1.5', "max_tokens"),
         ('"model":"m","messages":[1],"max_tokens":"5"', "max_tokens"),
         ('"model":"m","messages":[1],"max_tokens":2147483648', "max_tokens"),
@@ -320,6 +321,7 @@ def test_options_of_a_stream_go_on_with_a_stream_only(stream: bool | None) -> No
         ("tool_choice", '{"type":"x","type":"function"}', b'{"type":"function"}'),
         ("tool_choice", '"\\u0061uto"', b'"auto"'),
         ("max_tokens", "1e2", None),
+        ("max_tokens", "0", b"0"),
         ("max_tokens", "100", b"100"),
         ("max_completion_tokens", "7", b"7"),
         ("n", "2", b"2"),
@@ -338,3 +340,13 @@ def test_what_is_checked_is_written_anew(name: str, sent: str, goes_on: bytes | 
 
 def test_unknown_fields_pass_on() -> None:
     assert written(body(temperature=0.25, seed=1, vendor_field={"x": [1]}))["vendor_field"] == {"x": [1]}
+
+
+@pytest.mark.parametrize("text", [b"{}", b'{"input":"hi","model":null}'])
+def test_a_model_that_only_the_provider_knows_is_left_out_and_never_asked_of_a_shared_account(text: bytes) -> None:
+    request = read_request(text, JsonForm(content="input", optional=True, unnamed=True))
+    assert request.model == "unnamed"
+    assert b"model" not in request.upstream(model="unnamed", user=None, shared_account=False)
+    with pytest.raises(Refused) as caught:
+        request.upstream(model="unnamed", user=None, shared_account=True)
+    assert (caught.value.code, caught.value.param) == (Code.INVALID_REQUEST, "model")

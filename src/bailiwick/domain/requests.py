@@ -24,8 +24,13 @@ _encode = msgspec.json.encode
 _SOME: Final = re.compile(rb"\[\s*+[^\]]")
 _NULL: Final = b"null"
 
-_Maximum = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None
+# What a model is called that only its provider knows: in the ledger, in aliases and in a key's list of models.
+UNNAMED: Final = "unnamed"
+
+# None at all is sense in a text completion that shall only be judged.
+_Maximum = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None
 _Choices = Annotated[int, msgspec.Meta(ge=1, le=128)] | None
+_Candidates = Annotated[int, msgspec.Meta(ge=0, le=128)] | None
 
 
 class _StreamOptions(msgspec.Struct):
@@ -49,7 +54,7 @@ class _Known(msgspec.Struct):
     max_completion_tokens: _Maximum = None
     max_output_tokens: _Maximum = None
     n: _Choices = None
-    best_of: _Choices = None
+    best_of: _Candidates = None
     tools: list[_Object] | None = None
     tool_choice: str | _Object | None = None
     metadata: _Object | None = None
@@ -68,15 +73,17 @@ class JsonForm:
     """What one address takes.
 
     `content` is the field that everything is about, `conversation` says that it is an array with something in it, and
-    `optional` that it may be absent; `default_model` is meant where none is named. `users` are the fields that name
-    the end user, a dot for one within an object. `streams`: it can be answered as a stream, and `asks_usage` that the
-    stream tells its usage only when asked. `keeps`: a provider keeps what it answers unless it is told not to.
+    `optional` that it may be absent; `default_model` is meant where none is named, and `unnamed` says that a provider
+    may know it, by what it keeps. `users` are the fields that name the end user, a dot for one within an object.
+    `streams`: it can be answered as a stream, and `asks_usage` that the stream tells its usage only when asked.
+    `keeps`: a provider keeps what it answers unless it is told not to.
     """
 
     content: str
     conversation: bool = False
     optional: bool = False
     default_model: str | None = None
+    unnamed: bool = False
     users: tuple[str, ...] = ()
     streams: bool = True
     asks_usage: bool = False
@@ -85,11 +92,12 @@ class JsonForm:
 
 @final
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the client made it. `size` is the whole body's, in bytes of text."""
+    """A request as the client made it. `size` is the whole body's, in bytes of text; `model` UNNAMED if not `named`."""
 
     form: JsonForm
     fields: dict[str, Raw]
     model: str
+    named: bool
     stream: bool
     usage_wanted: bool
     size: int
@@ -103,7 +111,12 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         """
         form = self.form
         fields: dict[str, object] = dict(self.fields)
-        fields["model"] = model
+        if self.named:
+            fields["model"] = model
+        elif shared_account:
+            raise wrong("model", "is required")
+        else:
+            fields.pop("model", None)
         if form.streams:
             fields["stream"] = self.stream
         for name in _ENCODED_ANEW:
@@ -127,9 +140,10 @@ def read_request(body: bytes, form: JsonForm) -> ModelRequest:
         known = _known(_encode({name: raw for name, raw in fields.items() if name in _KNOWN}))
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise explained(str(problem)) from None
-    model = known.model or form.default_model
-    if model is None:
+    named = known.model or form.default_model
+    if named is None and not form.unnamed:
         raise wrong("model", "is required")
+    model = named or UNNAMED
     if not model.isprintable():
         raise wrong("model", "must be printable")
     _check_content(fields.get(form.content), form)
@@ -137,6 +151,7 @@ def read_request(body: bytes, form: JsonForm) -> ModelRequest:
         form=form,
         fields=fields,
         model=model,
+        named=named is not None,
         stream=form.streams and known.stream is True,
         usage_wanted=known.stream_options is not None and known.stream_options.include_usage is True,
         size=len(body),

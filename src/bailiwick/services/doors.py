@@ -75,7 +75,7 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/responses",
         permission=Permission.RESPONSES_CREATE,
-        body=JsonForm(content="input", optional=True, users=_BY_USER, keeps=True),
+        body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True),
         answer=RESPONSES,
         kinds=_OPENAI,
     ),

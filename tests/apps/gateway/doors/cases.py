@@ -20,8 +20,8 @@ TOKENS: Final = {
     "input_tokens": 11,
     "output_tokens": 3,
     "total_tokens": 14,
-    "input_tokens_details": {"cached_tokens": 4, "text_tokens": 11, "image_tokens": 0},
-    "output_tokens_details": {"reasoning_tokens": 2},
+    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0, "text_tokens": 11, "image_tokens": 0},
+    "output_tokens_details": {"reasoning_tokens": 2, "text_tokens": 3, "image_tokens": 0},
 }
 
 
@@ -137,7 +137,17 @@ _EMBEDDING: Final = {
     "model": MODEL,
     "usage": {"prompt_tokens": 11, "total_tokens": 11},
 }
-_MODERATION: Final = {"id": "modr-1", "model": MODEL, "results": [{"flagged": False, "categories": {}}]}
+_HARMS: Final = (
+    "harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm",
+    "self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors", "violence", "violence/graphic",
+)  # fmt: skip
+_JUDGED: Final = {
+    "flagged": False,
+    "categories": dict.fromkeys(_HARMS, False),
+    "category_scores": dict.fromkeys(_HARMS, 0.25),
+    "category_applied_input_types": {harm: ["text"] for harm in _HARMS},
+}
+_MODERATION: Final = {"id": "modr-1", "model": MODEL, "results": [_JUDGED]}
 _IMAGE: Final = {"created": 1760000000, "data": [{"b64_json": "aGVsbG8="}], "usage": TOKENS}
 _TRANSCRIPT: Final = {
     "text": "Hello.",

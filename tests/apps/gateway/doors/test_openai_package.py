@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import openai
@@ -82,6 +83,21 @@ def test_a_response_that_breaks_off_is_raised_and_estimated(
     row = caller.row()
     assert (row["outcome"], row["usage_source"]) == (1, 1)
     assert row["output_tokens"] > 0
+
+
+def test_a_prompt_kept_at_ones_own_provider_may_stand_for_the_model(caller: Caller, upstream: Upstream) -> None:
+    answering(upstream, "/responses")
+    with caller.sdk() as client:
+        assert client.responses.create(prompt={"id": "pmpt_1"}).output_text == "Paris."
+    assert "model" not in json.loads(upstream.requests[0].body)
+    assert caller.row()["model"] == "unnamed"
+
+
+def test_a_key_for_some_models_cannot_leave_the_model_out(site: Site) -> None:
+    caller = project(site, BY_PATH["/responses"], key={"models": [MODEL]})
+    with caller.sdk() as client, pytest.raises(openai.PermissionDeniedError):
+        client.responses.create(prompt={"id": "pmpt_1"})
+    caller.assert_untouched()
 
 
 def test_a_moderation(caller: Caller, upstream: Upstream) -> None:
