@@ -33,12 +33,14 @@ PROMPT_CANARY: Final = "a-prompt-that-no-log-may-hold"
 BASE_DOMAIN: Final = "bailiwick.test"
 TRUSTED_PROXY: Final = "127.0.0.2"
 STRANGER: Final = "127.0.0.3"
+METRICS_READER: Final = "192.0.2.7"
 REQUEST_ID: Final = re.compile(r"req_[0-9a-f]{32}")
 SETTINGS: Final = {
     "BAILIWICK_BASE_DOMAIN": BASE_DOMAIN,
     "BAILIWICK_TRUSTED_PROXIES": f"{TRUSTED_PROXY}/32",
     "BAILIWICK_PROVIDER_FIRST_BYTE_SECONDS": "1",
     "BAILIWICK_PROVIDER_BETWEEN_BYTES_SECONDS": "1",
+    "BAILIWICK_METRICS_ALLOW": f"{METRICS_READER}/32,2001:db8:7::/48",
     "BAILIWICK_LOG_LEVEL": "debug",
 }
 _KEY_TEXT: Final = re.compile(rb"bw[ka]_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")

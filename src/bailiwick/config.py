@@ -216,7 +216,7 @@ SETTINGS: Final = (
         parse=_one_of("debug", "info", "warning", "error"),
     ),
     Setting(
-        name="metrics_allow", default="", help="CIDRs that may read /metrics; without effect until there is one.",
+        name="metrics_allow", default="", help="CIDRs that may read /metrics, beside this machine.",
         parse=_networks,
     ),
     Setting(name="pg_bin", default=None, help="Folder of PostgreSQL's server binaries to use.", parse=Path),

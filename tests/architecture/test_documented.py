@@ -19,12 +19,14 @@ from bailiwick.domain.errors import STATUS, Code
 from bailiwick.domain.limits import LimitLevel
 from bailiwick.domain.permissions import EXERCISED_BY, Permission
 from bailiwick.domain.usage import Outcome, UsageSource
+from bailiwick.telemetry.exposition import FAMILIES, Counter, Distributed, Gauge
 from tests.architecture.markdown import DOCS, ROOT, code, codes, table
 from tests.database import TestDatabase
 
 REFERENCE: Final = DOCS / "reference"
+METRICS: Final = REFERENCE / "metrics.md"
 # What the gateway answers by itself, beside the handlers of its routes.
-_FOR_MACHINES: Final = {("GET", "/healthz"), ("GET", "/readyz")}
+_FOR_MACHINES: Final = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
 # The parts that a route's description or a command's frame does not make with.
 _ANY: Final[Any] = None
 
@@ -134,3 +136,14 @@ def test_every_database_role_is_documented(database: TestDatabase) -> None:
         name for (name,) in database.rows("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'bailiwick_')")
     }
     assert {code(row[0]) for row in table(DOCS / "explanation" / "isolation.md", "role")} == existing
+
+
+def test_every_metric_is_documented_with_its_type_and_labels() -> None:
+    documented = [(code(name), kind, codes(labels)) for name, kind, labels, _ in table(METRICS, "metric")]
+    kinds = {Counter: "counter", Gauge: "gauge", Distributed: "histogram"}
+    assert documented == [(family.name, kinds[type(family)], list(family.labels)) for family in FAMILIES]
+
+
+def test_every_label_of_a_metric_is_documented() -> None:
+    existing = {label for family in FAMILIES for label in family.labels}
+    assert {code(row[0]) for row in table(METRICS, "label")} == existing

@@ -24,6 +24,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     base_domain: str | None
     trusted_proxies: list[str]
     outbound_allow: list[str]
+    metrics_allow: list[str]
     guard_requests: int
     guard_failures: int
     max_body_bytes: int

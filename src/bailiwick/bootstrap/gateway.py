@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 from uuid import UUID
@@ -37,6 +38,8 @@ from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
 from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.serving import ServingLookup, StoredOffer
+from bailiwick.telemetry.exposition import Standing
+from bailiwick.telemetry.observer import Observer
 
 _BEAT_SECONDS: Final = 1.0
 _APP_CONNECTIONS: Final = 8
@@ -56,6 +59,7 @@ class GatewayParts:
     guard: Guard
     transport: Transport
     epoch: Epoch
+    standing: Callable[[], Standing]
 
 
 @asynccontextmanager
@@ -66,6 +70,7 @@ async def gateway(
     keys: GatewayKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
     limits: InProcessLimitStore,
+    observer: Observer,
     guard_requests: int,
     guard_failures: int,
     timeouts: Timeouts,
@@ -81,7 +86,9 @@ async def gateway(
         database = await _database(stack, app_url, name="gateway", size=_APP_CONNECTIONS)
         reports = await _database(stack, app_url, name="gateway reports", size=_REPORT_CONNECTIONS)
         epoch = await _epoch(stack, app_url)
-        metering = await _metering(stack, ledger_url)
+        ledger = await _ledger(stack, ledger_url, observer)
+        metering = Metering(ledger, observer, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
+        stack.push_async_callback(metering.drain)
         admission = Admission(limits, LimitHistory(database), now_ns=steady)
         stack.push_async_callback(admission.aclose)
         transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
@@ -101,7 +108,22 @@ async def gateway(
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,
             epoch=epoch,
+            standing=partial(_standing, transport, {"gateway": database, "reports": reports}, ledger, limits, epoch),
         )
+
+
+def _standing(
+    transport: Transport, databases: Mapping[str, Database], ledger: Ledger, limits: InProcessLimitStore, epoch: Epoch
+) -> Standing:
+    connections, idle = transport.connections()
+    return Standing(
+        connections=connections,
+        idle_connections=idle,
+        database_pools={name: database.connections() for name, database in databases.items()},
+        settlements_waiting=ledger.settlements_waiting,
+        limit_buckets=len(limits),
+        database_up=epoch.fresh,
+    )
 
 
 @final
@@ -148,16 +170,14 @@ async def _epoch(stack: AsyncExitStack, app_url: str) -> Epoch:
     return epoch
 
 
-async def _metering(stack: AsyncExitStack, ledger_url: str) -> Metering:
+async def _ledger(stack: AsyncExitStack, ledger_url: str, observer: Observer) -> Ledger:
     """Take a lease and keep it; on the way out everything is settled before it is given up."""
-    ledger = Ledger(ledger_url, UUID(hex=new_id()))
+    ledger = Ledger(ledger_url, UUID(hex=new_id()), wrote=observer.metrics.wrote_batch, monotonic=time.monotonic)
     stack.push_async_callback(ledger.aclose)
     with suppress(Unavailable):
         await ledger.beat()
-    metering = Metering(ledger, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
     stack.push_async_callback(_stop, asyncio.create_task(_beat(ledger)))
-    stack.push_async_callback(metering.drain)
-    return metering
+    return ledger
 
 
 async def _beat(ledger: Ledger) -> None:

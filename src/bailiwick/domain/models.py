@@ -27,6 +27,9 @@ class ProviderKind(StrEnum):
     GEMINI = "gemini"
     ECHO = "echo"
 
+    # Enum's own is a Python function, and every call asks for it.
+    __hash__ = str.__hash__
+
 
 _FAMILIES: Final[tuple[tuple[str, ProviderKind], ...]] = (
     ("gpt-", ProviderKind.OPENAI),

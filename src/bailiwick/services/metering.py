@@ -17,12 +17,13 @@ from typing import Final, final
 
 from bailiwick.domain.errors import Code, ProviderFailed
 from bailiwick.domain.metering import OpenCall, Settlement
-from bailiwick.domain.pricing import Price
+from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.usage import AUDIO_AS_TEXT, NO_USAGE, Outcome, TokenUsage, UsageSource, estimated_tokens
 from bailiwick.providers.answers.form import Answer
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
+from bailiwick.telemetry.observer import Observation, Observer
 
 _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -34,20 +35,23 @@ _LONGEST_MS: Final = 2**31 - 1
 class Metering:
     """Opens calls in the ledger."""
 
-    def __init__(self, ledger: Ledger, *, now_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, ledger: Ledger, observer: Observer, *, now_ns: Callable[[], int], monotonic_ns: Callable[[], int]
+    ) -> None:
         """`now_ns` is Unix time."""
         self._ledger = ledger
+        self._observer = observer
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def open(self, call_id: str, principal: Principal, served: Served, *, size: int, stream: bool) -> Meter:
+    async def open(self, seen: Observation, principal: Principal, served: Served, *, size: int, stream: bool) -> Meter:
         """Open a call whose request has `size` bytes; raises `Unavailable`, and then nothing was opened."""
         grant = principal.grant
         estimate = estimated_tokens(size)
         price = served.price
         call = OpenCall(
-            id=call_id,
+            id=seen.id,
             tenant_id=grant.tenant_id,
             project_id=grant.project_id,
             key_id=grant.key_id,
@@ -62,7 +66,8 @@ class Metering:
         )
         began = self._monotonic_ns()
         await self._ledger.open(call)
-        return Meter(self, call, price, began)
+        self._observer.opened(seen)
+        return Meter(self, seen, call, served, began)
 
     def now(self) -> float:
         """Unix time, in seconds."""
@@ -71,6 +76,10 @@ class Metering:
     def elapsed_ms(self, began: int) -> int:
         """Milliseconds since `began`, on the monotonic clock."""
         return min((self._monotonic_ns() - began) // _MS, _LONGEST_MS)
+
+    def settled(self, seen: Observation, kind: ProviderKind, settlement: Settlement) -> None:
+        """Tell how a call ended."""
+        self._observer.settled(seen, kind, settlement)
 
     async def write(self, settlement: Settlement) -> None:
         """Make a settlement durable, also when the caller is cancelled in the middle."""
@@ -93,14 +102,15 @@ class Meter:
     """Watches one open call."""
 
     __slots__ = (
-        "_began", "_call", "_first_byte_ms", "_metering", "_price", "_reported", "_settled", "_written", "finished",
-        "status",
+        "_began", "_call", "_first_byte_ms", "_metering", "_reported", "_seen", "_served", "_settled", "_written",
+        "finished", "status",
     )  # fmt: skip
 
-    def __init__(self, metering: Metering, call: OpenCall, price: Price | None, began: int) -> None:
+    def __init__(self, metering: Metering, seen: Observation, call: OpenCall, served: Served, began: int) -> None:
         self._metering = metering
+        self._seen = seen
         self._call = call
-        self._price = price
+        self._served = served
         self._began = began
         self._first_byte_ms: int | None = None
         self._reported: TokenUsage | None = None
@@ -152,16 +162,19 @@ class Meter:
             return None
         self._settled = True
         usage, source = self._usage(outcome)
-        return Settlement(
+        price = self._served.price
+        settlement = Settlement(
             call=self._call,
             outcome=outcome,
             usage=usage,
             source=source,
-            cost_nano=None if self._price is None else self._price.cost(usage),
+            cost_nano=None if price is None else price.cost(usage),
             latency_ms=self._metering.elapsed_ms(self._began),
             first_byte_ms=self._first_byte_ms,
             status=self.status,
         )
+        self._metering.settled(self._seen, self._served.route.offer.kind, settlement)
+        return settlement
 
     def _usage(self, outcome: Outcome) -> tuple[TokenUsage, UsageSource]:
         reported = self._reported

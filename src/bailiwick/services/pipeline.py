@@ -30,6 +30,7 @@ from bailiwick.services.metering import Meter, Metering, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served, Serving
+from bailiwick.telemetry.observer import Observation
 
 _PSEUDONYMS_KEPT: Final = 65_536
 
@@ -38,11 +39,11 @@ _PSEUDONYMS_KEPT: Final = 65_536
 class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as it was asked for.
 
-    `call_id` is 32 hex digits of a UUIDv7, `ip` the address that limits count. `headers` are lines that are meant for
-    the provider, each with its end.
+    `seen` takes what is learnt of it, `ip` is the address that limits count. `headers` are lines that are meant for the
+    provider, each with its end.
     """
 
-    call_id: str
+    seen: Observation
     presented: Presented
     ip: str
     content_type: bytes
@@ -74,10 +75,10 @@ class Pipeline:
 
         The body is asked for only once the caller is known and may call.
         """
-        await self.authenticate(asked.presented, door.permission)
+        await self.authenticate(asked.presented, door.permission, asked.seen)
         body = await asked.read_body()
         # A body may be a minute on its way: what was taken away in the meantime is gone.
-        principal = await self.authenticate(asked.presented, door.permission)
+        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
         request = door.read(body, asked.content_type)
         served = await self._served(principal, request.model, door)
         authorize_model(principal, *served.route.names).or_raise()
@@ -89,7 +90,7 @@ class Pipeline:
         decision = await self._admission.admit(principal, asked.ip)
         try:
             meter = await self._metering.open(
-                asked.call_id,
+                asked.seen,
                 principal,
                 served,
                 size=request.size if door.billed else 0,
@@ -108,18 +109,19 @@ class Pipeline:
         )
         await _carry_out(door, served.provider, ask, meter, reply, usage_wanted=request.usage_wanted)
 
-    async def authenticate(self, presented: Presented, permission: Permission | None) -> Principal:
+    async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
 
         Without a `permission` it is enough to be known, alive, and allowed to name the end user.
         """
         principal = await self._authentication.authenticate(presented)
+        seen.grant = principal.grant
         authorize(principal, permission).or_raise()
         return principal
 
-    async def models(self, presented: Presented) -> list[str]:
+    async def models(self, presented: Presented, seen: Observation) -> list[str]:
         """The models that the caller may call, by name."""
-        principal = await self.authenticate(presented, Permission.MODELS_LIST)
+        principal = await self.authenticate(presented, Permission.MODELS_LIST, seen)
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
         today = self._serving.today()
 

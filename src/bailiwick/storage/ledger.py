@@ -14,8 +14,9 @@ same for one call as for five hundred. Guarantees:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, Literal, TypeAlias, final
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,9 @@ from bailiwick.storage.batches import Batcher
 from bailiwick.storage.ledger_connection import LedgerConnection
 from bailiwick.storage.scope import TROUBLE
 from bailiwick.storage.sql import load
+
+Step: TypeAlias = Literal["open", "settle"]
+Wrote: TypeAlias = Callable[[Step, int, float], None]
 
 LEASE_SECONDS: Final = 5.0
 # How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
@@ -61,12 +65,33 @@ class _Settled(msgspec.Struct, omit_defaults=True):
     opened_us: int | None = None
 
 
+def _to_nobody(_step: Step, _size: int, _seconds: float) -> None:
+    """For those who do not want to know."""
+
+
+def _standing_still() -> float:
+    return 0.0
+
+
 @final
 class Ledger:
     """Opens and settles calls for one process."""
 
-    def __init__(self, conninfo: str, process_id: UUID) -> None:
-        """`conninfo` is the ledger role's login; nothing connects before the first call."""
+    def __init__(
+        self,
+        conninfo: str,
+        process_id: UUID,
+        *,
+        wrote: Wrote = _to_nobody,
+        monotonic: Callable[[], float] = _standing_still,
+    ) -> None:
+        """`conninfo` is the ledger role's login; nothing connects before the first call.
+
+        `wrote` is told of every batch: whether it opened or settled, how many calls, and how many seconds it took by
+        the clock `monotonic`.
+        """
+        self._wrote = wrote
+        self._monotonic = monotonic
         self._process = str(process_id)
         self._opener = LedgerConnection(conninfo, name=f"bailiwick ledger open {process_id}")
         self._settler = LedgerConnection(conninfo, name=f"bailiwick ledger settle {process_id}")
@@ -74,6 +99,11 @@ class Ledger:
         self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=_SETTLE_PATIENCE)
         self._void: list[OpenCall] = []
         self._leased = False
+
+    @property
+    def settlements_waiting(self) -> int:
+        """How many settlements wait for the next batch."""
+        return self._settling.pending
 
     async def open(self, call: OpenCall) -> None:
         """Write the open row of `call`; raises `Unavailable` when the database cannot."""
@@ -143,23 +173,27 @@ class Ledger:
         if not self._leased:  # The database was away when this process began. Rows without a lease count as lost.
             await self._lease()
         await self._take_back_now()
+        began = self._monotonic()
         params = (self._process.encode(), _encode(calls))
         if again:
             # Some may be written, and some of those settled as lost since: these must not come to life again.
             await self._opener.execute_alone(_SQL["open_calls_again"], *params)
         else:
             await self._opener.execute(_SQL["open_calls"], *params)
+        self._wrote("open", len(calls), self._monotonic() - began)
 
     async def _write_settled(self, settlements: list[Settlement], *, again: bool) -> None:
         del again  # The open row says what is written already.
         if len(settlements) > 1:
             # Of one call's settlements the first counts.
             settlements = list({settlement.call.id: settlement for settlement in reversed(settlements)}.values())
+        began = self._monotonic()
         rows = [_row(settlement) for settlement in settlements]
         settled = await self._settler.execute(_SQL["settle_calls"], _encode(rows))
         if settled < len(rows):
             # Settled before (a batch that is tried again) or lost: only the lost ones still say "unknown".
             await self._settler.execute(_SQL["correct_lost"], _corrections(settlements))
+        self._wrote("settle", len(rows), self._monotonic() - began)
 
 
 def _corrections(settlements: list[Settlement]) -> bytes:

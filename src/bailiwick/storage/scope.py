@@ -111,6 +111,11 @@ class Database:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    def connections(self) -> tuple[int, int, int]:
+        """Count the pool's connections, those of them that are idle, and who waits for one."""
+        stats = self._pool.get_stats()
+        return stats["pool_size"], stats["pool_available"], stats["requests_waiting"]
+
     @asynccontextmanager
     async def reading(self, tenant: UUID | None, *, seconds: float = _READ_SECONDS) -> AsyncGenerator[Scope]:
         """Read as `tenant`, at most `seconds`; None reads only what belongs to no tenant (look-ups by one exact id)."""

@@ -38,7 +38,7 @@ def key_of(caller: Caller) -> tuple[bytes, bytes]:
     ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/", "/v1/chat/completions/x", "/V1/me", "//v1/me", "/v1//me",
      "/v1/./me", "/v1/../v1/me", "/v1/me%00", "/v1/me%0a", "/v1/%zz", "/v1/%ff", "/v2/me", "/p", "/p/", "/p/x", "/p/x/",
      "/p/x/y/v1/me", "/p/x/healthz", "/p/x/admin/v1/tenants", "/administer", "/adminx/v1/tenants", "/healthz/",
-     "/metrics", "/.env", "/v1/fine_tuning/jobs", "/v1/me;x=1"],
+     "/metrics/", "/.env", "/v1/fine_tuning/jobs", "/v1/me;x=1"],
 )  # fmt: skip
 def test_an_address_that_does_not_exist_is_not_found(caller: Caller, path: str) -> None:
     answer = exchange(caller.site.installation.port, request(path, [key_of(caller)]))

@@ -235,6 +235,7 @@ class Parent:
                 base_domain=settings.base_domain,
                 trusted_proxies=[str(network) for network in settings.trusted_proxies],
                 outbound_allow=outbound,
+                metrics_allow=[str(network) for network in settings.metrics_allow],
                 guard_requests=settings.guard_requests,
                 guard_failures=settings.guard_failures,
                 max_body_bytes=settings.max_body_bytes,

@@ -18,19 +18,24 @@ from bailiwick.apps.child import background, end_with_parent, read_settings, say
 from bailiwick.apps.gateway.app import Gateway
 from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.metrics_page import MetricsPage
 from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.gateway.server import serve
 from bailiwick.apps.gateway.watch import Watch
 from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
-from bailiwick.bootstrap.ambient import new_id, now
+from bailiwick.bootstrap.ambient import monotonic, new_id, now
 from bailiwick.bootstrap.gateway import gateway
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
 from bailiwick.providers.http1 import Timeouts
+from bailiwick.telemetry.event_loop import watch_event_loop
+from bailiwick.telemetry.exposition import Exposition
 from bailiwick.telemetry.logs import Log
+from bailiwick.telemetry.metrics import Metrics
+from bailiwick.telemetry.observer import Observer
 
 
 async def run(settings: GatewaySettings) -> None:
@@ -39,6 +44,8 @@ async def run(settings: GatewaySettings) -> None:
     end_with_parent()
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
+    observer = Observer(Metrics())
+    client_ip = ClientIp([ip_network(text) for text in settings.trusted_proxies])
     snapshot = Path(settings.limits_snapshot)
     _restore(limits, snapshot, log)
     async with gateway(
@@ -47,6 +54,7 @@ async def run(settings: GatewaySettings) -> None:
         keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
         limits=limits,
+        observer=observer,
         guard_requests=settings.guard_requests,
         guard_failures=settings.guard_failures,
         timeouts=Timeouts(
@@ -56,7 +64,7 @@ async def run(settings: GatewaySettings) -> None:
         app = Gateway(
             DataPlane(parts.pipeline, parts.usage, now=now).routes(),
             guard=parts.guard,
-            client_ip=ClientIp([ip_network(text) for text in settings.trusted_proxies]),
+            client_ip=client_ip,
             control=ControlRelay(
                 parts.transport,
                 socket=settings.control_socket,
@@ -67,6 +75,12 @@ async def run(settings: GatewaySettings) -> None:
             ),
             watch=watch,
             ready=lambda: parts.epoch.fresh,
+            observer=observer,
+            metrics=MetricsPage(
+                Exposition(observer.metrics, parts.standing),
+                client_ip,
+                [ip_network(text) for text in settings.metrics_allow],
+            ),
             new_id=new_id,
             report=lambda call_id, error: log.failure(f"req_{call_id}", error),
             base_domain=settings.base_domain,
@@ -74,7 +88,11 @@ async def run(settings: GatewaySettings) -> None:
             room=Room(settings.max_buffered_bytes),
             max_head=settings.max_header_bytes,
         )
-        async with background(watch.run()), background(tell_of_database(lambda: parts.epoch.fresh, log)):
+        async with (
+            background(watch.run()),
+            background(tell_of_database(lambda: parts.epoch.fresh, log)),
+            background(watch_event_loop(observer.metrics, monotonic)),
+        ):
             # What was made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()

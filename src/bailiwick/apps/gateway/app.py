@@ -1,7 +1,7 @@
 """The gateway as an ASGI application: addresses to handlers, refusals to answers.
 
     /v1/…  /p/{slug}/v1/…  {slug}.{base_domain}/v1/…     the data plane
-    /healthz  /readyz                                     for machines
+    /healthz  /readyz  /metrics                           for machines
     /admin…  /dashboard…                                  relayed to the control process
 
 Every response has an `x-request-id` of our own making. Nothing internal ever shows: an error that nobody expected is a
@@ -17,6 +17,7 @@ from typing import Any, Final, final
 from bailiwick.apps.gateway.body import ClientGone, Room
 from bailiwick.apps.gateway.call import Call, Send
 from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.metrics_page import CONTENT_TYPE, MetricsPage
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Receive, Watch
 from bailiwick.apps.http.client_ip import ClientIp
@@ -25,6 +26,7 @@ from bailiwick.apps.http.request_head import bound_head, read_head
 from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
 from bailiwick.services.admission import RateLimited
 from bailiwick.services.guard import Guard
+from bailiwick.telemetry.observer import Observation, Observer
 
 Scope = Mapping[str, Any]
 Handler = Callable[[Call], Awaitable[None]]
@@ -35,6 +37,8 @@ _PROJECT: Final = "/p/"
 _ANTHROPIC: Final = "/v1/messages"
 _CONTROL: Final = ("/admin", "/dashboard")
 _BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
+_METRICS: Final = "/metrics"
+_FOR_MACHINES: Final = frozenset({"/healthz", "/readyz", _METRICS})
 _FAILURES: Final = range(400, 500)
 
 
@@ -51,6 +55,8 @@ class Gateway:
         control: ControlRelay,
         watch: Watch,
         ready: Callable[[], bool],
+        observer: Observer,
+        metrics: MetricsPage,
         new_id: Callable[[], str],
         report: Report,
         base_domain: str | None,
@@ -65,6 +71,8 @@ class Gateway:
         self._control = control
         self._watch = watch
         self._ready = ready
+        self._observer = observer
+        self._metrics = metrics
         self._new_id = new_id
         self._report = report
         self._domain = None if base_domain is None else f".{base_domain.lower()}".encode()
@@ -79,27 +87,30 @@ class Gateway:
         path: str = scope["path"]
         ip = self._address(scope)
         if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
-            await self._control(scope, receive, send, ip)
+            status = await self._control(scope, receive, send, ip)
+            self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
             return
-        call_id = self._new_id()
-        reply = HttpReply(send, (b"x-request-id", b"req_" + call_id.encode()), self._watch.time)
+        seen = self._observer.begin(self._new_id())
+        reply = HttpReply(send, seen, self._watch.time)
         try:
-            await self._answer(scope, receive, reply, call_id, path, ip)
+            await self._answer(scope, receive, reply, seen, path, ip)
         except Refused as error:
-            await self._refuse(reply, ip, error)
+            await self._refuse(reply, ip, error, seen)
         except ClientGone:
             pass  # Nobody is left to tell.
         except asyncio.CancelledError:
             if not reply.client_gone:
-                await self._refuse(reply, ip, Unavailable(cause="this process ends"))
+                await self._refuse(reply, ip, Unavailable(cause="this process ends"), seen)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client learns only that it was ours
-            self._report(call_id, error)
-            await self._refuse(reply, ip, unexpected())
+            self._report(seen.id, error)
+            await self._refuse(reply, ip, unexpected(), seen)
         finally:
             if reply.watched is not None:
                 reply.watched.leave()
+            self._observer.ended(seen)
 
-    async def _refuse(self, reply: HttpReply, ip: str, refused: Refused) -> None:
+    async def _refuse(self, reply: HttpReply, ip: str, refused: Refused, seen: Observation) -> None:
+        seen.code = refused.code
         # What a provider refused is between it and the caller; and limits answer for themselves.
         if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
             await self._guard.failed(ip)
@@ -109,30 +120,28 @@ class Gateway:
         peer = scope.get("client")
         return self._client_ip.of(None if peer is None else peer[0], scope["headers"])
 
-    async def _answer(self, scope: Scope, receive: Receive, reply: HttpReply, call_id: str, path: str, ip: str) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, reply: HttpReply, seen: Observation, path: str, ip: str
+    ) -> None:
         headers = scope["headers"]
         bound_head(headers, self._max_head)
         await self._guard.admit(ip)
-        if path == "/healthz":
-            await reply.answer(b'{"status":"ok"}')
-            return
-        if path == "/readyz":
-            if not self._ready():
-                message = "Not ready: the database does not answer."
-                raise Refused(Code.UNAVAILABLE, message, retry_after=1)
-            await reply.answer(b'{"status":"ready"}')
+        if path in _FOR_MACHINES and (path != _METRICS or self._metrics.may_read(scope)):
+            seen.door = path
+            await self._answer_machine(path, scope["method"], reply)
             return
         slug, path = _project(path)
         reply.anthropic = path.startswith(_ANTHROPIC)
         methods = self._routes.get(path)
         if methods is None:
             raise Refused(Code.NOT_FOUND, "There is nothing at this address.")
+        seen.door = path
         handler = methods.get(scope["method"])
         if handler is None:
             raise MethodNotAllowed(methods)
         head = read_head(headers)
         call = Call(
-            id=call_id,
+            seen=seen,
             head=head,
             slug=self._slug(slug, head.host),
             ip=ip,
@@ -147,6 +156,19 @@ class Gateway:
             await handler(call)
         finally:
             call.leave()
+
+    async def _answer_machine(self, path: str, method: str, reply: HttpReply) -> None:
+        if path == _METRICS:
+            if method != "GET":
+                raise MethodNotAllowed(("GET",))
+            await reply.answer(self._metrics.write(), CONTENT_TYPE)
+        elif path == "/healthz":
+            await reply.answer(b'{"status":"ok"}')
+        elif self._ready():
+            await reply.answer(b'{"status":"ready"}')
+        else:
+            message = "Not ready: the database does not answer."
+            raise Refused(Code.UNAVAILABLE, message, retry_after=1)
 
     def _slug(self, slug: str | None, host: bytes) -> str | None:
         """The project that the address names: by path, by host, or not at all; by both only if they agree."""

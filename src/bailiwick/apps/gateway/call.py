@@ -12,6 +12,7 @@ from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Message, Receive, Watch
 from bailiwick.apps.http.request_head import RequestHead
 from bailiwick.services.authentication import Presented
+from bailiwick.telemetry.observer import Observation
 
 Send = Callable[[Message], Awaitable[None]]
 
@@ -20,10 +21,10 @@ Send = Callable[[Message], Awaitable[None]]
 class Call(msgspec.Struct, kw_only=True):
     """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string.
 
-    `held` is how many bytes of `room` it takes until it leaves.
+    `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes until it leaves.
     """
 
-    id: str
+    seen: Observation
     head: RequestHead
     slug: str | None
     ip: str

@@ -66,23 +66,24 @@ class ControlRelay:
         self._origin = Origin(scheme="http", host="localhost", port=80, guarded=False, unix_path=socket)
         self._timeouts = Timeouts(connect=5.0, first_byte=60.0, between_bytes=60.0)
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, ip: str) -> None:
-        """Answer one request (ASGI 3) from the control process."""
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, ip: str) -> int:
+        """Answer one request (ASGI 3) from the control process; returns the status, 0 if there is nobody to tell."""
         body = _Body(receive)
         watched = self._watch.enter(body.receive_after)
         try:
             response = await self._ask(scope, body, ip)
         except ClientGone:
-            return
+            return 0
         except Refused as refused:
-            await self._refuse(send, refused)
-            return
+            return await self._refuse(send, refused)
         except (TransportError, asyncio.CancelledError) as error:
-            if not watched.gone:  # Cancelled all the same: this process ends before the answer is here.
-                await self._refuse(send, Unavailable(cause=type(error).__name__))
-            return
+            if watched.gone:
+                return 0
+            # Cancelled all the same: this process ends before the answer is here.
+            return await self._refuse(send, Unavailable(cause=type(error).__name__))
         else:
             await self._pass_on(response, watched, send, ip)
+            return response.status
         finally:
             watched.leave()
 
@@ -112,8 +113,8 @@ class ControlRelay:
         except (TransportError, asyncio.CancelledError):
             response.abort()  # The server closes a connection whose answer stays incomplete.
 
-    async def _refuse(self, send: Send, refused: Refused) -> None:
-        """Answer in the control plane's form (RFC 9457)."""
+    async def _refuse(self, send: Send, refused: Refused) -> int:
+        """Answer in the control plane's form (RFC 9457); returns the status."""
         status, headers, _ = write_error(refused)
         problem = {
             "type": "about:blank",
@@ -129,6 +130,7 @@ class ControlRelay:
         headers.append((b"x-request-id", b"req_" + self._new_id().encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        return status
 
 
 @final

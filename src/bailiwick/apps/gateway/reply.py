@@ -8,6 +8,7 @@ from typing import Final, final
 from bailiwick.apps.gateway.watch import Message, Watched
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
 from bailiwick.domain.limits import Decision
+from bailiwick.telemetry.observer import Observation
 
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
@@ -22,20 +23,19 @@ _EVENTS: Final = (
 
 @final
 class HttpReply:
-    """A `Reply` over HTTP. `started` says whether the head was sent, after which no error status can be."""
+    """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
 
-    __slots__ = ("_request_id", "_send", "_streaming", "_time", "anthropic", "decision", "started", "watched")
+    __slots__ = ("_seen", "_send", "_streaming", "_time", "anthropic", "decision", "watched")
 
-    def __init__(self, send: Send, request_id: Header, time: Callable[[], float]) -> None:
+    def __init__(self, send: Send, seen: Observation, time: Callable[[], float]) -> None:
         """`time` is the event loop's."""
         self._send = send
-        self._request_id = request_id
+        self._seen = seen
         self._time = time
         self.decision: Decision | None = None
         self._streaming = False
         # Whose errors this client reads: Anthropic's, or OpenAI's.
         self.anthropic = False
-        self.started = False
         self.watched: Watched | None = None
 
     @property
@@ -43,16 +43,16 @@ class HttpReply:
         """Whether the call was ended because of its client."""
         return self.watched is not None and self.watched.gone
 
-    async def answer(self, body: bytes) -> None:
-        """Send a whole JSON answer."""
-        await self._start(200, [_JSON, (b"content-length", b"%d" % len(body)), self._request_id])
+    async def answer(self, body: bytes, content_type: Header = _JSON) -> None:
+        """Send a whole answer."""
+        await self._start(200, [content_type, (b"content-length", b"%d" % len(body))])
         await self._end(body)
 
     async def begin_stream(self, content_type: bytes | None = None) -> None:
         """Send the head of a stream of events, or of something of a type of its own."""
         self._streaming = content_type is None
         headers = _EVENTS if content_type is None else ((b"content-type", content_type),)
-        await self._start(200, [*headers, self._request_id])
+        await self._start(200, [*headers])
 
     async def send(self, events: bytes) -> None:
         """Send events; waits while the client does not read."""
@@ -81,15 +81,16 @@ class HttpReply:
             name = b"event: error\n" if self.anthropic else b""
             await self._end(b"%bdata: %b\n\n" % (name, body))
             return
-        if self.started:
+        if self._seen.status:
             return
         if any(name == b"ratelimit" for name, _ in headers):
             self.decision = None
-        await self._start(status, [*headers, (b"content-length", b"%d" % len(body)), self._request_id])
+        await self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self._end(body)
 
     async def _start(self, status: int, headers: list[Header]) -> None:
-        self.started = True
+        self._seen.status = status
+        headers.append((b"x-request-id", b"req_" + self._seen.id.encode()))
         if self.decision is not None:
             headers += rate_limit_headers(self.decision)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -49,7 +49,7 @@ class DataPlane:
         """`POST` to a door."""
         head = call.head
         asked = Asked(
-            call_id=call.id,
+            seen=call.seen,
             presented=call.presented(),
             ip=call.ip,
             content_type=head.content_type,
@@ -60,7 +60,7 @@ class DataPlane:
 
     async def models(self, call: Call) -> None:
         """`GET /v1/models`: what the caller may call."""
-        names = await self._pipeline.models(call.presented())
+        names = await self._pipeline.models(call.presented(), call.seen)
         data = [
             {"id": name, "object": "model", "created": _CREATED, "owned_by": name.partition("/")[0]} for name in names
         ]
@@ -68,7 +68,7 @@ class DataPlane:
 
     async def me(self, call: Call) -> None:
         """`GET /v1/me`: who the caller is to us."""
-        principal = await self._pipeline.authenticate(call.presented(), None)
+        principal = await self._pipeline.authenticate(call.presented(), None, call.seen)
         grant = principal.grant
         await call.reply.answer(
             msgspec.json.encode(
@@ -89,7 +89,7 @@ class DataPlane:
 
     async def usage(self, call: Call) -> None:
         """`GET /v1/usage`: what the caller's project has spent, or one end user of it if the call names one."""
-        principal = await self._pipeline.authenticate(call.presented(), Permission.USAGE_READ)
+        principal = await self._pipeline.authenticate(call.presented(), Permission.USAGE_READ, call.seen)
         grant = principal.grant
         try:
             query = usage_query(_parameters(call.query), self._now())

@@ -12,8 +12,12 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, final
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_Judgement = tuple[str, bool, Address | None]
 UNKNOWN: Final = "unknown"
+# By these a proxy says for whom it asks.
+_FORWARDED: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via"})
 # An address as proxies write it: bare, in brackets, with a port.
 _HOP: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([\d.]+):\d+")
 
@@ -31,33 +35,45 @@ class ClientIp:
         """The client's address in its counted form."""
         if peer is None:
             return UNKNOWN
-        counted, trusted = self._judged(peer)
-        if not trusted:
-            return counted
+        counted, trusted, _ = self._judged(peer)
+        return self._forwarded(peer, headers)[0] if trusted else counted
+
+    def exact(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> Address | None:
+        """The client's very address; None if it cannot be known, as behind a proxy that nobody told us of."""
+        if peer is None:
+            return None
+        _, trusted, address = self._judged(peer)
+        if trusted:
+            return self._forwarded(peer, headers)[2]
+        return None if any(name in _FORWARDED for name, _ in headers) else address
+
+    def _forwarded(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> _Judgement:
+        """Judge whom a trusted peer speaks for."""
+        judged = self._judged(peer)
         forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
         for hop in reversed(forwarded.split(",")):
             # A list may have empty places (RFC 9110 §5.6.1); a proxy that says nothing speaks for itself.
             if not (address := hop.strip()):
                 continue
-            counted, trusted = self._judged(address)
-            if not trusted:
+            judged = self._judged(address)
+            if not judged[1]:
                 break
-        return counted
+        return judged
 
-    def _judge(self, text: str) -> tuple[str, bool]:
-        """Say how an address is counted, and whether it is a trusted proxy's."""
+    def _judge(self, text: str) -> _Judgement:
+        """Say how an address is counted, whether it is a trusted proxy's, and which it is."""
         hop = _HOP.fullmatch(text)
         try:
             address = _plain(ip_address(text if hop is None else hop[1] or hop[2]))
         except ValueError:
-            return UNKNOWN, False
+            return UNKNOWN, False, None
         trusted = any(address in network for network in self._trusted if network.version == address.version)
         if isinstance(address, IPv6Address):
-            return str(ip_network((address, 64), strict=False)), trusted
-        return str(address), trusted
+            return str(ip_network((address, 64), strict=False)), trusted, address
+        return str(address), trusted, address
 
 
-def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _plain(address: Address) -> Address:
     """An IPv4 address that came over an IPv6 socket is an IPv4 address; a zone is the machine's own business."""
     if not isinstance(address, IPv6Address):
         return address
