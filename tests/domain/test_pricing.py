@@ -24,6 +24,9 @@ usages = st.builds(
     reasoning=counts,
     input_audio=counts,
     output_audio=counts,
+    cache_write_1h=counts,
+    input_image=counts,
+    output_image=counts,
 )
 dollars = st.decimals(0, 10_000, places=9)
 rates = st.builds(
@@ -33,7 +36,16 @@ rates = st.builds(
 )
 maybe = st.none() | rates
 prices = st.builds(
-    Price, input=rates, output=rates, cached=maybe, cache_write=maybe, input_audio=maybe, output_audio=maybe
+    Price,
+    input=rates,
+    output=rates,
+    cached=maybe,
+    cache_write=maybe,
+    input_audio=maybe,
+    output_audio=maybe,
+    cache_write_1h=maybe,
+    input_image=maybe,
+    output_image=maybe,
 )
 
 
@@ -41,11 +53,17 @@ prices = st.builds(
 def test_a_cost_is_the_exact_sum_of_its_parts_rounded_up_once(usage: TokenUsage, price: Price) -> None:
     size = usage.input_tokens
     parts = [
-        (size - usage.cached_tokens - usage.cache_write_tokens - usage.input_audio_tokens, price.input),
+        (
+            size - usage.cached_tokens - usage.cache_write_tokens - usage.input_audio_tokens - usage.input_image_tokens,
+            price.input,
+        ),
         (usage.cached_tokens, price.cached or price.input),
-        (usage.cache_write_tokens, price.cache_write or price.input),
+        (usage.cache_write_tokens - usage.cache_write_1h_tokens, price.cache_write or price.input),
+        (usage.cache_write_1h_tokens, price.cache_write_1h or price.cache_write or price.input),
+        (usage.input_image_tokens, price.input_image or price.input),
+        (usage.output_image_tokens, price.output_image or price.output),
         (usage.input_audio_tokens, price.input_audio or price.input),
-        (usage.output_tokens - usage.output_audio_tokens, price.output),
+        (usage.output_tokens - usage.output_audio_tokens - usage.output_image_tokens, price.output),
         (usage.output_audio_tokens, price.output_audio or price.output),
     ]
     assert all(tokens >= 0 for tokens, _ in parts)

@@ -45,19 +45,31 @@ class Price:
     cache_write: Rate | None = None
     input_audio: Rate | None = None
     output_audio: Rate | None = None
+    cache_write_1h: Rate | None = None
+    input_image: Rate | None = None
+    output_image: Rate | None = None
 
     def cost(self, usage: TokenUsage) -> int:
         """Nano-dollars for `usage`, rounded up to a whole one."""
         size = usage.input_tokens
-        plain_input = size - usage.cached_tokens - usage.cache_write_tokens - usage.input_audio_tokens
-        plain_output = usage.output_tokens - usage.output_audio_tokens
-        total = plain_input * self.input.at(size) + plain_output * self.output.at(size)
-        if plain_input != size or plain_output != usage.output_tokens:
-            total += usage.cached_tokens * (self.cached or self.input).at(size)
-            total += usage.cache_write_tokens * (self.cache_write or self.input).at(size)
-            total += usage.input_audio_tokens * (self.input_audio or self.input).at(size)
-            total += usage.output_audio_tokens * (self.output_audio or self.output).at(size)
+        read, wrote = self.input.at(size), self.output.at(size)
+        total = size * read + usage.output_tokens * wrote
+        if any(usage[2:]):
+            total += self._more_for_parts(usage, size, read, wrote)
         return -(-total // _MILLION)
+
+    def _more_for_parts(self, usage: TokenUsage, size: int, read: int, wrote: int) -> int:
+        """What parts with rates of their own cost more (or less) than as their whole; parts of one do not overlap."""
+        parts = (
+            (usage.cached_tokens, self.cached, read),
+            (usage.cache_write_tokens - usage.cache_write_1h_tokens, self.cache_write, read),
+            (usage.cache_write_1h_tokens, self.cache_write_1h or self.cache_write, read),
+            (usage.input_audio_tokens, self.input_audio, read),
+            (usage.input_image_tokens, self.input_image, read),
+            (usage.output_audio_tokens, self.output_audio, wrote),
+            (usage.output_image_tokens, self.output_image, wrote),
+        )
+        return sum(tokens * (rate.at(size) - whole) for tokens, rate, whole in parts if rate is not None)
 
 
 def rate_from_usd(usd_per_million: Decimal) -> int:

@@ -1,8 +1,9 @@
 """What a call used, by kind of token, and how that is known.
 
 `input_tokens` counts everything the model read, of which `cached_tokens` came from and `cache_write_tokens` went to a
-provider's cache; `output_tokens` counts everything it wrote, of which `reasoning_tokens` were not shown.
-`audio_tokens` is audio on both sides. The parts are always within their whole, so nothing is billed twice.
+provider's cache, `cache_write_1h_tokens` of these for an hour; `output_tokens` counts everything it wrote, of which
+`reasoning_tokens` were not shown. Audio and images are parts of both sides, and of nothing that was cached. The parts
+are always within their whole, so nothing is billed twice.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ class TokenUsage(NamedTuple):
     reasoning_tokens: int = 0
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
 
     @classmethod
     def of(
@@ -60,22 +64,30 @@ class TokenUsage(NamedTuple):
         reasoning: int = 0,
         input_audio: int = 0,
         output_audio: int = 0,
+        cache_write_1h: int = 0,
+        input_image: int = 0,
+        output_image: int = 0,
     ) -> TokenUsage:
         """Build from what a provider reported: every count is brought between 0 and its whole."""
         read = _bounded(input_tokens, MAX_TOKENS)
         wrote = _bounded(output_tokens, MAX_TOKENS)
-        if not (cached or cache_write or reasoning or input_audio or output_audio):
+        if not (cached or cache_write or reasoning or input_audio or output_audio or input_image or output_image):
             return cls(read, wrote)
         from_cache = _bounded(cached, read)
         to_cache = _bounded(cache_write, read - from_cache)
+        heard = _bounded(input_audio, read - from_cache - to_cache)
+        said = _bounded(output_audio, wrote)
         return cls(
             input_tokens=read,
             output_tokens=wrote,
             cached_tokens=from_cache,
             cache_write_tokens=to_cache,
             reasoning_tokens=_bounded(reasoning, wrote),
-            input_audio_tokens=_bounded(input_audio, read - from_cache - to_cache),
-            output_audio_tokens=_bounded(output_audio, wrote),
+            input_audio_tokens=heard,
+            output_audio_tokens=said,
+            cache_write_1h_tokens=_bounded(cache_write_1h, to_cache),
+            input_image_tokens=_bounded(input_image, read - from_cache - to_cache - heard),
+            output_image_tokens=_bounded(output_image, wrote - said),
         )
 
 

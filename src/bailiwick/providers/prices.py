@@ -40,6 +40,9 @@ def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
         cache_write=_rate(prices, "cache_write_mtok"),
         input_audio=_rate(prices, "input_audio_mtok"),
         output_audio=_rate(prices, "output_audio_mtok"),
+        cache_write_1h=_rate(prices, "cache_write_1h_mtok"),
+        input_image=_rate(prices, "input_image_mtok"),
+        output_image=_rate(prices, "output_image_mtok"),
     )
 
 

@@ -14,11 +14,13 @@ class _PromptDetails(msgspec.Struct):
     cached_tokens: Count = None
     cache_write_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
 
 
 class _CompletionDetails(msgspec.Struct):
     reasoning_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
 
 
 class _Usage(msgspec.Struct):
@@ -65,11 +67,18 @@ class _Choice(msgspec.Struct):
         return text_size(self.text) if said is None else said.size
 
 
+class _Groq(msgspec.Struct):
+    """What Groq adds; its streams told their usage only there."""
+
+    usage: msgspec.Raw = ABSENT
+
+
 class Completion(msgspec.Struct):
     """An answer, or one frame of a stream."""
 
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = ABSENT
+    x_groq: _Groq | None = None
     error: msgspec.Raw = ABSENT
 
     @property
@@ -84,10 +93,13 @@ class Completion(msgspec.Struct):
 
     def tokens(self) -> TokenUsage | None:
         """See `Answer`."""
-        if not self.has_usage:
-            return None
+        part = self.usage
+        if not is_there(part):
+            if self.x_groq is None or not is_there(self.x_groq.usage):
+                return None
+            part = self.x_groq.usage
         try:
-            usage = _read_usage(self.usage)
+            usage = _read_usage(part)
         except msgspec.MsgspecError:
             return None
         return None if usage.prompt_tokens is None else _tokens(usage)
@@ -140,4 +152,6 @@ def _tokens(usage: _Usage) -> TokenUsage:
         reasoning=int(of_completion.reasoning_tokens or thought),
         input_audio=int(of_prompt.audio_tokens or 0),
         output_audio=int(of_completion.audio_tokens or 0),
+        input_image=int(of_prompt.image_tokens or 0),
+        output_image=int(of_completion.image_tokens or 0),
     )

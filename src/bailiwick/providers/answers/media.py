@@ -16,14 +16,17 @@ from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, count, i
 class _Details(msgspec.Struct):
     cached_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
 
 
 class _Usage(msgspec.Struct):
-    """A `usage` object of any of these; one that counts seconds has no tokens."""
+    """A `usage` object of any of these; one by seconds has no tokens, one of embeddings maybe only a total."""
 
     input_tokens: Count = None
     output_tokens: Count = None
     prompt_tokens: Count = None
+    total_tokens: Count = None
+    output_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
     input_token_details: _Details | None = None
     prompt_tokens_details: _Details | None = None
@@ -81,7 +84,8 @@ class MediaAnswer(msgspec.Struct):
             usage = _read_usage(self.usage)
         except msgspec.MsgspecError:
             return None
-        read = usage.prompt_tokens if usage.input_tokens is None else usage.input_tokens
+        counts = (usage.input_tokens, usage.prompt_tokens, usage.total_tokens)
+        read = next((number for number in counts if number is not None), None)
         if read is None:
             return None
         details = usage.input_tokens_details or usage.input_token_details or usage.prompt_tokens_details or _Details()
@@ -90,6 +94,8 @@ class MediaAnswer(msgspec.Struct):
             output_tokens=count(usage.output_tokens),
             cached=count(details.cached_tokens),
             input_audio=count(details.audio_tokens),
+            input_image=count(details.image_tokens),
+            output_image=count((usage.output_tokens_details or _Details()).image_tokens),
         )
 
 

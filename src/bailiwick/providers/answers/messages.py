@@ -21,11 +21,21 @@ _TYPES: Final = {
 }
 
 
+class _Stored(msgspec.Struct):
+    ephemeral_1h_input_tokens: Count = None
+
+
+class _Wrote(msgspec.Struct):
+    thinking_tokens: Count = None
+
+
 class _Usage(msgspec.Struct):
     input_tokens: Count = None
     cache_creation_input_tokens: Count = None
     cache_read_input_tokens: Count = None
+    cache_creation: _Stored | None = None
     output_tokens: Count = None
+    output_tokens_details: _Wrote | None = None
 
 
 class _Begun(msgspec.Struct):
@@ -121,6 +131,8 @@ class MessagesAnswer:
             output_tokens=count(usage.output_tokens),
             cached=cached,
             cache_write=stored,
+            cache_write_1h=count((usage.cache_creation or begun.cache_creation or _Stored()).ephemeral_1h_input_tokens),
+            reasoning=count((usage.output_tokens_details or _Wrote()).thinking_tokens),
         )
 
 

@@ -17,6 +17,7 @@ _FAILED: Final = frozenset({"response.failed", "error"})
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: Count = None
+    cache_write_tokens: Count = None
 
 
 class _OutputDetails(msgspec.Struct):
@@ -94,10 +95,12 @@ class ResponsesAnswer(msgspec.Struct):
             return None
         if usage.input_tokens is None:
             return None
+        of_input = usage.input_tokens_details or _InputDetails()
         return TokenUsage.of(
             input_tokens=count(usage.input_tokens),
             output_tokens=count(usage.output_tokens),
-            cached=count((usage.input_tokens_details or _InputDetails()).cached_tokens),
+            cached=count(of_input.cached_tokens),
+            cache_write=count(of_input.cache_write_tokens),
             reasoning=count((usage.output_tokens_details or _OutputDetails()).reasoning_tokens),
         )
 
