@@ -71,7 +71,7 @@ class Spent:
     def add(self, settlement: Settlement) -> None:
         """Count one call."""
         self.outcomes[settlement.outcome] += 1
-        read, wrote, cached, cache_write, reasoning, audio_in, audio_out = settlement.usage
+        read, wrote, cached, cache_write, reasoning, audio_in, audio_out, *_ = settlement.usage
         self.read += read
         self.wrote += wrote
         if cached or cache_write or reasoning or audio_in or audio_out:
