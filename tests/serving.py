@@ -241,6 +241,7 @@ def site(running_site: Site) -> Iterator[Site]:
         file.seek(before)
         told = file.read()
     assert b"unexpected error" not in told, told.decode()
+    assert b"a library reports trouble" not in told, told.decode()
     assert PROMPT_CANARY.encode() not in told, told.decode()
     assert_no_secret(told)
     for line in told.splitlines():

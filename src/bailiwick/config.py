@@ -216,6 +216,9 @@ SETTINGS: Final = (
         parse=_one_of("debug", "info", "warning", "error"),
     ),
     Setting(
+        name="log_format", default="json", help="How the log is written: json or text.", parse=_one_of("json", "text")
+    ),
+    Setting(
         name="metrics_allow", default="", help="CIDRs that may read /metrics, beside this machine.",
         parse=_networks,
     ),
@@ -252,6 +255,7 @@ class Config:
     provider_between_bytes_seconds: float
     drain_seconds: float
     log_level: str
+    log_format: str
     metrics_allow: tuple[Network, ...]
     pg_bin: Path | None
     providers: tuple[EnvironmentProvider, ...]

@@ -24,7 +24,10 @@ from tests.upstream import Behaviour, Upstream
 SETTLED_WITHIN: Final = LEASE_SECONDS + 5.0
 ANSWER: Final = "up/answer"
 STREAM: Final = "up/stream"
-_SURPRISES: Final = ("Traceback", "unexpected error", "never retrieved", "never awaited", "ASGI", "Exception ignored")
+_SURPRISES: Final = (
+    "Traceback", "unexpected error", "a library reports trouble", "never retrieved", "never awaited", "ASGI",
+    "Exception ignored",
+)  # fmt: skip
 _LISTENING: Final = "0A"
 _MARK: Final = "FAULTS_SITE"
 # A row for a call that no provider saw: it was open, and then its client or its process was gone. (Or the provider

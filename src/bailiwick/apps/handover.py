@@ -34,6 +34,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     provider_between_bytes_seconds: float
     drain_seconds: float
     log_level: str
+    log_format: str
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,3 +48,4 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     outbound_allow: list[str]
     public_url: str
     log_level: str
+    log_format: str

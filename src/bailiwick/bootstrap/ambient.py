@@ -20,6 +20,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def monotonic_ns() -> int:
+    """The same, in nanoseconds."""
+    return time.monotonic_ns()
+
+
 def entropy(size: int) -> bytes:
     """So many bytes that nobody can guess."""
     return os.urandom(size)

@@ -1,16 +1,21 @@
-"""Logs: one JSON object a line on standard error, with a time, a level, the process and what happened.
+"""Logs: one line an event on standard error, with a time, a level, the process and what happened; JSON, or text.
 
-No prompt, no answer, no header and no secret is ever given to a log. Of an unexpected error the type and the places in
-our code are told; its message only if it is our own, since a driver's may quote the values it was given.
+No prompt, no answer, no header and no secret is ever given to a log, nor what an application calls its end users. Of an
+unexpected error the type and the places in our code are told; its message only if it is our own, since a driver's may
+quote the values it was given. Of what libraries report only where it was said, for the same reason. An event is one
+line, whatever is in it: line breaks and other control characters are escaped.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from types import TracebackType
 from typing import Any, Final, TextIO, cast, final
 
 import structlog
@@ -19,6 +24,8 @@ from bailiwick.domain.errors import BailiwickError
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _DEEPEST: Final = 30
+# What stands in a line of text without quotes.
+_PLAIN: Final = re.compile(r"[\w.:/+@-]+", re.ASCII)
 
 
 @final
@@ -41,17 +48,23 @@ class _Forgiving:
 class Log:
     """Writes the log of one process."""
 
-    def __init__(self, stream: TextIO, *, process: str, level: str, now: Callable[[], datetime]) -> None:
-        """`level` is one of `LEVELS`; `now` is the wall clock, in UTC."""
+    def __init__(
+        self, stream: TextIO, *, process: str, level: str, now: Callable[[], datetime], form: str = "json"
+    ) -> None:
+        """`level` is one of `LEVELS`, `form` `json` or `text`; `now` is the wall clock, in UTC."""
 
         def stamp(_logger: object, _method: str, event: Any) -> Any:
             return {"time": now().isoformat(timespec="milliseconds"), "process": process, **event}
 
+        lowest = getattr(logging, level.upper())
+        render = structlog.processors.JSONRenderer() if form == "json" else _text
         self._logger = structlog.wrap_logger(
             structlog.WriteLogger(cast("TextIO", _Forgiving(stream))),
-            processors=[structlog.processors.add_log_level, stamp, structlog.processors.JSONRenderer()],
-            wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+            processors=[structlog.processors.add_log_level, stamp, render],
+            wrapper_class=structlog.make_filtering_bound_logger(lowest),
         )
+        self.tells_events: Final = lowest <= logging.INFO
+        """Whether anything becomes of `event`: who has much to tell may ask before."""
 
     def event(self, what: str, **facts: object) -> None:
         """Tell of something that is as it should be."""
@@ -63,12 +76,70 @@ class Log:
 
     def failure(self, request_id: str | None, error: BaseException) -> None:
         """Tell of an error that nobody expected."""
-        frames = traceback.extract_tb(error.__traceback__)[-_DEEPEST:]
         self._logger.error(
             "unexpected error",
             request_id=request_id,
-            error=f"{type(error).__module__}.{type(error).__qualname__}",
+            error=_name(error),
             message=str(error) if isinstance(error, BailiwickError) else None,
             cause=None if error.__cause__ is None else type(error.__cause__).__qualname__,
-            places=[f"{frame.filename.rpartition('bailiwick/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
+            places=_places(error.__traceback__),
         )
+
+    def take_over(self) -> None:
+        """Be where all that libraries report goes, of this process, from warnings on."""
+        logging.basicConfig(level=logging.WARNING, handlers=[_Reports(self)], force=True)
+        logging.captureWarnings(capture=True)
+
+    def reported(self, record: logging.LogRecord) -> None:
+        """Tell that a library has something to report: where, and of which error, but none of its words."""
+        error = record.exc_info[1] if record.exc_info else None
+        tell = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
+        tell(
+            "a library reports trouble",
+            library=record.name,
+            place=f"{_file(record.pathname)}:{record.lineno} {record.funcName}",
+            error=None if error is None else _name(error),
+            places=None if error is None else _places(error.__traceback__),
+        )
+
+
+@final
+class _Reports(logging.Handler):
+    """Where Python's own logging ends."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.reported(record)
+
+
+def _text(_logger: object, _method: str, event: Any) -> str:
+    """Write an event for people: time, level, process, what happened, and the facts that there are."""
+    head = [str(event.pop(name)) for name in ("time", "level", "process", "event")]
+    facts = [f"{name}={_value(value)}" for name, value in event.items() if value is not None]
+    return " ".join([*head, *facts])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return json.dumps(value, default=str)
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _file(path: str) -> str:
+    """A file's name without the folders of this machine."""
+    for folder in ("bailiwick/", "site-packages/"):
+        if folder in path:
+            return path.rpartition(folder)[2]
+    return path.rpartition("/")[2]
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    frames = traceback.extract_tb(trace)[-_DEEPEST:]
+    return [f"{_file(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]

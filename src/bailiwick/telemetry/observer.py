@@ -6,15 +6,21 @@ or a secret, nor what an application calls its end users and their sessions.
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable
+from typing import Final, final
 
 import msgspec
 
 from bailiwick.domain.errors import Code
+from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.metering import Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.principal import Grant
+from bailiwick.domain.usage import Outcome
+from bailiwick.telemetry.logs import Log
 from bailiwick.telemetry.metrics import OTHER, Metrics
+
+_MS: Final = 1_000_000
 
 
 @final
@@ -22,26 +28,36 @@ class Observation(msgspec.Struct):
     """What is known of one request so far; whoever learns something writes it here.
 
     `id` is 32 hex digits, `door` the address in the form that metrics have it, `status` that of the answer (0: none),
-    `code` that of an answer which is an error, `grant` whose request it is, once that is known.
+    `code` that of an answer which is an error and `cause` our own words on it, `grant` whose request it is, once that
+    is known, `outcome` how its call ended. `began_ns` is monotonic, and 0 if nobody wants to know.
     """
 
     id: str
     door: str = OTHER
     status: int = 0
     code: Code | None = None
+    cause: str | None = None
     grant: Grant | None = None
+    began_ns: int = 0
+    outcome: Outcome | None = None
 
 
 @final
 class Observer:
     """Takes the reports of one process."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, log: Log | None, monotonic_ns: Callable[[], int]) -> None:
+        """`log` is told of every request, if there is one."""
         self.metrics = metrics
+        self._log = log
+        self._monotonic_ns = monotonic_ns
 
     def begin(self, request_id: str) -> Observation:
         """A request has come."""
-        return Observation(request_id)
+        seen = Observation(request_id)
+        if self._log is not None:
+            seen.began_ns = self._monotonic_ns()
+        return seen
 
     def opened(self, seen: Observation) -> None:
         """The request's call is open in the ledger."""
@@ -49,6 +65,7 @@ class Observer:
 
     def settled(self, seen: Observation, kind: ProviderKind, settlement: Settlement) -> None:
         """Its call is over, as `settlement` says; the provider was of this kind."""
+        seen.outcome = settlement.outcome
         self.metrics.settled(seen.door, kind, settlement)
 
     def relayed(self, door: str, status: int) -> None:
@@ -58,3 +75,20 @@ class Observer:
     def ended(self, seen: Observation) -> None:
         """The request is answered, or its client is gone."""
         self.metrics.answered(seen.door, seen.status, seen.code)
+        if self._log is not None:
+            self._write(self._log, seen)
+
+    def _write(self, log: Log, seen: Observation) -> None:
+        grant = seen.grant
+        log.event(
+            "request",
+            request_id=f"req_{seen.id}",
+            route=seen.door,
+            status=seen.status or None,
+            milliseconds=round((self._monotonic_ns() - seen.began_ns) / _MS, 1),
+            tenant=None if grant is None else shown(TENANT, grant.tenant_id),
+            project=None if grant is None else shown(PROJECT, grant.project_id),
+            code=None if seen.code is None else seen.code.value,
+            outcome=None if seen.outcome is None else seen.outcome.name.lower(),
+            trouble=seen.cause,
+        )

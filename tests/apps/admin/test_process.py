@@ -38,6 +38,7 @@ class Process:
             outbound_allow=["10.0.0.0/8"],
             public_url="http://127.0.0.1:8080",
             log_level="info",
+            log_format="json",
         )
         self.socket = folder / "control.sock"
         self.log = folder / "log"

@@ -20,7 +20,8 @@ from bailiwick.telemetry.logs import Log
 
 async def run(settings: ControlSettings) -> None:
     """Serve until SIGTERM or the parent's end."""
-    log = Log(sys.stderr, process="control", level=settings.log_level, now=now)
+    log = Log(sys.stderr, process="control", level=settings.log_level, form=settings.log_format, now=now)
+    log.take_over()
     end_with_parent()
     async with control_plane(
         control_url=settings.control_url,

@@ -218,6 +218,7 @@ class Parent:
                 outbound_allow=outbound,
                 public_url=public_url,
                 log_level=settings.log_level,
+                log_format=settings.log_format,
             ),
         )
         gateway = Child(
@@ -245,6 +246,7 @@ class Parent:
                 provider_between_bytes_seconds=settings.provider_between_bytes_seconds,
                 drain_seconds=settings.drain_seconds,
                 log_level=settings.log_level,
+                log_format=settings.log_format,
             ),
             inherits=[listener.fileno()],
         )

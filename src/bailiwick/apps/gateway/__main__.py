@@ -25,7 +25,7 @@ from bailiwick.apps.gateway.server import serve
 from bailiwick.apps.gateway.watch import Watch
 from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
-from bailiwick.bootstrap.ambient import monotonic, new_id, now
+from bailiwick.bootstrap.ambient import monotonic, monotonic_ns, new_id, now
 from bailiwick.bootstrap.gateway import gateway
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.limiting.in_process import InProcessLimitStore
@@ -40,11 +40,12 @@ from bailiwick.telemetry.observer import Observer
 
 async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or the parent's end; returns when every call is settled."""
-    log = Log(sys.stderr, process="gateway", level=settings.log_level, now=now)
+    log = Log(sys.stderr, process="gateway", level=settings.log_level, form=settings.log_format, now=now)
+    log.take_over()
     end_with_parent()
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
-    observer = Observer(Metrics())
+    observer = Observer(Metrics(), log=log if log.tells_events else None, monotonic_ns=monotonic_ns)
     client_ip = ClientIp([ip_network(text) for text in settings.trusted_proxies])
     snapshot = Path(settings.limits_snapshot)
     _restore(limits, snapshot, log)

@@ -111,6 +111,8 @@ class Gateway:
 
     async def _refuse(self, reply: HttpReply, ip: str, refused: Refused, seen: Observation) -> None:
         seen.code = refused.code
+        if isinstance(refused, Unavailable):
+            seen.cause = refused.cause
         # What a provider refused is between it and the caller; and limits answer for themselves.
         if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
             await self._guard.failed(ip)
