@@ -162,6 +162,28 @@ async def test_every_address_says_503_and_none_says_401(site: Site) -> None:
     assert {status for status, *_ in await _ask_everything(site)} == {200}
 
 
+async def test_a_page_can_read_that_the_database_is_away(site: Site) -> None:
+    """What was last known of its origin is enough for that, and for nothing else."""
+    keys, page = site.installation.keys, "https://app.example.com"
+    site.installation.admin.change(f"/projects/{keys['project_id']}", {"cors_origins": [page]})
+    headers = {"Authorization": f"Bearer {keys['api_key']}", "Origin": page}
+    async with httpx2.AsyncClient(base_url=f"{site.installation.url}/p/{keys['project_slug']}", timeout=30) as client:
+        await eventually(lambda: ready(site), HEALED_WITHIN, "it is ready")
+        assert (await client.get("/v1/me", headers=headers)).status_code == 200
+        with stopped(site):
+            await eventually(lambda: not ready(site), TRUTH_WITHIN, "it is not ready")
+            listed = await client.get("/v1/me", headers=headers)
+            others = [
+                await client.get("/v1/me", headers={**headers, "Origin": "https://evil.example"}),
+                await client.options("/v1/me", headers={**headers, "Access-Control-Request-Method": "GET"}),
+            ]
+    assert {answer.status_code for answer in (listed, *others)} == {503}
+    assert listed.headers["access-control-allow-origin"] == page
+    assert listed.headers["retry-after"] == "1"
+    assert "access-control-allow-origin" not in others[0].headers
+    await eventually(lambda: ready(site), HEALED_WITHIN, "it is ready")
+
+
 async def _ask_everything(site: Site) -> Sequence[tuple[int, str | None, float]]:
     """Status, error code and duration at every address that needs the database to answer at all."""
 

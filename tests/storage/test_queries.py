@@ -29,6 +29,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "limit_history": (roles.APP,),
     "operators": (roles.OPERATOR,),
     "operators.look_up_operator_key": (roles.CONTROL,),
+    "origins": (roles.APP,),
     "projects": (roles.CONTROL,),
     "projects.add_project": (roles.CONTROL, roles.OPERATOR),
     "projects.find_project": (roles.CONTROL, roles.APP),

@@ -29,6 +29,7 @@ from bailiwick.services.admission import Admission
 from bailiwick.services.authentication import Authentication
 from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
+from bailiwick.services.origins import Origins
 from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.serving import Serving
 from bailiwick.services.usage import UsageReports
@@ -36,6 +37,7 @@ from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.epoch import Epoch, follow_epoch
 from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
+from bailiwick.storage.origins import OriginLookup
 from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.serving import ServingLookup, StoredOffer
 from bailiwick.telemetry.exposition import Standing
@@ -55,6 +57,7 @@ class GatewayParts:
     """What a gateway process serves with."""
 
     pipeline: Pipeline
+    origins: Origins
     usage: UsageReports
     guard: Guard
     transport: Transport
@@ -104,6 +107,7 @@ async def gateway(
                 metering=metering,
                 pseudonym_key=keys.pseudonyms,
             ),
+            origins=Origins(OriginLookup(database), epoch),
             usage=UsageReports(reports),
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,

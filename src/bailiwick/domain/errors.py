@@ -24,6 +24,7 @@ class Code(StrEnum):
     ACT_AS_NOT_ALLOWED = "act_as_not_allowed"
     END_USER_REQUIRED = "end_user_required"
     MODEL_NOT_ALLOWED = "model_not_allowed"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     PROJECT_SUSPENDED = "project_suspended"
     TENANT_SUSPENDED = "tenant_suspended"
     NOT_FOUND = "not_found"
@@ -52,6 +53,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.ACT_AS_NOT_ALLOWED: 403,
     Code.END_USER_REQUIRED: 403,
     Code.MODEL_NOT_ALLOWED: 403,
+    Code.ORIGIN_NOT_ALLOWED: 403,
     Code.PROJECT_SUSPENDED: 403,
     Code.TENANT_SUSPENDED: 403,
     Code.NOT_FOUND: 404,

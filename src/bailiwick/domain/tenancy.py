@@ -20,6 +20,7 @@ from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.limits import InvalidLimit
 from bailiwick.domain.model_names import read_model
 from bailiwick.domain.models import RESERVED_NAMES
+from bailiwick.domain.origins import read_origins
 
 Slug = NewType("Slug", str)
 
@@ -84,6 +85,7 @@ class ProjectSpec:
     limits: Mapping[str, object]
     aliases: Mapping[str, tuple[str, ...]]
     require_end_user: bool
+    cors_origins: tuple[str, ...]
 
 
 @final
@@ -99,6 +101,7 @@ class Project:
     limits: Mapping[str, object]
     aliases: Mapping[str, tuple[str, ...]]
     require_end_user: bool
+    cors_origins: tuple[str, ...]
     created_at: datetime
     created_by: str
 
@@ -126,6 +129,7 @@ def project_spec(
     limits: Mapping[str, object] | None = None,
     aliases: Mapping[str, Sequence[str]] | None = None,
     require_end_user: bool = False,
+    cors_origins: Sequence[str] | None = None,
 ) -> ProjectSpec:
     """Check what is asked of a project; raises `Invalid`."""
     findings = Findings()
@@ -136,14 +140,20 @@ def project_spec(
         limits=findings.take(lambda: _read_limits(limits or {}), {}),
         aliases=findings.take(lambda: _read_aliases(aliases or {}), {}),
         require_end_user=require_end_user,
+        cors_origins=findings.take(lambda: read_origins(cors_origins or ()), ()),
     )
     findings.or_raise()
     return spec
 
 
+def is_slug(text: str) -> bool:
+    """Whether a slug can look like this."""
+    return _SLUG.fullmatch(text) is not None
+
+
 def read_slug(text: str) -> Slug:
     """Take a slug that somebody chose; raises `Invalid`."""
-    if _SLUG.fullmatch(text) is None:
+    if not is_slug(text):
         raise invalid("slug", "must be 1 to 63 of a-z, 0-9 and -, and neither begin nor end with -")
     if text[2:4] == "--":
         raise invalid("slug", "must not have -- at its third and fourth place")

@@ -42,6 +42,7 @@ def project_document(project: Project) -> Document:
         "limits": dict(project.limits),
         "aliases": {name: list(models) for name, models in project.aliases.items()},
         "require_end_user": project.require_end_user,
+        "cors_origins": list(project.cors_origins),
         "created_at": written(project.created_at),
         "created_by": project.created_by,
     }

@@ -119,6 +119,10 @@ class Pipeline:
         authorize(principal, permission).or_raise()
         return principal
 
+    async def project_of(self, presented: Presented) -> str:
+        """The slug of the project that a credential belongs to; raises `Refused` (401) if it is none."""
+        return (await self._authentication.authenticate(presented)).grant.project_slug
+
     async def models(self, presented: Presented, seen: Observation) -> list[str]:
         """The models that the caller may call, by name."""
         principal = await self.authenticate(presented, Permission.MODELS_LIST, seen)

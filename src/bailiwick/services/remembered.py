@@ -55,6 +55,10 @@ class Remembered(Generic[Key, Value]):
                 return self._absent[key]
         return await self._load(key)
 
+    def last(self, key: Key) -> Value | None:
+        """What was last known of `key`, whether or not it may still be believed; None if nothing was."""
+        return self._entries.get(key)
+
     async def _load(self, key: Key) -> Value:
         began = self._epoch.value
         task = self._reading.get((key, began))

@@ -1,13 +1,7 @@
-"""Looks up credentials before any tenant is known: by exact ids, through a function that can do nothing else.
-
-Whoever knows the form of a key can ask for any number of keys that nobody has. So a look-up takes no connection of its
-own: those that arrive while one batch is being read leave together in the next. However many they are, a key that
-exists waits for a few readings, and one connection serves them all.
-"""
+"""Looks up credentials before any tenant is known (`storage/look_ups.py`): API keys, by the part that is no secret."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
@@ -17,11 +11,11 @@ from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
+from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("credentials")
-_MOST_AT_ONCE: Final = 500
 
 
 @final
@@ -38,51 +32,17 @@ class KeyOnFile:
     revoked_at: datetime | None
 
 
-_Asked = tuple[str, asyncio.Future[Row | None]]
-
-
 @final
 class CredentialLookup:
     """Reads API keys as the gateway's role. Belongs to one event loop."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: list[_Asked] = []
-        self._reading: asyncio.Task[None] | None = None
+        self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="lookup_id")
 
     async def find_key(self, lookup_id: str) -> KeyOnFile | None:
         """The key with this look-up id, whatever its state; None if there is none. Raises `Unavailable`."""
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Row | None] = loop.create_future()
-        self._waiting.append((lookup_id, found))
-        if self._reading is None:
-            self._reading = loop.create_task(self._read_waiting())
-        row = await found
+        row = await self._look_ups.find(lookup_id)
         return None if row is None else _key(row)
-
-    async def _read_waiting(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
-                await self._read(batch)
-        finally:
-            self._reading = None
-
-    async def _read(self, batch: list[_Asked]) -> None:
-        try:
-            async with self._database.reading(None) as scope:
-                rows = await scope.fetch_all(_SQL["look_up_api_keys"], ([lookup_id for lookup_id, _ in batch],))
-        except Exception as trouble:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            # It is also that of those behind: they would only wait as long again to be told the same.
-            batch, self._waiting = batch + self._waiting, []
-            for _, found in batch:
-                if not found.done():
-                    found.set_exception(trouble)
-            return
-        by_id = {row["lookup_id"]: row for row in rows}
-        for lookup_id, found in batch:
-            if not found.done():
-                found.set_result(by_id.get(lookup_id))
 
 
 def _key(row: Row) -> KeyOnFile:

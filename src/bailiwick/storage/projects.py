@@ -80,6 +80,7 @@ class ProjectRows:
             "limits": Jsonb(spec.limits),
             "aliases": Jsonb(spec.aliases),
             "require_end_user": spec.require_end_user,
+            "cors_origins": list(spec.cors_origins),
         }
 
 
@@ -93,6 +94,7 @@ def _project(row: Row) -> Project:
         limits=row["limits"],
         aliases={name: tuple(models) for name, models in row["aliases"].items()},
         require_end_user=row["require_end_user"],
+        cors_origins=tuple(row["cors_origins"]),
         created_at=row["created_at"],
         created_by=row["created_by"],
     )

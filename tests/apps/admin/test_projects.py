@@ -8,7 +8,7 @@ import pytest
 
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("cors_origins", "default_tier", "on_disconnect", "default_max_output_tokens", "memory", "tools")
+LATER = ("default_tier", "on_disconnect", "default_max_output_tokens", "memory", "tools")
 
 
 async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:
@@ -26,6 +26,7 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "limits": {},
         "aliases": {},
         "require_end_user": False,
+        "cors_origins": [],
         "created_at": "2026-11-21T12:00:01Z",
         "created_by": control.operator_id,
     }
@@ -41,6 +42,33 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "project.change",
         "project.remove",
     ]
+
+
+async def test_origins_are_made_replaced_reset_and_audited(control: Control, audit: Audit) -> None:
+    project = await control.project(cors_origins=["https://app.example.com", "http://localhost:3000"])
+    address = f"/projects/{project['id']}"
+    assert project["cors_origins"] == ["https://app.example.com", "http://localhost:3000"]
+    assert (await control.change(address, name="Same"))["cors_origins"] == project["cors_origins"]
+    assert (await control.change(address, cors_origins=["https://new.example"]))["cors_origins"] == [
+        "https://new.example"
+    ]
+    assert (await control.read(address))["cors_origins"] == ["https://new.example"]
+    assert (await control.change(address, cors_origins=None))["cors_origins"] == []
+    assert [entry.detail.get("after", {}).get("cors_origins") for entry in audit(project["id"])[2:]] == [
+        ["https://new.example"],
+        [],
+    ]
+
+
+async def test_origins_that_cannot_be_are_refused(control: Control) -> None:
+    project = await control.project()
+    wrong = await control.wrong_fields(
+        "PATCH", f"/projects/{project['id']}", {"cors_origins": ["https://app.example.com", "https://*.example.com"]}
+    )
+    assert wrong == {"cors_origins.1": "must name one origin: there are no wildcards"}
+    assert await control.wrong_fields("PATCH", f"/projects/{project['id']}", {"cors_origins": "*"}) == {
+        "cors_origins": "must be a list"
+    }
 
 
 async def test_projects_are_listed_by_tenant(control: Control) -> None:

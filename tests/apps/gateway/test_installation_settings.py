@@ -76,6 +76,23 @@ def test_an_address_that_fails_too_often_is_turned_away_before_it_is_heard(
     assert ask(installation, "127.0.2.9", path, key=good).status == 200
 
 
+def test_a_page_can_read_that_its_visitor_is_turned_away(installation: Installation) -> None:
+    """From memory: whoever is turned away causes no query."""
+    origin, source, slug = "https://app.example.com", "127.0.2.5", installation.keys["project_slug"]
+    installation.admin.change(f"/projects/{installation.keys['project_id']}", {"cors_origins": [origin]})
+    raw = request(f"/p/{slug}/v1/me", [(b"origin", origin.encode())])
+    answers = [exchange(installation.port, raw, source=source) for _ in range(FAILURES + 5)]
+    assert [answer.status for answer in answers[:FAILURES]] == [401] * FAILURES
+    assert answers[-1].status == 429
+    assert {answer.header("access-control-allow-origin") for answer in answers} == {origin}
+    exposed = (answers[-1].header("access-control-expose-headers") or "").split(", ")
+    assert answers[-1].header("retry-after") is not None
+    assert "retry-after" in exposed
+    never_asked = installation.admin.project(cors_origins=[origin])["slug"]
+    unread = exchange(installation.port, raw.replace(slug.encode(), never_asked.encode()), source=source)
+    assert (unread.status, unread.header("access-control-allow-origin")) == (429, None)
+
+
 def test_a_stranger_cannot_have_another_address_turned_away(installation: Installation) -> None:
     for _ in range(FAILURES + 5):
         raw = request("/v1/me", [(b"x-forwarded-for", b"127.0.3.9")])

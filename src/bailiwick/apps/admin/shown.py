@@ -44,6 +44,7 @@ class ProjectShown(_Shown):
     limits: dict[str, Any]
     aliases: dict[str, list[str]]
     require_end_user: bool
+    cors_origins: list[str]
     created_at: str
     created_by: CreatedBy
 

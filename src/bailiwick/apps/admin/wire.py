@@ -73,7 +73,7 @@ class ProjectBody(_Body):
     )
     aliases: dict[str, list[str]] | None = Field(None, examples=[{"fast": ["openai/gpt-4o-mini"]}])
     require_end_user: bool | None = None
-    cors_origins: NotYet = None
+    cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
     default_tier: NotYet = None
     on_disconnect: NotYet = None
     default_max_output_tokens: NotYet = None
@@ -165,6 +165,7 @@ def project_body(project: Project) -> Document:
         limits=project.limits,
         aliases={name: list(models) for name, models in project.aliases.items()},
         require_end_user=project.require_end_user,
+        cors_origins=list(project.cors_origins),
     )
 
 
@@ -220,6 +221,7 @@ def project_asked(body: ProjectBody) -> ProjectSpec:
         limits=body.limits,
         aliases=body.aliases,
         require_end_user=body.require_end_user is True,
+        cors_origins=body.cors_origins,
     )
 
 

@@ -19,6 +19,7 @@ from bailiwick.apps.gateway.app import Gateway
 from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.metrics_page import MetricsPage
+from bailiwick.apps.gateway.pages import Pages
 from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.gateway.server import serve
@@ -64,6 +65,7 @@ async def run(settings: GatewaySettings) -> None:
     ) as parts:
         app = Gateway(
             DataPlane(parts.pipeline, parts.usage, now=now).routes(),
+            pages=Pages(parts.origins, parts.pipeline.project_of),
             guard=parts.guard,
             client_ip=client_ip,
             control=ControlRelay(

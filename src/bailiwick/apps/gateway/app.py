@@ -18,9 +18,11 @@ from bailiwick.apps.gateway.body import ClientGone, Room
 from bailiwick.apps.gateway.call import Call, Send
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.metrics_page import CONTENT_TYPE, MetricsPage
+from bailiwick.apps.gateway.pages import Pages
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Receive, Watch
 from bailiwick.apps.http.client_ip import ClientIp
+from bailiwick.apps.http.cors import is_preflight
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
 from bailiwick.apps.http.request_head import bound_head, read_head
 from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
@@ -50,6 +52,7 @@ class Gateway:
         self,
         routes: Mapping[str, Mapping[str, Handler]],
         *,
+        pages: Pages,
         guard: Guard,
         client_ip: ClientIp,
         control: ControlRelay,
@@ -66,6 +69,7 @@ class Gateway:
     ) -> None:
         """`report` is told of errors that nobody expected, with the request's id; sizes are in bytes."""
         self._routes = routes
+        self._pages = pages
         self._guard = guard
         self._client_ip = client_ip
         self._control = control
@@ -95,27 +99,32 @@ class Gateway:
         try:
             await self._answer(scope, receive, reply, seen, path, ip)
         except Refused as error:
-            await self._refuse(reply, ip, error, seen)
+            await self._refuse(scope, reply, ip, error, seen)
         except ClientGone:
             pass  # Nobody is left to tell.
         except asyncio.CancelledError:
             if not reply.client_gone:
-                await self._refuse(reply, ip, Unavailable(cause="this process ends"), seen)
+                await self._refuse(scope, reply, ip, Unavailable(cause="this process ends"), seen)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client learns only that it was ours
             self._report(seen.id, error)
-            await self._refuse(reply, ip, unexpected(), seen)
+            await self._refuse(scope, reply, ip, unexpected(), seen)
         finally:
             if reply.watched is not None:
                 reply.watched.leave()
             self._observer.ended(seen)
 
-    async def _refuse(self, reply: HttpReply, ip: str, refused: Refused, seen: Observation) -> None:
+    async def _refuse(self, scope: Scope, reply: HttpReply, ip: str, refused: Refused, seen: Observation) -> None:
         seen.code = refused.code
         if isinstance(refused, Unavailable):
             seen.cause = refused.cause
         # What a provider refused is between it and the caller; and limits answer for themselves.
         if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
             await self._guard.failed(ip)
+        if reply.page is None and not seen.status:
+            try:
+                await self._pages.show(reply, scope["headers"], self._named(scope), refused)
+            except Exception as error:  # noqa: BLE001 - it is refused all the same, only that no page can read why
+                self._report(seen.id, error)
         await reply.error(*write_error(refused, anthropic=reply.anthropic))
 
     def _address(self, scope: Scope) -> str:
@@ -135,11 +144,15 @@ class Gateway:
         slug, path = _project(path)
         reply.anthropic = path.startswith(_ANTHROPIC)
         methods = self._routes.get(path)
-        if methods is None:
-            raise Refused(Code.NOT_FOUND, "There is nothing at this address.")
-        seen.door = path
-        handler = methods.get(scope["method"])
+        if methods is not None:
+            seen.door = path
+        handler = None if methods is None else methods.get(scope["method"])
         if handler is None:
+            if is_preflight(scope["method"], headers):
+                await self._pages.preflight(reply, headers, self._named(scope))
+                return
+            if methods is None:
+                raise _nothing_here()
             raise MethodNotAllowed(methods)
         head = read_head(headers)
         call = Call(
@@ -155,6 +168,8 @@ class Gateway:
             room=self._room,
         )
         try:
+            if head.origin is not None:
+                await self._pages.admit(call, head.origin)
             await handler(call)
         finally:
             call.leave()
@@ -181,8 +196,20 @@ class Gateway:
             return slug
         by_host = name[: -len(self._domain)].decode("latin-1")
         if slug is not None and slug != by_host:
-            raise Refused(Code.NOT_FOUND, "There is nothing at this address.")
+            raise _nothing_here()
         return by_host
+
+    def _named(self, scope: Scope) -> str | None:
+        """The same for a request whose headers nobody has read; None, too, if it says two things."""
+        slug, _ = _project(scope["path"])
+        try:
+            return self._slug(slug, next((value for name, value in scope["headers"] if name == b"host"), b""))
+        except Refused:
+            return None
+
+
+def _nothing_here() -> Refused:
+    return Refused(Code.NOT_FOUND, "There is nothing at this address.")
 
 
 def _project(path: str) -> tuple[str | None, str]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 from bailiwick.apps.gateway.watch import Message, Watched
+from bailiwick.apps.http.cors import readable_by
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
 from bailiwick.domain.limits import Decision
 from bailiwick.telemetry.observer import Observation
@@ -25,7 +26,7 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
 
-    __slots__ = ("_seen", "_send", "_streaming", "_time", "anthropic", "decision", "watched")
+    __slots__ = ("_seen", "_send", "_streaming", "_time", "anthropic", "decision", "page", "watched")
 
     def __init__(self, send: Send, seen: Observation, time: Callable[[], float]) -> None:
         """`time` is the event loop's."""
@@ -36,6 +37,8 @@ class HttpReply:
         self._streaming = False
         # Whose errors this client reads: Anthropic's, or OpenAI's.
         self.anthropic = False
+        # The origin of a page that may read the answer.
+        self.page: bytes | None = None
         self.watched: Watched | None = None
 
     @property
@@ -47,6 +50,11 @@ class HttpReply:
         """Send a whole answer."""
         await self._start(200, [content_type, (b"content-length", b"%d" % len(body))])
         await self._end(body)
+
+    async def no_content(self, headers: list[Header]) -> None:
+        """Answer with headers alone."""
+        await self._start(204, headers)
+        await self._end(b"")
 
     async def begin_stream(self, content_type: bytes | None = None) -> None:
         """Send the head of a stream of events, or of something of a type of its own."""
@@ -93,6 +101,8 @@ class HttpReply:
         headers.append((b"x-request-id", b"req_" + self._seen.id.encode()))
         if self.decision is not None:
             headers += rate_limit_headers(self.decision)
+        if self.page is not None:
+            headers += readable_by(self.page)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _end(self, body: bytes) -> None:

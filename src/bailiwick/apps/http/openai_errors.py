@@ -11,6 +11,7 @@ from typing import Final, final
 
 import msgspec
 
+from bailiwick.apps.http.cors import VARY
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.providers.answers.messages import anthropic_error
@@ -71,6 +72,8 @@ def write_error(refused: Refused, *, anthropic: bool = False) -> tuple[int, list
         headers.append((b"retry-after", b"%d" % refused.retry_after))
     if isinstance(refused, MethodNotAllowed):
         headers.append((b"allow", refused.allow.encode()))
+    if refused.code is Code.ORIGIN_NOT_ALLOWED:
+        headers.append(VARY)
     if refused.status == _UNAUTHORIZED:
         headers.append(_CHALLENGE)
     if anthropic:

@@ -28,6 +28,7 @@ _HOST: Final = b"host"
 _TYPE: Final = b"content-type"
 _ENCODING: Final = b"content-encoding"
 _IDENTITY: Final = b"identity"
+_ORIGIN: Final = b"origin"
 # What Anthropic's clients say to Anthropic: passed on to it, where it is a list of plain names.
 _FOR_PROVIDER: Final = (b"anthropic-version", b"anthropic-beta")
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9 ,._:-]{1,1000}")
@@ -38,7 +39,7 @@ _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
 _READ: Final = frozenset(
     {
-        _AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING,
+        _AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING, _ORIGIN,
         *_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS,
     }
 )  # fmt: skip
@@ -50,7 +51,8 @@ _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-proje
 class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     """What the headers say.
 
-    `length` is the announced size of the body, None if there is none. `for_provider` holds whole lines, each with its
+    `length` is the announced size of the body, None if there is none. `origin` is that of the page that asks, None for
+    what is no page. `for_provider` holds whole lines, each with its
     end, that are meant for a provider that knows them.
     """
 
@@ -61,6 +63,7 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     project: str | None = None
     length: int | None = None
     host: bytes = b""
+    origin: bytes | None = None
     content_type: bytes = b""
     for_provider: bytes = b""
 
@@ -90,6 +93,7 @@ def read_head(headers: Headers) -> RequestHead:
         # Of a number with more digits these are enough to see that it is too large.
         length=int(length[:_DIGITS]) if length.isdigit() else None,
         host=found.get(_HOST, b""),
+        origin=found.get(_ORIGIN),
         content_type=found.get(_TYPE, b""),
         for_provider=b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found),
     )

@@ -37,6 +37,7 @@ CREATE TABLE projects (
     limits           jsonb NOT NULL DEFAULT '{}',
     aliases          jsonb NOT NULL DEFAULT '{}',
     require_end_user boolean NOT NULL DEFAULT false,
+    cors_origins     text[] NOT NULL DEFAULT '{}',
     created_at       timestamptz NOT NULL DEFAULT now(),
     created_by       text NOT NULL,
     UNIQUE (tenant_id, id)
@@ -272,6 +273,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
     WHERE k.lookup_id = wanted
 $$;
 
+-- A project that lists no origin is answered like one that does not exist.
+CREATE FUNCTION look_up_origins(wanted text) RETURNS TABLE (cors_origins text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
+    SELECT p.cors_origins FROM bailiwick.projects p WHERE p.slug = wanted AND p.cors_origins <> '{}'
+$$;
+
 CREATE FUNCTION look_up_operator_key(wanted text)
 RETURNS TABLE (id uuid, name text, digest bytea, expires_at timestamptz, revoked_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
@@ -290,8 +297,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
     END
 $$;
 
-REVOKE ALL ON FUNCTION look_up_api_key(text), look_up_operator_key(text), tenant_of(text, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION look_up_api_key(text) TO bailiwick_app;
+REVOKE ALL ON FUNCTION look_up_api_key(text), look_up_origins(text), look_up_operator_key(text), tenant_of(text, uuid)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION look_up_api_key(text), look_up_origins(text) TO bailiwick_app;
 GRANT EXECUTE ON FUNCTION look_up_operator_key(text), tenant_of(text, uuid) TO bailiwick_control;
 
 SET LOCAL ROLE bailiwick_owner;
