@@ -1,7 +1,8 @@
 """What clients ask of models in multipart/form-data (RFC 7578): audio to be transcribed, with fields beside it.
 
 The body passes on as it came but for the model's name, which is cut out and put in. A field that stands twice and that
-we read, a part without a name, more parts than anybody needs: refused, since two parsers would read two requests.
+we read, a part without a name, more parts than anybody needs, anything behind the last one: refused, since two parsers
+would read two requests.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _MOST_PARTS: Final = 100
 _MOST_HEADER_BYTES: Final = 16 * 1024
 _LONGEST_VALUE: Final = 255
-_READ: Final = frozenset({"model", "stream"})
+_FILE: Final = "file"
+_READ: Final = frozenset({_FILE, "model", "stream"})
 
 
 @final
@@ -106,14 +108,16 @@ def read_form(body: bytes, content_type: bytes) -> FormRequest:
     for part in parts:
         if part.name is None:
             raise _unreadable()
-        if part.name.casefold() in _READ and (part.name not in _READ or part.name in values or part.filename):
-            raise wrong(part.name[:64], "must be sent once, as a plain field")
+        if part.name.casefold() in _READ and (
+            part.name not in _READ or part.name in values or part.filename is not (part.name == _FILE)
+        ):
+            raise wrong(part.name, f"must be sent once, as a {'file' if part.name == _FILE else 'plain field'}")
         values[part.name] = part
         files += part.end - part.begin if part.filename else 0
     if "model" not in values:
         raise wrong("model", "is required")
-    if "file" not in values:
-        raise wrong("file", "is required")
+    if _FILE not in values:
+        raise wrong(_FILE, "is required")
     model = _text(body, values["model"], "model")
     if not model or not model.isprintable():
         raise wrong("model", "must be printable text")
@@ -152,7 +156,8 @@ def _parsed(body: bytes, content_type: bytes) -> list[_Part]:
         parser.finalize()
     except (FormParserError, MultipartParseError):
         raise _unreadable() from None
-    if not parts.complete:
+    # RFC 2046 has readers ignore what follows the end. Not all do, and one that reads on may find another model.
+    if not parts.complete or body.partition(b"\r\n--%b--" % boundary)[2].strip():
         raise _unreadable()
     return parts.found
 

@@ -30,6 +30,7 @@ _MAX_ERROR: Final = 256 * 1024
 _OK: Final = 200
 _BAD_GATEWAY: Final = 502
 _JSON: Final = b"application/json"
+_EVENTS: Final = b"text/event-stream"
 _TEXT: Final = (b"text/",)
 # What is passed on for what it says it is.
 _MEDIA: Final = (b"audio/", b"video/", b"application/octet-stream", b"text/plain", b"text/vtt", b"application/x-subrip")
@@ -64,6 +65,9 @@ async def relay_media(
     """Pass on what may be JSON, text or sound, as its content type says; raises `ProviderFailed`, `TransportError`."""
     kind = _content_type(exchange)
     essence = kind.partition(b";")[0].strip().lower()
+    if essence == _EVENTS:  # Speech is streamed as events on the client's wish, by a field of its own.
+        await relay_stream(form, provider, exchange, meter, reply, usage_wanted=True)
+        return
     if exchange.status != _OK or essence == _JSON or not essence.startswith(_MEDIA):
         await relay_answer(form, provider, exchange, meter, reply)
         return

@@ -87,6 +87,29 @@ def test_without_a_credential_no_door_opens(site: Site, door: Door, credential: 
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
+def test_an_operator_key_is_no_credential_of_any_door(site: Site, door: Door) -> None:
+    caller = project(site, door)
+    key = site.installation.keys["admin_key"]
+    for header in (("authorization", f"Bearer {key}"), ("x-api-key", key)):
+        answer = CASES[door.path].ask(door, caller, headers=[header], site=site)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_credentials")
+    caller.assert_untouched()
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
+def test_a_key_is_the_same_in_either_header_and_in_both_is_refused(site: Site, upstream: Upstream, door: Door) -> None:
+    case, caller = CASES[door.path], without_scope(site, door)
+    upstream.on(f"/v1{door.path}", case.behaviour)
+    bearer, plain = ("authorization", f"Bearer {caller.key}"), ("x-api-key", caller.key)
+    for headers, status, code in (
+        ([plain], 403, "forbidden"), ([bearer], 403, "forbidden"), ([bearer, plain], 400, "ambiguous_credentials"),
+    ):  # fmt: skip
+        answer = case.ask(door, caller, headers=headers, site=site)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    caller.assert_untouched()
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.path)
 def test_a_key_of_another_project_opens_no_door_at_an_address(site: Site, door: Door) -> None:
     caller, other = project(site, door), project(site, door)
     case = CASES[door.path]

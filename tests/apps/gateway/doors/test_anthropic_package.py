@@ -94,6 +94,56 @@ def test_tools_come_through(caller: Caller, upstream: Upstream) -> None:
     assert json.loads(upstream.requests[0].body)["tools"] == [tool]
 
 
+def test_a_tools_input_streams_in_pieces(caller: Caller, upstream: Upstream) -> None:
+    begun = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}}
+    pieces = [{"type": "input_json_delta", "partial_json": part} for part in ("", '{"city": ', '"Paris"}')]
+    frames = (
+        streams.MESSAGE_EVENTS[0],
+        streams.named({"type": "content_block_start", "index": 0, "content_block": begun}),
+        *(streams.named({"type": "content_block_delta", "index": 0, "delta": piece}) for piece in pieces),
+        *streams.MESSAGE_EVENTS[5:],
+    )
+    upstream.on("/v1/messages", Behaviour(frames=frames, gap=0.01))
+    with sdk(caller) as client, client.messages.stream(model=MODEL, messages=ASK, max_tokens=100) as stream:
+        block: Any = stream.get_final_message().content[0]
+    assert (block.name, block.input) == ("weather", {"city": "Paris"})
+
+
+async def test_the_asynchronous_client_streams_with_a_bearer_at_a_projects_own_address(
+    caller: Caller, upstream: Upstream
+) -> None:
+    upstream.on("/v1/messages", Behaviour(frames=streams.MESSAGE_EVENTS, gap=0.01))
+    address = f"{caller.site.installation.url}/p/{caller.project['slug']}"
+    async with (
+        anthropic.AsyncAnthropic(base_url=address, auth_token=caller.key, api_key=None, max_retries=0) as client,
+        client.messages.stream(model=MODEL, messages=ASK, max_tokens=100) as stream,
+    ):
+        assert "".join([text async for text in stream.text_stream]) == "Paris."
+    assert caller.row()["streamed"]
+
+
+def test_a_raw_stream_has_every_event_in_its_order(caller: Caller, upstream: Upstream) -> None:
+    upstream.on("/v1/messages", Behaviour(frames=streams.MESSAGE_EVENTS, gap=0.01))
+    with sdk(caller) as client:
+        events = list(client.messages.create(model=MODEL, messages=ASK, max_tokens=100, stream=True))
+    assert [event.type for event in events] == [
+        "message_start", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop",
+        "message_delta", "message_stop",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, anthropic.BadRequestError), (429, anthropic.RateLimitError)])
+def test_a_count_that_is_refused_is_raised_and_costs_nothing(
+    caller: Caller, upstream: Upstream, status: int, kind: type[anthropic.APIStatusError]
+) -> None:
+    said = b'{"type":"error","error":{"type":"t","message":"No."}}'
+    upstream.on("/v1/messages/count_tokens", Behaviour(status=status, body=said))
+    with sdk(caller) as client, pytest.raises(kind):
+        client.messages.count_tokens(model=MODEL, messages=ASK)
+    row = caller.row()
+    assert (row["outcome"], row["input_tokens"], row["usage_source"]) == (1, 0, 2)
+
+
 def test_counting_is_no_usage(caller: Caller, upstream: Upstream) -> None:
     upstream.on("/v1/messages/count_tokens", CASES["/messages/count_tokens"].behaviour)
     with sdk(caller) as client:

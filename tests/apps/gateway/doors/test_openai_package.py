@@ -11,8 +11,9 @@ import pytest
 
 from tests.apps.gateway.doors import streams
 from tests.apps.gateway.doors.cases import BY_PATH, CASES, MODEL, project
-from tests.serving import Caller, Site
+from tests.serving import Caller, Site, events_of
 from tests.upstream import Behaviour, Ending, Upstream
+from tests.upstream.payloads import event
 
 
 @pytest.fixture
@@ -160,6 +161,17 @@ def test_speech_is_passed_on_as_it_comes(caller: Caller, upstream: Upstream) -> 
         answer = client.audio.speech.create(model=MODEL, input="Hello.", voice="alloy")
     assert answer.content == CASES["/audio/speech"].answer
     assert answer.response.headers["content-type"] == "audio/mpeg"
+
+
+def test_speech_as_events_is_passed_on_and_its_usage_read(caller: Caller, upstream: Upstream) -> None:
+    usage = {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}
+    frames = [{"type": "speech.audio.delta", "audio": "aGk="}, {"type": "speech.audio.done", "usage": usage}]
+    streaming(upstream, "/audio/speech", *(event(frame) for frame in frames))
+    with caller.sdk() as client:
+        answer = client.audio.speech.create(model=MODEL, input="Hello.", voice="alloy", stream_format="sse")
+    assert events_of(answer.content) == [*frames, "[DONE]"]
+    row = caller.row()
+    assert (row["input_tokens"], row["output_tokens"], row["usage_source"]) == (14, 101, 0)
 
 
 def test_speech_that_breaks_off_is_seen_to_be_broken(caller: Caller, upstream: Upstream) -> None:
