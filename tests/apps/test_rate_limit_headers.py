@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
-from bailiwick.domain.limits import Decision, LimitLevel, RequestLimit, Stored, decide, replay
-from tests.domain.limit_cases import SECOND, START, limits
+from bailiwick.domain.limits import Decision, LimitLevel, Rate, Standing, Stored, decide, replay
+from tests.domain.limit_cases import SECOND, START, asked, limits
 
 MINUTE = 60 * SECOND
 IP, PROJECT, KEY, USER = LimitLevel
@@ -23,13 +23,13 @@ LIMIT = re.compile(rb'"(ip|project|key|user)";r=(0|[1-9][0-9]{0,14});t=([1-9][0-
 RESET = re.compile(rb"([0-9]+h)?([0-9]+m)?[0-9]+(\.[0-9]{1,3})?s|[0-9]{1,3}ms")
 
 
-def limit_of(requests: int, per_ns: int, burst: int | None = None) -> RequestLimit:
-    return RequestLimit(requests=requests, per_ns=per_ns, burst=burst or requests)
+def limit_of(requests: int, per_ns: int, burst: int | None = None) -> Rate:
+    return Rate(amount=requests, per_ns=per_ns, burst=burst or requests)
 
 
-def headers_after(limit: RequestLimit, calls: int, *, level: LimitLevel = USER, cost: int = 1) -> dict[bytes, bytes]:
+def headers_after(limit: Rate, calls: int, *, level: LimitLevel = USER, cost: int = 1) -> dict[bytes, bytes]:
     """Decide one more call after `calls` at the same instant, and read its headers."""
-    made = rate_limit_headers(decide([(level, limit, replay(limit, [START] * calls))], cost, START))
+    made = rate_limit_headers(decide(asked((level, limit, replay(limit, [START] * calls)), cost=cost), START))
     assert len(dict(made)) == len(made)
     return dict(made)
 
@@ -37,12 +37,9 @@ def headers_after(limit: RequestLimit, calls: int, *, level: LimitLevel = USER, 
 def reset_of(span_ns: int) -> bytes:
     decision = Decision(
         admitted=True,
-        level=USER,
-        limit=limit_of(1, MINUTE),
-        remaining=0,
-        retry_after_ns=0,
-        reset_ns=span_ns,
-        cost=1,
+        requests=Standing(USER, limit_of(1, MINUTE), 0, span_ns),
+        tokens=None,
+        refusals=(),
         at_ns=START,
         taken=(),
     )
@@ -79,15 +76,17 @@ def test_a_wait_is_rounded_up() -> None:
 
 
 def test_a_call_that_can_never_pass_is_not_told_to_come_again() -> None:
-    assert b"retry-after" not in headers_after(limit_of(2, MINUTE), 0, cost=3)
+    headers = headers_after(limit_of(2, MINUTE), 0, cost=3)
+    assert b"retry-after" not in headers
+    assert headers[b"x-should-retry"] == b"false"
 
 
 def test_what_was_not_limited_has_no_headers() -> None:
-    assert rate_limit_headers(decide([], 1, START)) == []
+    assert rate_limit_headers(decide([], START)) == []
 
 
 def test_only_the_strictest_level_is_shown() -> None:
-    decision = decide([(PROJECT, limit_of(5, MINUTE), None), (USER, limit_of(60, MINUTE), None)], 1, START)
+    decision = decide(asked((PROJECT, limit_of(5, MINUTE), None), (USER, limit_of(60, MINUTE), None)), START)
 
     assert dict(rate_limit_headers(decision))[b"ratelimit-policy"] == b'"project";q=5;w=60'
 
@@ -101,7 +100,7 @@ def test_only_the_strictest_level_is_shown() -> None:
         (limit_of(1, 86_400 * SECOND), b'"user";q=1;w=86400'),
     ],
 )
-def test_a_policy_is_told_in_whole_seconds_and_never_too_generously(limit: RequestLimit, policy: bytes) -> None:
+def test_a_policy_is_told_in_whole_seconds_and_never_too_generously(limit: Rate, policy: bytes) -> None:
     assert headers_after(limit, 0)[b"ratelimit-policy"] == policy
 
 
@@ -134,24 +133,20 @@ def test_the_reset_is_written_as_openai_writes_it(span_ns: int, text: bytes) -> 
 
 
 @given(limits(), st.integers(0, 20), st.integers(0, 5 * SECOND), st.sampled_from(LimitLevel))
-def test_a_client_that_waits_as_told_is_admitted(
-    limit: RequestLimit, calls: int, later_ns: int, level: LimitLevel
-) -> None:
+def test_a_client_that_waits_as_told_is_admitted(limit: Rate, calls: int, later_ns: int, level: LimitLevel) -> None:
     stored: Stored | None = replay(limit, [START] * calls)
-    decision = decide([(level, limit, stored)], 1, START + later_ns)
+    decision = decide(asked((level, limit, stored)), START + later_ns)
     headers = dict(rate_limit_headers(decision))
 
     assert (b"retry-after" in headers) == (not decision.admitted)
     if not decision.admitted:
         wait_s = int(headers[b"retry-after"])
         assert wait_s >= 1
-        assert decide([(level, limit, stored)], 1, START + later_ns + wait_s * SECOND).admitted
+        assert decide(asked((level, limit, stored)), START + later_ns + wait_s * SECOND).admitted
 
 
 @given(limits(), st.integers(0, 20), st.sampled_from(LimitLevel))
-def test_the_fields_have_the_syntax_and_the_order_of_the_draft(
-    limit: RequestLimit, calls: int, level: LimitLevel
-) -> None:
+def test_the_fields_have_the_syntax_and_the_order_of_the_draft(limit: Rate, calls: int, level: LimitLevel) -> None:
     headers = headers_after(limit, calls, level=level)
     told = LIMIT.fullmatch(headers[b"ratelimit"])
 
@@ -165,7 +160,8 @@ def test_the_fields_have_the_syntax_and_the_order_of_the_draft(
 
 def test_the_longest_wait_there_can_be_still_is_an_integer_of_structured_fields() -> None:
     limit = limit_of(1, 31 * 86_400 * SECOND, 1_000_000_000)
-    decision = decide([(USER, limit, replay(limit, [START]))], 1, START)._replace(reset_ns=limit.burst * limit.per_ns)
+    decision = decide(asked((USER, limit, replay(limit, [START]))), START)
+    decision = decision._replace(requests=Standing(USER, limit, 1, limit.burst * limit.per_ns))
     told = LIMIT.fullmatch(dict(rate_limit_headers(decision))[b"ratelimit"])
 
     assert told is not None

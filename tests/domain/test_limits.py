@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bailiwick.domain.limits import (
     LimitLevel,
-    RequestLimit,
+    Rate,
     Stored,
     decide,
     drained,
@@ -18,22 +18,22 @@ from bailiwick.domain.limits import (
     replay,
     stricter,
 )
-from tests.domain.limit_cases import SECOND, START, assert_bounded, held, limits, times
+from tests.domain.limit_cases import SECOND, START, asked, assert_bounded, held, limits, times, told
 
 MINUTE = 60 * SECOND
 IP, PROJECT, KEY, USER = LimitLevel
 
 
-def limit_of(requests: int, per_ns: int, burst: int | None = None) -> RequestLimit:
-    return RequestLimit(requests=requests, per_ns=per_ns, burst=burst or requests)
+def limit_of(amount: int, per_ns: int, burst: int | None = None) -> Rate:
+    return Rate(amount=amount, per_ns=per_ns, burst=burst or amount)
 
 
-def filled(limit: RequestLimit, calls: int, at_ns: int = START) -> Stored | None:
+def filled(limit: Rate, calls: int, at_ns: int = START) -> Stored | None:
     return replay(limit, [at_ns] * calls)
 
 
 @given(st.data(), limits())
-def test_in_any_time_no_more_than_the_bound_is_admitted(data: st.DataObject, limit: RequestLimit) -> None:
+def test_in_any_time_no_more_than_the_bound_is_admitted(data: st.DataObject, limit: Rate) -> None:
     stored, admitted = None, []
     for now_ns in data.draw(times(limit)):
         verdict = evaluate(limit, 1, stored, now_ns)
@@ -45,7 +45,7 @@ def test_in_any_time_no_more_than_the_bound_is_admitted(data: st.DataObject, lim
 
 
 @given(st.data(), limits())
-def test_a_call_is_refused_only_if_it_would_break_the_bound(data: st.DataObject, limit: RequestLimit) -> None:
+def test_a_call_is_refused_only_if_it_would_break_the_bound(data: st.DataObject, limit: Rate) -> None:
     stored = None
     admitted: list[int] = []
     for now_ns in data.draw(times(limit)):
@@ -62,7 +62,7 @@ def test_a_call_is_refused_only_if_it_would_break_the_bound(data: st.DataObject,
     "limit",
     [limit_of(7, SECOND), limit_of(1000, 3 * SECOND), limit_of(3, SECOND, 2), limit_of(999_999_937, MINUTE, 5)],
 )
-def test_a_caller_who_never_lets_up_gets_the_whole_rate_without_drift(limit: RequestLimit) -> None:
+def test_a_caller_who_never_lets_up_gets_the_whole_rate_without_drift(limit: Rate) -> None:
     # A burst of two or more: an arrival that has to wait for the next whole nanosecond then loses nothing by it.
     stored = filled(limit, limit.burst)
     now_ns = START
@@ -72,13 +72,11 @@ def test_a_caller_who_never_lets_up_gets_the_whole_rate_without_drift(limit: Req
         now_ns += refused.retry_after_ns
         stored = evaluate(limit, 1, stored, now_ns).stored
 
-        assert now_ns - START == -(-call * limit.per_ns // limit.requests)
+        assert now_ns - START == -(-call * limit.per_ns // limit.amount)
 
 
 @given(st.data(), limits())
-def test_who_waits_as_told_is_admitted_and_a_nanosecond_earlier_is_not(
-    data: st.DataObject, limit: RequestLimit
-) -> None:
+def test_who_waits_as_told_is_admitted_and_a_nanosecond_earlier_is_not(data: st.DataObject, limit: Rate) -> None:
     arrivals = data.draw(times(limit))
     cost = data.draw(st.integers(1, limit.burst))
     stored = replay(limit, arrivals)
@@ -91,7 +89,7 @@ def test_who_waits_as_told_is_admitted_and_a_nanosecond_earlier_is_not(
 
 @given(st.data(), limits())
 def test_remaining_is_how_many_are_admitted_at_once_and_reset_when_all_are_again(
-    data: st.DataObject, limit: RequestLimit
+    data: st.DataObject, limit: Rate
 ) -> None:
     now_ns = data.draw(times(limit))[-1]
     stored = replay(limit, data.draw(times(limit, most=8)))
@@ -110,7 +108,7 @@ def test_remaining_is_how_many_are_admitted_at_once_and_reset_when_all_are_again
 
 
 @given(st.data(), limits(), st.integers(0, 10 * MINUTE))
-def test_a_clock_that_goes_backwards_admits_no_more(data: st.DataObject, limit: RequestLimit, back_ns: int) -> None:
+def test_a_clock_that_goes_backwards_admits_no_more(data: st.DataObject, limit: Rate, back_ns: int) -> None:
     arrivals = data.draw(times(limit))
     stored = replay(limit, arrivals)
 
@@ -133,7 +131,7 @@ def test_a_call_cannot_pay_debts_off(cost: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         evaluate(limit, cost, None, START)
     with pytest.raises(ValueError, match="at least 1"):
-        decide([(USER, limit, None)], cost, START)
+        decide(asked((USER, limit, None), cost=cost), START)
 
 
 def test_three_hundred_attempts_at_one_instant_against_fifty_admit_exactly_fifty() -> None:
@@ -142,7 +140,7 @@ def test_three_hundred_attempts_at_one_instant_against_fifty_admit_exactly_fifty
     project_stored: Stored | None = None
     admitted = 0
     for _ in range(300):
-        decision = decide([(PROJECT, project, project_stored), (USER, user, user_stored)], 1, START)
+        decision = decide(asked((PROJECT, project, project_stored), (USER, user, user_stored)), START)
         if decision.admitted:
             admitted += 1
             project_stored, user_stored = decision.taken
@@ -153,61 +151,65 @@ def test_three_hundred_attempts_at_one_instant_against_fifty_admit_exactly_fifty
 
 @given(st.lists(st.tuples(limits(), st.integers(0, 8)), min_size=1, max_size=4), st.integers(1, 9))
 def test_a_decision_is_that_of_all_its_levels_and_tells_the_strictest(
-    buckets: list[tuple[RequestLimit, int]], cost: int
+    buckets: list[tuple[Rate, int]], cost: int
 ) -> None:
     levels = [(level, limit, filled(limit, n)) for level, (limit, n) in zip(LimitLevel, buckets, strict=False)]
     verdicts = [(level, evaluate(limit, cost, stored, START)) for level, limit, stored in levels]
-    decision = decide(levels, cost, START)
+    decision = decide(asked(*levels, cost=cost), START)
 
     assert decision.admitted == all(verdict.admitted for _, verdict in verdicts)
     if decision.admitted:
         assert list(decision.taken) == [verdict.stored for _, verdict in verdicts]
         fewest = min(verdict.remaining for _, verdict in verdicts)
-        assert decision.level == next(level for level, verdict in verdicts if verdict.remaining == fewest)
-        assert decision.remaining == fewest
+        assert told(decision).level == next(level for level, verdict in verdicts if verdict.remaining == fewest)
+        assert told(decision).remaining == fewest
+        assert decision.refusals == []
         return
     assert decision.taken == ()
     waits = {level: verdict.retry_after_ns for level, verdict in verdicts if not verdict.admitted}
     longest = None if None in waits.values() else max(wait for wait in waits.values() if wait is not None)
-    assert decision.level == next(level for level, wait in waits.items() if wait == longest)
+    assert told(decision).level == next(level for level, wait in waits.items() if wait == longest)
+    assert decision.refusals[0].level == told(decision).level
+    assert {refusal.level: refusal.retry_after_ns for refusal in decision.refusals} == waits
     assert decision.retry_after_ns == longest
     if longest is not None:
-        assert decide(levels, cost, START + longest).admitted
-        assert not decide(levels, cost, START + longest - 1).admitted
+        assert decide(asked(*levels, cost=cost), START + longest).admitted
+        assert not decide(asked(*levels, cost=cost), START + longest - 1).admitted
 
 
 def test_of_equally_strict_levels_the_first_is_told() -> None:
     limit = limit_of(10, MINUTE)
 
-    assert decide([(PROJECT, limit, None), (KEY, limit, None), (USER, limit, None)], 1, START).level is PROJECT
+    decision = decide(asked((PROJECT, limit, None), (KEY, limit, None), (USER, limit, None)), START)
+    assert told(decision).level is PROJECT
 
 
 def test_without_a_limit_everything_is_admitted_and_no_level_is_told() -> None:
-    decision = decide([], 1, START)
+    decision = decide([], START)
 
     assert decision.admitted
-    assert decision.level is None
+    assert decision.requests is decision.tokens is None
     assert decision.taken == ()
 
 
 @given(st.data(), limits(), limits())
 def test_a_changed_limit_keeps_what_a_bucket_holds_rounded_up_by_less_than_a_tick(
-    data: st.DataObject, before: RequestLimit, after: RequestLimit
+    data: st.DataObject, before: Rate, after: Rate
 ) -> None:
     stored = replay(before, data.draw(times(before, most=8)))
     now_ns = data.draw(times(before, most=8))[-1]
-    wide = RequestLimit(requests=after.requests, per_ns=after.per_ns, burst=1000)
+    wide = Rate(amount=after.amount, per_ns=after.per_ns, burst=1000)
     rounding = held(evaluate(wide, 1, stored, now_ns).stored, now_ns) - 1 - held(stored, now_ns)
 
     assert 0 <= rounding < Fraction(1, after.interval)
 
 
 @given(limits(), limits(), st.integers(1, 8))
-def test_changing_a_limit_to_and_fro_refills_nothing(one: RequestLimit, other: RequestLimit, calls: int) -> None:
+def test_changing_a_limit_to_and_fro_refills_nothing(one: Rate, other: Rate, calls: int) -> None:
     stored: Stored | None = filled(one, calls)
     for _ in range(4):
         for limit in (other, one):
-            wide = RequestLimit(requests=limit.requests, per_ns=limit.per_ns, burst=1000)
+            wide = Rate(amount=limit.amount, per_ns=limit.per_ns, burst=1000)
             stored = evaluate(wide, 1, stored, START).stored
 
     assert held(stored, START) >= calls + 8
@@ -226,8 +228,8 @@ def test_a_raised_limit_leaves_what_was_used_used() -> None:
 
 
 @given(st.data(), limits())
-def test_a_bucket_rebuilt_from_its_arrivals_is_the_bucket(data: st.DataObject, limit: RequestLimit) -> None:
-    wide = RequestLimit(requests=limit.requests, per_ns=limit.per_ns, burst=1000)
+def test_a_bucket_rebuilt_from_its_arrivals_is_the_bucket(data: st.DataObject, limit: Rate) -> None:
+    wide = Rate(amount=limit.amount, per_ns=limit.per_ns, burst=1000)
     arrivals = data.draw(times(limit))
     stored = None
     for now_ns in arrivals:
@@ -241,9 +243,7 @@ def test_a_bucket_without_arrivals_is_none() -> None:
 
 
 @given(limits(), limits(), st.integers(0, 8), st.integers(1, 8))
-def test_of_two_records_of_a_bucket_the_larger_debt_is_kept(
-    one: RequestLimit, other: RequestLimit, calls: int, others: int
-) -> None:
+def test_of_two_records_of_a_bucket_the_larger_debt_is_kept(one: Rate, other: Rate, calls: int, others: int) -> None:
     mine, recorded = filled(one, calls), filled(other, others)
     assert recorded is not None
     kept = stricter(mine, recorded, START)
@@ -253,7 +253,7 @@ def test_of_two_records_of_a_bucket_the_larger_debt_is_kept(
 
 
 @given(st.data(), limits())
-def test_an_empty_bucket_can_be_forgotten(data: st.DataObject, limit: RequestLimit) -> None:
+def test_an_empty_bucket_can_be_forgotten(data: st.DataObject, limit: Rate) -> None:
     arrivals = data.draw(times(limit))
     stored = replay(limit, arrivals)
     assert stored is not None

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.limits import Decision, LimitLevel, RequestLimit, Stored, decide, refund, replay
+from bailiwick.domain.limits import Decision, LimitLevel, Rate, Stored, Unit, correct, decide, refund, replay
 from bailiwick.limiting.in_process import InProcessLimitStore
-from tests.domain.limit_cases import SECOND, START, limits, steps
+from tests.domain.limit_cases import SECOND, START, limits, steps, told
 from tests.limiting.at_once import at_once
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ MINUTE = 60 * SECOND
 IP, PROJECT, KEY, USER = LimitLevel
 
 
-def limit_of(requests: int, per_ns: int, burst: int | None = None) -> RequestLimit:
-    return RequestLimit(requests=requests, per_ns=per_ns, burst=burst or requests)
+def limit_of(requests: int, per_ns: int, burst: int | None = None) -> Rate:
+    return Rate(amount=requests, per_ns=per_ns, burst=burst or requests)
 
 
-def user(name: str, limit: RequestLimit, project: str = "prj_a") -> Charge:
-    return (USER, project, name), limit
+def user(name: str, limit: Rate, project: str = "prj_a", cost: int = 1) -> Charge:
+    return (USER, Unit.REQUESTS, project, name), limit, cost
 
 
-def project(limit: RequestLimit, name: str = "prj_a") -> Charge:
-    return (PROJECT, name, ""), limit
+def project(limit: Rate, name: str = "prj_a") -> Charge:
+    return (PROJECT, Unit.REQUESTS, name, ""), limit, 1
 
 
-def flood(store: InProcessLimitStore, limit: RequestLimit, at_ns: int = START, also: Sequence[Charge] = ()) -> int:
+def flood(store: InProcessLimitStore, limit: Rate, at_ns: int = START, also: Sequence[Charge] = ()) -> int:
     """Send new users until the store opens no more buckets; return how many it served."""
     for number in range(1000):
         try:
@@ -48,7 +48,7 @@ def flood(store: InProcessLimitStore, limit: RequestLimit, at_ns: int = START, a
 
 
 def plain(decision: Decision) -> Decision:
-    return decision._replace(taken=tuple(decision.taken))
+    return decision._replace(taken=tuple(decision.taken), refusals=tuple(decision.refusals))
 
 
 @dataclass
@@ -58,37 +58,52 @@ class Oracle:
     buckets: dict[BucketKey, Stored | None] = field(default_factory=dict)
     now_ns: int = 0
 
-    def admit(self, charges: list[Charge], now_ns: int, cost: int) -> Decision:
+    def admit(self, charges: list[Charge], now_ns: int) -> Decision:
         self.now_ns = max(self.now_ns, now_ns)
-        decision = decide([(key[0], limit, self.buckets.get(key)) for key, limit in charges], cost, self.now_ns)
-        self.buckets.update({key: stored for (key, _), stored in zip(charges, decision.taken, strict=False)})
-        return decision
+        asked = [(key[0], key[1], limit, cost, self.buckets.get(key)) for key, limit, cost in charges]
+        decision = decide(asked, self.now_ns)
+        self.buckets.update({key: stored for (key, _, _), stored in zip(charges, decision.taken, strict=False)})
+        return plain(decision)
 
     def refund(self, charges: list[Charge], decision: Decision, now_ns: int) -> None:
         self.now_ns = max(self.now_ns, now_ns)
-        for (key, _), receipt in zip(charges, decision.taken, strict=True):
-            self.buckets[key] = refund(receipt, decision.cost, decision.at_ns, self.buckets[key], self.now_ns)
+        for (key, _, cost), receipt in zip(charges, decision.taken, strict=True):
+            self.buckets[key] = refund(receipt, cost, cost, decision.at_ns, self.buckets[key], self.now_ns)
+
+    def correct(self, charges: list[Charge], decision: Decision, tokens: int, now_ns: int) -> None:
+        self.now_ns = max(self.now_ns, now_ns)
+        for (key, _, cost), receipt in zip(charges, decision.taken, strict=True):
+            if key[1] is Unit.TOKENS:
+                self.buckets[key] = correct(receipt, cost, tokens, decision.at_ns, self.buckets[key], self.now_ns)
 
 
 @given(st.data(), st.lists(limits(), min_size=2, max_size=3))
-def test_it_decides_as_the_domain_does_whatever_happens(data: st.DataObject, some: list[RequestLimit]) -> None:
+def test_it_decides_as_the_domain_does_whatever_happens(data: st.DataObject, some: list[Rate]) -> None:
     store, oracle, now_ns = InProcessLimitStore(), Oracle(), START
     admissions: list[tuple[list[Charge], Decision]] = []
     for _ in range(data.draw(st.integers(1, 25))):
         now_ns += data.draw(steps(some[0])) - data.draw(st.sampled_from([0, 0, 0, 7, SECOND]))
         if admissions and data.draw(st.integers(0, 3)) == 0:
             charges, decision = admissions.pop(data.draw(st.integers(0, len(admissions) - 1)))
-            at_once(store.refund(charges, decision, now_ns))
-            oracle.refund(charges, decision, now_ns)
+            if data.draw(st.booleans()):
+                at_once(store.refund(charges, decision, now_ns))
+                oracle.refund(charges, decision, now_ns)
+            else:
+                used = data.draw(st.integers(0, 20))
+                store.correct(charges, decision, used, now_ns)
+                oracle.correct(charges, decision, used, now_ns)
             continue
-        levels = sorted(data.draw(st.sets(st.sampled_from([0, 1, 2, 3]))))
+        buckets = sorted(data.draw(st.sets(st.tuples(st.integers(0, 3), st.integers(0, 1)))))
         charges = [
-            ((list(LimitLevel)[level], "prj_a", data.draw(st.sampled_from("ab"))), data.draw(st.sampled_from(some)))
-            for level in levels
+            (
+                (list(LimitLevel)[level], list(Unit)[unit], "prj_a", data.draw(st.sampled_from("ab"))),
+                data.draw(st.sampled_from(some)),
+                data.draw(st.sampled_from([1, 1, 1, 2, 9])),
+            )
+            for level, unit in buckets
         ]
-        cost = data.draw(st.sampled_from([1, 1, 1, 2, 9]))
-        decision = at_once(store.admit(charges, now_ns, cost))
-        assert plain(decision) == oracle.admit(charges, now_ns, cost)
+        decision = at_once(store.admit(charges, now_ns))
+        assert plain(decision) == oracle.admit(charges, now_ns)
         if decision.admitted:
             admissions.append((charges, decision))
 
@@ -98,7 +113,7 @@ def test_a_limit_that_was_read_anew_but_is_the_same_goes_on_where_it_was() -> No
     for _ in range(3):
         at_once(store.admit([user("u", limit_of(5, MINUTE))], START))
 
-    assert at_once(store.admit([user("u", limit_of(5, MINUTE))], START)).remaining == 1
+    assert told(at_once(store.admit([user("u", limit_of(5, MINUTE))], START))).remaining == 1
 
 
 def test_three_hundred_attempts_at_one_instant_against_fifty_take_exactly_fifty_from_the_project() -> None:
@@ -107,8 +122,8 @@ def test_three_hundred_attempts_at_one_instant_against_fifty_take_exactly_fifty_
     decisions = [at_once(store.admit(charges, START)) for _ in range(300)]
 
     assert sum(decision.admitted for decision in decisions) == 50
-    assert {decision.level for decision in decisions if not decision.admitted} == {USER}
-    assert at_once(store.admit([project(limit_of(1000, MINUTE))], START)).remaining == 1000 - 50 - 1
+    assert {told(decision).level for decision in decisions if not decision.admitted} == {USER}
+    assert told(at_once(store.admit([project(limit_of(1000, MINUTE))], START))).remaining == 1000 - 50 - 1
 
 
 def test_a_refusal_opens_no_bucket() -> None:
@@ -137,7 +152,7 @@ def test_a_call_without_limits_is_admitted() -> None:
 @pytest.mark.parametrize("cost", [0, -1])
 def test_a_cost_below_one_is_an_error(cost: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        at_once(InProcessLimitStore().admit([user("u", limit_of(1, MINUTE))], START, cost))
+        at_once(InProcessLimitStore().admit([user("u", limit_of(1, MINUTE), cost=cost)], START))
 
 
 def test_a_bucket_that_was_forgotten_cannot_be_had_again_by_turning_the_clock_back() -> None:
@@ -158,7 +173,7 @@ def test_users_who_came_and_went_leave_nothing_behind() -> None:
     most = 0
     for number in range(10_000):
         name = f"n-{number}"
-        charges = [((level, "prj_a", name), limit) for level in (IP, KEY, USER)]
+        charges = [((level, Unit.REQUESTS, "prj_a", name), limit, 1) for level in (IP, KEY, USER)]
         at_once(store.admit(charges, START + number * 100_000))
         most = max(most, len(store))
 
@@ -193,7 +208,7 @@ def test_a_refusal_for_want_of_room_takes_nothing_elsewhere() -> None:
     wide = limit_of(100, MINUTE)
     served = flood(store, limit_of(2, MINUTE), also=[project(wide)])
 
-    assert at_once(store.admit([project(wide)], START)).remaining == 100 - served - 1
+    assert told(at_once(store.admit([project(wide)], START))).remaining == 100 - served - 1
 
 
 def test_a_flood_in_one_project_leaves_room_for_another() -> None:
@@ -210,7 +225,7 @@ def test_a_full_store_opens_buckets_again_when_old_ones_have_drained() -> None:
     flood(store, limit)
 
     assert at_once(store.admit([user("new", limit)], START + SECOND)).admitted
-    assert at_once(store.admit([user("u-0", limit)], START + SECOND)).remaining == 59
+    assert told(at_once(store.admit([user("u-0", limit)], START + SECOND))).remaining == 59
 
 
 def test_a_full_store_that_has_drained_holds_as_many_as_before() -> None:
@@ -227,10 +242,10 @@ def test_a_bucket_is_raised_to_what_is_on_record_and_never_lowered() -> None:
     fewer = replay(limit, [START] * 2)
     assert recorded is not None
     assert fewer is not None
-    store.raise_to((USER, "prj_a", "u"), recorded, START)
-    store.raise_to((USER, "prj_a", "u"), fewer, START)
+    store.raise_to((USER, Unit.REQUESTS, "prj_a", "u"), recorded, START)
+    store.raise_to((USER, Unit.REQUESTS, "prj_a", "u"), fewer, START)
 
-    assert at_once(store.admit([user("u", limit)], START)).remaining == 3
+    assert told(at_once(store.admit([user("u", limit)], START))).remaining == 3
 
 
 def test_a_bucket_that_was_raised_is_forgotten_when_it_has_drained() -> None:
@@ -238,7 +253,7 @@ def test_a_bucket_that_was_raised_is_forgotten_when_it_has_drained() -> None:
     limit = limit_of(10, MINUTE)
     recorded = replay(limit, [START] * 6)
     assert recorded is not None
-    store.raise_to((USER, "prj_a", "u"), recorded, START)
+    store.raise_to((USER, Unit.REQUESTS, "prj_a", "u"), recorded, START)
     for call in range(40):
         at_once(store.admit([project(limit_of(1000, SECOND))], START + MINUTE + call))
 

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.domain.limits import LimitLevel, RequestLimit
+from bailiwick.domain.limits import LimitLevel, Rate, Unit
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
-from tests.domain.limit_cases import SECOND, START, limits, times
+from tests.domain.limit_cases import SECOND, START, limits, times, told
 from tests.limiting.at_once import at_once
 
 if TYPE_CHECKING:
     from bailiwick.limiting.store import Charge
 
 MINUTE = 60 * SECOND
-LIMIT = RequestLimit(requests=10, per_ns=MINUTE, burst=10)
+LIMIT = Rate(amount=10, per_ns=MINUTE, burst=10)
 
 
-def charge(name: str = "u", limit: RequestLimit = LIMIT) -> list[Charge]:
-    return [((LimitLevel.USER, "prj_a", name), limit)]
+def charge(name: str = "u", limit: Rate = LIMIT) -> list[Charge]:
+    return [((LimitLevel.USER, Unit.REQUESTS, "prj_a", name), limit, 1)]
 
 
 def saved() -> bytes:
@@ -40,11 +40,11 @@ def test_a_restart_refills_nothing() -> None:
     store.restore(saved())
 
     for name in ("u", "v", 'Zoë "\n \u2028 🦊'):
-        assert at_once(store.admit(charge(name), START)).remaining == 10 - 4 - 1
+        assert told(at_once(store.admit(charge(name), START))).remaining == 10 - 4 - 1
 
 
 @given(st.data(), limits())
-def test_a_restart_changes_no_decision(data: st.DataObject, limit: RequestLimit) -> None:
+def test_a_restart_changes_no_decision(data: st.DataObject, limit: Rate) -> None:
     store = InProcessLimitStore()
     now_ns = START
     for now_ns in data.draw(times(limit)):
@@ -60,7 +60,7 @@ def test_time_goes_on_while_the_process_is_down() -> None:
     store = InProcessLimitStore()
     store.restore(saved())
 
-    assert at_once(store.admit(charge(), START + 12 * SECOND)).remaining == 10 - 4 + 2 - 1
+    assert told(at_once(store.admit(charge(), START + 12 * SECOND))).remaining == 10 - 4 + 2 - 1
 
 
 def test_a_clock_that_went_back_over_the_restart_admits_no_more() -> None:
@@ -100,7 +100,7 @@ def test_a_bucket_in_use_keeps_its_own_debt_if_that_is_larger() -> None:
         at_once(store.admit(charge(), START))
     store.restore(saved())
 
-    assert at_once(store.admit(charge(), START)).remaining == 10 - 7 - 1
+    assert told(at_once(store.admit(charge(), START))).remaining == 10 - 7 - 1
 
 
 def test_more_than_fits_is_taken_in_and_nothing_new_is_opened() -> None:
@@ -108,7 +108,7 @@ def test_more_than_fits_is_taken_in_and_nothing_new_is_opened() -> None:
     store.restore(saved())
 
     assert len(store) == 3
-    assert at_once(store.admit(charge("v"), START)).remaining == 5
+    assert told(at_once(store.admit(charge("v"), START))).remaining == 5
 
 
 @given(st.data())
@@ -127,10 +127,10 @@ def test_damage_is_refused_and_changes_nothing(data: st.DataObject) -> None:
 
 def test_a_snapshot_of_a_later_format_is_refused() -> None:
     with pytest.raises(DamagedSnapshot):
-        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 2 ", b"bailiwick-limits 3 ", 1))
+        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 3 ", b"bailiwick-limits 4 ", 1))
 
 
-ROW = ["user", "prj_a", "u", 0, START, 0, START]
+ROW = ["user", "requests", "prj_a", "u", 0, START, 0, START]
 
 
 @pytest.mark.parametrize(
@@ -138,19 +138,19 @@ ROW = ["user", "prj_a", "u", 0, START, 0, START]
     [
         [],
         {},
-        {"now_ns": START, "projects": [], "limits": [], "buckets": [ROW]},
-        {"now_ns": START, "projects": [1], "limits": [], "buckets": []},
-        {"now_ns": START, "limits": [], "buckets": []},
-        {"now_ns": START, "projects": [], "limits": [[1, 2]], "buckets": []},
-        {"now_ns": START, "projects": [], "limits": [[0, MINUTE, 1]], "buckets": []},
-        {"now_ns": START, "projects": [], "limits": [[True, MINUTE, 1]], "buckets": []},
-        {"now_ns": "soon", "projects": [], "limits": [], "buckets": []},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [["tenant", *ROW[1:]]]},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [ROW[:-1]]},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], 1.5, 0, START]]},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], START, -1, START]]},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:3], -1, START, 0, START]]},
-        {"now_ns": START, "projects": [], "limits": [[1, MINUTE, 1]], "buckets": [[*ROW[:2], None, *ROW[3:]]]},
+        {"now_ns": START, "projects": [], "rates": [], "buckets": [ROW]},
+        {"now_ns": START, "projects": [1], "rates": [], "buckets": []},
+        {"now_ns": START, "rates": [], "buckets": []},
+        {"now_ns": START, "projects": [], "rates": [[1, 2]], "buckets": []},
+        {"now_ns": START, "projects": [], "rates": [[0, MINUTE, 1]], "buckets": []},
+        {"now_ns": START, "projects": [], "rates": [[True, MINUTE, 1]], "buckets": []},
+        {"now_ns": "soon", "projects": [], "rates": [], "buckets": []},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [["tenant", *ROW[1:]]]},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [ROW[:-1]]},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [[*ROW[:5], 1.5, 0, START]]},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [[*ROW[:5], START, -1, START]]},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [[*ROW[:4], -1, START, 0, START]]},
+        {"now_ns": START, "projects": [], "rates": [[1, MINUTE, 1]], "buckets": [[*ROW[:3], None, *ROW[4:]]]},
     ],
 )
 def test_a_whole_snapshot_that_does_not_hold_what_it_should_is_refused(document: object) -> None:
@@ -158,5 +158,5 @@ def test_a_whole_snapshot_that_does_not_hold_what_it_should_is_refused(document:
     store = InProcessLimitStore()
 
     with pytest.raises(DamagedSnapshot):
-        store.restore(b"bailiwick-limits 2 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        store.restore(b"bailiwick-limits 3 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     assert len(store) == 0

@@ -16,8 +16,8 @@ import pytest
 
 from bailiwick.bootstrap.ambient import SteadyClock
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.limit_settings import Limits
-from bailiwick.domain.limits import RequestLimit
+from bailiwick.domain.limit_settings import LevelLimits, Limits
+from bailiwick.domain.limits import Rate
 from bailiwick.domain.principal import Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.services.admission import Admission, RateLimited
@@ -26,7 +26,7 @@ from bailiwick.storage.limit_history import LimitHistory
 from bailiwick.storage.scope import Database, Pool, open_pool
 from bailiwick.storage.sql import Sql
 from tests.database import TestDatabase
-from tests.domain.limit_cases import held
+from tests.domain.limit_cases import held, told
 from tests.domain.samples import principal
 from tests.faults.trial import eventually
 from tests.ledger import Call, settle
@@ -44,8 +44,12 @@ TRAP = """
 """
 
 
-def limit(requests: int, per_ns: int = LONG, burst: int | None = None) -> RequestLimit:
-    return RequestLimit(requests=requests, per_ns=per_ns, burst=requests if burst is None else burst)
+def limit(requests: int, per_ns: int = LONG, burst: int | None = None) -> LevelLimits:
+    return LevelLimits(requests=Rate(amount=requests, per_ns=per_ns, burst=requests if burst is None else burst))
+
+
+def token_limit(tokens: int) -> LevelLimits:
+    return LevelLimits(tokens=Rate(amount=tokens, per_ns=LONG, burst=tokens))
 
 
 @final
@@ -58,7 +62,7 @@ class Project:
     id: UUID = field(default_factory=uuid4)
     key_id: UUID = field(default_factory=uuid4)
 
-    def caller(self, uid: str | None = "alice", **limits: RequestLimit) -> Principal:
+    def caller(self, uid: str | None = "alice", **limits: LevelLimits) -> Principal:
         """Who calls, under these limits."""
         return principal(
             uid=uid,
@@ -70,10 +74,25 @@ class Project:
             key_bucket=self.key_id.hex,
         )
 
-    def called(self, ages: Sequence[float], uid: str | None = "alice", key_id: UUID | None = None) -> None:
-        """Calls that were made and settled so many seconds ago."""
-        now = datetime.now(UTC)
-        calls = [Call(opened_at=now - timedelta(seconds=age), uid=uid, key_id=key_id or self.key_id) for age in ages]
+    def called(
+        self,
+        ages: Sequence[float],
+        uid: str | None = "alice",
+        key_id: UUID | None = None,
+        tokens: tuple[int, int] = (1, 1),
+    ) -> None:
+        """Calls that were made and settled so many seconds ago, with the tokens that each read and wrote."""
+        now, (read, wrote) = datetime.now(UTC), tokens
+        calls = [
+            Call(
+                opened_at=now - timedelta(seconds=age),
+                uid=uid,
+                key_id=key_id or self.key_id,
+                input_tokens=read,
+                output_tokens=wrote,
+            )
+            for age in ages
+        ]
         settle(self.database, self.tenant_id, self.id, calls)
 
     @contextmanager
@@ -114,7 +133,7 @@ async def restarted(pool: Pool, store: InProcessLimitStore) -> AsyncIterator[Adm
 async def left(admission: Admission, caller: Principal) -> int:
     """How many more calls are admitted after this one; -1 if this one is not."""
     try:
-        return (await admission.admit(caller, "127.0.0.1")).remaining
+        return told((await admission.admit(caller, "127.0.0.1", 0)).decision).remaining
     except RateLimited:
         return -1
 
@@ -137,7 +156,7 @@ async def test_each_level_counts_what_is_its_own(project: Project, restarted: Ad
     Project(database=project.database, tenant_id=project.tenant_id).called([1] * 5, "alice")
     limits = {"project": limit(100), "key": limit(80), "user": limit(50)}
 
-    decision = await restarted.admit(project.caller("alice", **limits), "127.0.0.1")
+    decision = (await restarted.admit(project.caller("alice", **limits), "127.0.0.1", 0)).decision
     assert [ceil(held(stored, decision.at_ns)) for stored in decision.taken] == [10, 7, 5]
 
 
@@ -173,7 +192,7 @@ async def test_what_was_read_is_not_read_again(project: Project, restarted: Admi
     middle = datetime.now(UTC) - timedelta(seconds=30)
     caller = project.caller(key=limit(100))
     with project.trap(">", middle), pytest.raises(Unavailable):
-        await restarted.admit(caller, "127.0.0.1")
+        await restarted.admit(caller, "127.0.0.1", 0)
     with project.trap("<", middle - timedelta(seconds=4)):
         assert await left(restarted, caller) == 100 - 20 - 1
 
@@ -188,7 +207,7 @@ async def test_callers_are_told_to_come_back_while_it_is_rebuilt_and_it_goes_on_
         for _ in range(2):
             began = time.monotonic()
             with pytest.raises(Unavailable) as refusal:
-                await restarted.admit(caller, "127.0.0.1")
+                await restarted.admit(caller, "127.0.0.1", 0)
             assert 1.5 < time.monotonic() - began < 3.5
             assert refusal.value.retry_after is not None
             assert refusal.value.retry_after >= 1
@@ -212,17 +231,64 @@ async def test_of_many_projects_at_once_some_connections_are_left(database: Test
         callers = [Project(database=database).caller(user=limit(10)) for _ in range(6)]
         with database.connect() as other, other.transaction():
             other.execute("LOCK bailiwick.ledger")
-            waiting = [asyncio.create_task(admission.admit(caller, "127.0.0.1")) for caller in callers]
+            waiting = [asyncio.create_task(admission.admit(caller, "127.0.0.1", 0)) for caller in callers]
             await asyncio.sleep(0.2)
             async with asyncio.timeout(1), reads.reading(None) as scope:
                 assert await scope.fetch_all(Sql(b"SELECT 1 AS one")) == [{"one": 1}]
-        assert [decision.remaining for decision in await asyncio.gather(*waiting)] == [9] * 6
+        assert [told(place.decision).remaining for place in await asyncio.gather(*waiting)] == [9] * 6
         await admission.aclose()
 
 
 async def test_what_is_given_back_can_be_taken_again(project: Project, restarted: Admission) -> None:
     caller = project.caller(user=limit(2), key=limit(5))
-    decision = await restarted.admit(caller, "127.0.0.1")
-    await restarted.give_back(caller, "127.0.0.1", decision)
+    place = await restarted.admit(caller, "127.0.0.1", 0)
+    await restarted.give_back(place)
 
     assert [await left(restarted, caller) for _ in range(3)] == [1, 0, -1]
+
+
+async def tokens_left(admission: Admission, caller: Principal) -> int:
+    """How many tokens are left after a call of one; -1 if it is not admitted."""
+    try:
+        place = await admission.admit(caller, "127.0.0.1", 1)
+    except RateLimited:
+        return -1
+    assert place.decision.tokens is not None
+    return place.decision.tokens.remaining
+
+
+@pytest.mark.parametrize("level", ["project", "key", "user"])
+async def test_the_tokens_that_were_used_before_the_crash_are_still_taken(
+    project: Project, restarted: Admission, level: str
+) -> None:
+    project.called([place * 0.001 for place in range(7)], tokens=(30, 12))
+
+    assert await tokens_left(restarted, project.caller("alice", **{level: token_limit(1000)})) == 1000 - 7 * 42 - 1
+
+
+async def test_tokens_beyond_the_limit_are_still_owed_after_a_crash(project: Project, restarted: Admission) -> None:
+    project.called([1.0], tokens=(10, 5000))
+
+    caller = project.caller(user=token_limit(1000))
+    with pytest.raises(RateLimited) as refusal:
+        await restarted.admit(caller, "127.0.0.1", 1)
+    assert refusal.value.decision.retry_after_ns is not None
+    # 4,011 tokens, at a thousand in 31 days.
+    assert 4010 < refusal.value.decision.retry_after_ns * 1000 / LONG < 4011
+
+
+async def test_calls_that_are_open_or_lost_count_with_the_tokens_they_were_admitted_for(
+    project: Project, restarted: Admission
+) -> None:
+    project.called([1.0], tokens=(10, 0))
+    project.database.run(
+        "UPDATE bailiwick.ledger SET usage_source = 3, held_tokens = 300 WHERE project_id = %s", project.id
+    )
+    project.database.run(
+        "INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, provider,"
+        " model, streamed, input_estimate, held_tokens) SELECT gen_random_uuid(), %s, %s, %s, gen_random_uuid(), now(),"
+        " 'alice', 'openai', 'gpt-4o', false, 5, held FROM (VALUES (200), (NULL)) AS calls (held)",
+        project.tenant_id, project.id, project.key_id,
+    )  # fmt: skip
+
+    assert await tokens_left(restarted, project.caller(user=token_limit(1000))) == 1000 - 300 - 200 - 5 - 1

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from bailiwick.domain.limits import LimitLevel
+from bailiwick.domain.limits import LimitLevel, Unit
 from bailiwick.storage import roles
 from bailiwick.storage.sql import load
 from tests.database import TestDatabase
@@ -21,6 +21,7 @@ def test_a_slice_is_read_by_the_index_alone_however_many_calls_follow(scratch: T
         "tenant": tenant,
         "project": project,
         "level": LimitLevel.USER.value,
+        "unit": Unit.TOKENS.value,
         "ticks": 1,
         "interval": 1,
         "since": now - timedelta(days=62),

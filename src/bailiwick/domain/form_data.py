@@ -15,7 +15,7 @@ from python_multipart.exceptions import FormParserError, MultipartParseError
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.json_body import wrong
-from bailiwick.domain.usage import AUDIO_AS_TEXT
+from bailiwick.domain.usage import AUDIO_AS_TEXT, estimated_tokens
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -39,6 +39,10 @@ class FormRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     size: int
     usage_wanted: bool = False
+
+    def tokens(self) -> int:
+        """Estimate the tokens that it takes."""
+        return estimated_tokens(self.size)
 
     def upstream(self, *, model: str, user: str | None, shared_account: bool) -> bytes:
         """Write the body for the provider, with its own name of the model; it has no place for a user."""

@@ -17,10 +17,11 @@ from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
 
 
 @final
-class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A call as it is opened. `id` is 32 hex digits of a UUIDv7; `opened_us` is Unix time in microseconds.
 
-    `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost.
+    `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost. `held_tokens` is what it
+    took from limits on tokens, None if there are none.
     """
 
     id: str
@@ -35,6 +36,7 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     opened_us: int
     input_estimate: int
     cost_estimate_nano: int | None
+    held_tokens: int | None = None
 
 
 @final

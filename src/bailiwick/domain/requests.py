@@ -19,10 +19,13 @@ import msgspec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.json_body import Json, Raw, decoded, explained, read_object, wrong
 from bailiwick.domain.kept_state import kept_reference
+from bailiwick.domain.usage import estimated_tokens
 
 _encode = msgspec.json.encode
 _SOME: Final = re.compile(rb"\[\s*+[^\]]")
 _NULL: Final = b"null"
+_MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_CHOICES: Final = ("n", "best_of")
 
 # What a model is called that only its provider knows: in the ledger, in aliases and in a key's list of models.
 UNNAMED: Final = "unnamed"
@@ -102,6 +105,15 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     usage_wanted: bool
     size: int
     content_type: None = None
+
+    def tokens(self) -> int:
+        """Estimate the tokens that it takes: those of its text, and as many as it lets the model write, if it says."""
+        most = max(self._number(name) for name in _MAXIMA)
+        return estimated_tokens(self.size) + most * max(1, *(self._number(name) for name in _CHOICES))
+
+    def _number(self, name: str) -> int:
+        """A field that was checked to be a number, or to be none."""
+        return cast("int | None", decoded(self.fields, name)) or 0
 
     def upstream(self, *, model: str, user: str | None, shared_account: bool) -> bytes:
         """Write the body for the provider.

@@ -2,7 +2,7 @@
 
 Guarantees:
 - It decides exactly as `bailiwick.domain.limits.decide`. The admitted path repeats that arithmetic in place, because it
-  is on the path of every call; refusals and refunds go through the domain's own functions, and tests compare the two.
+  is on the path of every call; all else goes through the domain's own functions, and tests compare the two.
 - No method waits, so that on one event loop every decision is atomic.
 - Memory follows the buckets that are in debt. A hand goes round all buckets, a few steps with every admission and more
   with every new bucket, and forgets the empty ones.
@@ -18,7 +18,21 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, final
 
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.limits import MOST_REQUESTS, Decision, Stored, decide, drained, refund, standing, stricter
+from bailiwick.domain.limits import (
+    MOST_TOKENS,
+    Decision,
+    Standing,
+    Stored,
+    Unit,
+    check_cost,
+    correct,
+    decide,
+    drained,
+    refund,
+    standing,
+    stricter,
+    wait_ns,
+)
 from bailiwick.limiting.snapshots import decode_buckets, encode_buckets
 
 if TYPE_CHECKING:
@@ -54,54 +68,77 @@ class InProcessLimitStore:
         """Count the buckets held, with the empty ones that the hand has not come to yet."""
         return len(self._buckets)
 
-    async def admit(self, charges: Sequence[Charge], now_ns: int, cost: int = 1) -> Decision:
+    async def admit(self, charges: Sequence[Charge], now_ns: int) -> Decision:
         """See `LimitStore.admit`."""
         now_ns = self._seen(now_ns)
-        if cost < 1 or not charges:
-            return decide((), cost, now_ns)
+        admitted = True
+        if not charges:
+            return Decision(admitted, None, None, (), now_ns, ())
         find = self._buckets.get
         taken: list[Stored] = []
         missing: list[BucketKey] = []
-        fewest = MOST_REQUESTS
-        (strictest, _, _), strictest_limit = charges[0]
-        strictest_debt = 0
-        for key, limit in charges:
-            interval = limit.interval
-            now = now_ns * limit.ticks
+        requests: Standing | None = None
+        tokens: Standing | None = None
+        fewest_requests = fewest_tokens = MOST_TOKENS
+        for key, rate, cost in charges:
+            if cost < 1:
+                check_cost(cost)
+            interval = rate.interval
+            now = now_ns * rate.ticks
             debt = cost * interval
             returned = 0
             since_ns = now_ns
             stored = find(key)
             if stored is None:
                 missing.append(key)
-            elif stored[3] is limit:
+            elif stored[3] is rate:
                 if stored[0] > now:
                     debt += stored[0] - now
                     returned = stored[1]
                     since_ns = stored[2]
             else:
-                earlier, returned, since_ns = standing(limit, stored, now_ns)
+                earlier, returned, since_ns = standing(rate, stored, now_ns)
                 debt += earlier
-            if debt > limit.tolerance:
-                return decide([(key[0], limit, find(key)) for key, limit in charges], cost, now_ns)
-            remaining = (limit.tolerance - debt) // interval
-            if remaining < fewest:
-                fewest, strictest, strictest_limit, strictest_debt = remaining, key[0], limit, debt
-            taken.append((now + debt, returned, since_ns, limit))
+            if debt > rate.tolerance:
+                return decide([(key[0], key[1], rate, cost, find(key)) for key, rate, cost in charges], now_ns)
+            remaining = (rate.tolerance - debt) // interval
+            if key[1] is Unit.REQUESTS:
+                if remaining < fewest_requests:
+                    fewest_requests = remaining
+                    requests = Standing(key[0], rate, remaining, -(-debt // rate.ticks))
+            elif remaining < fewest_tokens:
+                fewest_tokens = remaining
+                tokens = Standing(key[0], rate, remaining, -(-debt // rate.ticks))
+            taken.append((now + debt, returned, since_ns, rate))
         if missing and not self._has_room(missing):
-            return await self._admit_after_search(charges, now_ns, cost)
+            return await self._admit_after_search(charges, now_ns)
         self._write(charges, taken, missing)
-        reset_ns = -(-strictest_debt // strictest_limit.ticks)
-        admitted = True
-        return Decision(admitted, strictest, strictest_limit, fewest, 0, reset_ns, cost, now_ns, taken)
+        return Decision(admitted, requests, tokens, (), now_ns, taken)
 
     async def refund(self, charges: Sequence[Charge], decision: Decision, now_ns: int) -> None:
         """See `LimitStore.refund`."""
         now_ns = self._seen(now_ns)
-        for (key, _), receipt in zip(charges, decision.taken, strict=True):
-            stored = refund(receipt, decision.cost, decision.at_ns, self._buckets.get(key), now_ns)
+        for (key, _, cost), receipt in zip(charges, decision.taken, strict=True):
+            stored = refund(receipt, cost, cost, decision.at_ns, self._buckets.get(key), now_ns)
             if stored is not None:
                 self._buckets[key] = stored
+
+    def correct(self, charges: Sequence[Charge], decision: Decision, tokens: int, now_ns: int) -> None:
+        """See `LimitStore.correct`. A bucket that was forgotten meanwhile is opened again, room or not."""
+        now_ns = self._seen(now_ns)
+        for (key, _, cost), receipt in zip(charges, decision.taken, strict=True):
+            if key[1] is Unit.TOKENS:
+                held = self._buckets.get(key)
+                stored = correct(receipt, cost, tokens, decision.at_ns, held, now_ns)
+                if stored is not None:
+                    if held is None:
+                        self._open([key])
+                    self._buckets[key] = stored
+
+    def wait_ns(self, charges: Sequence[Charge], now_ns: int) -> int:
+        """See `LimitStore.wait_ns`."""
+        now_ns = self._seen(now_ns)
+        return max((wait_ns(rate, cost, self._buckets.get(key), now_ns) for key, rate, cost in charges), default=0)
 
     def snapshot(self) -> bytes:
         """Write down every bucket in debt, for `restore`; called when no more calls are admitted."""
@@ -141,19 +178,19 @@ class InProcessLimitStore:
 
     def _has_room(self, missing: Sequence[BucketKey]) -> bool:
         share = _SHARE_OF_FREE * (self._most - len(self._buckets) - len(missing))
-        return all(self._of_project.get(key[1], 0) + len(missing) <= share for key in missing)
+        return all(self._of_project.get(key[2], 0) + len(missing) <= share for key in missing)
 
-    async def _admit_after_search(self, charges: Sequence[Charge], now_ns: int, cost: int) -> Decision:
+    async def _admit_after_search(self, charges: Sequence[Charge], now_ns: int) -> Decision:
         """Look for empty buckets once more, and decide anew: some that were forgotten may be this call's own."""
         self._forget_empty(_STEPS_WHEN_FULL)
-        if not self._has_room([key for key, _ in charges if key not in self._buckets]):
+        if not self._has_room([key for key, _, _ in charges if key not in self._buckets]):
             raise Unavailable(cause=f"the limit store holds {len(self._buckets)} buckets, of at most {self._most}")
-        return await self.admit(charges, now_ns, cost)
+        return await self.admit(charges, now_ns)
 
     def _write(self, charges: Sequence[Charge], taken: Sequence[Stored], missing: Sequence[BucketKey]) -> None:
         if missing:
             self._open(missing)
-        for (key, _), stored in zip(charges, taken, strict=True):
+        for (key, _, _), stored in zip(charges, taken, strict=True):
             self._buckets[key] = stored
         self._steps_due += _STEPS + _STEPS_FOR_NEW * len(missing)
         if self._steps_due >= _STEPS_AT_ONCE:
@@ -163,7 +200,7 @@ class InProcessLimitStore:
     def _open(self, keys: Sequence[BucketKey]) -> None:
         """Count and queue buckets that the caller is about to write."""
         self._round.extend(keys)
-        for _, project, _ in keys:
+        for _, _, project, _ in keys:
             self._of_project[project] = self._of_project.get(project, 0) + 1
 
     def _forget_empty(self, steps: int) -> None:
@@ -175,8 +212,8 @@ class InProcessLimitStore:
                 queue.append(key)
                 continue
             del buckets[key]
-            left = self._of_project[key[1]] - 1
+            left = self._of_project[key[2]] - 1
             if left:
-                self._of_project[key[1]] = left
+                self._of_project[key[2]] = left
             else:
-                del self._of_project[key[1]]
+                del self._of_project[key[2]]

@@ -7,21 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any, Final, final
 
 from bailiwick.domain.errors import BailiwickError
-from bailiwick.domain.limits import InvalidLimit, LimitLevel, RequestLimit, Stored
+from bailiwick.domain.limits import InvalidLimit, LimitLevel, Rate, Stored, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bailiwick.limiting.store import BucketKey
 
-# Format 2: the line `bailiwick-limits 2 SHA256`, then one JSON object that the digest (hex) covers:
-#   {"now_ns": …, "projects": [project, …], "limits": [[requests, per_ns, burst], …],
-#    "buckets": [[level, project, subject, place in limits, drained_at, returned, since_ns], …]}
+# Format 3: the line `bailiwick-limits 3 SHA256`, then one JSON object that the digest (hex) covers:
+#   {"now_ns": …, "projects": [project, …], "rates": [[amount, per_ns, burst], …],
+#    "buckets": [[level, unit, project, subject, place in rates, drained_at, returned, since_ns], …]}
 # `projects` are those all of whose buckets are here.
 # Evolution: whatever changes the meaning or number of fields gets the next number in the first line, and the reader
 # keeps reading every number that a release has written. An unknown number is refused, as damage is: the caller then
 # rebuilds from the ledger.
-_HEAD: Final = b"bailiwick-limits 2 "
+_HEAD: Final = b"bailiwick-limits 3 "
 
 
 @final
@@ -31,13 +31,13 @@ class DamagedSnapshot(BailiwickError):
 
 def encode_buckets(now_ns: int, projects: Iterable[str], buckets: Iterable[tuple[BucketKey, Stored]]) -> bytes:
     """Write buckets, the projects of which none is missing, and the latest time their store has seen."""
-    places: dict[RequestLimit, int] = {}
+    places: dict[Rate, int] = {}
     rows = [
-        (*key, places.setdefault(limit, len(places)), drained_at, returned, since_ns)
-        for key, (drained_at, returned, since_ns, limit) in buckets
+        (*key, places.setdefault(rate, len(places)), drained_at, returned, since_ns)
+        for key, (drained_at, returned, since_ns, rate) in buckets
     ]
-    limits = [(limit.requests, limit.per_ns, limit.burst) for limit in places]
-    document = {"now_ns": now_ns, "projects": [*projects], "limits": limits, "buckets": rows}
+    rates = [(rate.amount, rate.per_ns, rate.burst) for rate in places]
+    document = {"now_ns": now_ns, "projects": [*projects], "rates": rates, "buckets": rows}
     body = json.dumps(document, separators=(",", ":")).encode()
     return _HEAD + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
@@ -51,16 +51,13 @@ def decode_buckets(data: bytes) -> tuple[int, set[str], list[tuple[BucketKey, St
     try:
         # Any: the digest vouches for accidents only; what follows checks each field that arithmetic will touch.
         document: Any = json.loads(body)
-        limits = [
-            RequestLimit(requests=requests, per_ns=per_ns, burst=burst)
-            for requests, per_ns, burst in document["limits"]
-        ]
+        rates = [Rate(amount=amount, per_ns=per_ns, burst=burst) for amount, per_ns, burst in document["rates"]]
         buckets = [
             (
-                (LimitLevel(level), _text(project), _text(subject)),
-                (_count(drained_at), _count(returned), _count(since), limits[_count(place)]),
+                (LimitLevel(level), Unit(unit), _text(project), _text(subject)),
+                (_count(drained_at), _count(returned), _count(since), rates[_count(place)]),
             )
-            for level, project, subject, place, drained_at, returned, since in document["buckets"]
+            for level, unit, project, subject, place, drained_at, returned, since in document["buckets"]
         ]
         return _count(document["now_ns"]), {_text(project) for project in document["projects"]}, buckets
     except (ValueError, TypeError, LookupError, InvalidLimit) as error:

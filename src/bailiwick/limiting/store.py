@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from bailiwick.domain.limits import LimitLevel, RequestLimit
+from bailiwick.domain.limits import LimitLevel, Rate, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bailiwick.domain.limits import Decision
 
-# (level, project, subject). `project` is the project's id as text, so that no subject of one project can ever be that
-# of another, and the room of a store can be shared out fairly. `subject` is the address, key id or end user, and ""
-# at the project's own level.
-BucketKey: TypeAlias = tuple[LimitLevel, str, str]
-Charge: TypeAlias = tuple[BucketKey, RequestLimit]
+# (level, unit, project, subject). `project` is the project's id as text, so that no subject of one project can ever be
+# that of another, and the room of a store can be shared out fairly. `subject` is the address, key id or end user, and
+# "" at the project's own level.
+BucketKey: TypeAlias = tuple[LimitLevel, Unit, str, str]
+# A bucket, its rate, and what the call costs there, at least 1.
+Charge: TypeAlias = tuple[BucketKey, Rate, int]
 
 
 class LimitStore(Protocol):
     """Keeps the buckets and decides.
 
     Duties, the same for each store and tested against `decide`:
-    - one atomic decision over all levels: between reading the first bucket and writing the last nobody else decides;
+    - one atomic decision over all buckets: between reading the first bucket and writing the last nobody else decides;
       a refusal writes nothing, not even a bucket that did not exist;
     - the arithmetic of `bailiwick.domain.limits`, to the nanosecond;
     - a clock that went backwards stands still until it has caught up, so that a forgotten bucket cannot be had twice;
@@ -30,13 +31,24 @@ class LimitStore(Protocol):
     - what cannot be decided raises `Unavailable`; whether calls then pass is the caller's choice.
     """
 
-    async def admit(self, charges: Sequence[Charge], now_ns: int, cost: int = 1) -> Decision:
-        """Decide on all levels at once; `charges` come in the order of `LimitLevel`, each level at most once.
+    async def admit(self, charges: Sequence[Charge], now_ns: int) -> Decision:
+        """Decide on all buckets at once; `charges` come in the order of `LimitLevel`, each bucket at most once.
 
         `now_ns` is in nanoseconds since the epoch. Raises `Unavailable`; ValueError for a cost below 1.
         """
         ...
 
     async def refund(self, charges: Sequence[Charge], decision: Decision, now_ns: int) -> None:
-        """Give back what an admission took, at every level, once: `charges` and `decision` are the admission's own."""
+        """Give back what an admission took, everywhere, once: `charges` and `decision` are the admission's own."""
+        ...
+
+    def correct(self, charges: Sequence[Charge], decision: Decision, tokens: int, now_ns: int) -> None:
+        """Make of the tokens that an admission took, by estimate, what the call used: `tokens`. Once.
+
+        Returns at once, and holds for every decision that this process asks for from then on.
+        """
+        ...
+
+    def wait_ns(self, charges: Sequence[Charge], now_ns: int) -> int:
+        """Say how long it takes at least until calls that cost this much together were all admitted."""
         ...

@@ -1,7 +1,8 @@
 """May this call take its place now? The limits by address, project, key and user, in one decision.
 
 A user's limit counts one (project, end user); a call without an end user meets the other levels only. What a refusal
-tells is the strictest level; a refusal at one level consumes nothing at another.
+tells is the strictest level; a refusal at one level consumes nothing at another. Tokens are taken by estimate, and
+corrected when the call settles.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from bailiwick.domain.errors import Code, Refused, Unavailable
-from bailiwick.domain.limits import Decision, LimitLevel
+from bailiwick.domain.limits import Decision, LimitLevel, Unit
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.store import Charge
@@ -29,9 +30,27 @@ class RateLimited(Refused):
 
     def __init__(self, decision: Decision) -> None:
         """`decision` is a refusal."""
-        level = "address" if decision.level is LimitLevel.IP else str(decision.level)
-        super().__init__(Code.RATE_LIMITED, f"The {level}'s rate limit is reached. See Retry-After.")
+        level, unit, rate, cost, retry_after_ns = decision.refusals[0]
+        whose = "address" if level is LimitLevel.IP else level.value
+        if retry_after_ns is None:
+            message = (
+                f"This call may take {cost} {unit}, and the {whose}'s limit allows at most {rate.burst} at once. "
+                "Send less, or ask for fewer tokens at most."
+            )
+        else:
+            limit = "rate limit" if unit is Unit.REQUESTS else "limit on tokens"
+            message = f"The {whose}'s {limit} is reached. See Retry-After."
+        super().__init__(Code.RATE_LIMITED, message)
         self.decision = decision
+
+
+@final
+class Place(NamedTuple):
+    """What an admitted call has taken: `tokens` by estimate, 0 if nobody counts them."""
+
+    charges: list[Charge]
+    decision: Decision
+    tokens: int
 
 
 @final
@@ -51,18 +70,26 @@ class Admission:
         self._rebuilds: dict[str, LimitRebuild] = {}
         self._running: dict[str, asyncio.Task[Unavailable | None]] = {}
 
-    async def admit(self, principal: Principal, ip: str) -> Decision:
-        """Take one request from every limit that applies; raises `RateLimited`, or `Unavailable`."""
+    async def admit(self, principal: Principal, ip: str, tokens: int) -> Place:
+        """Take one request, and so many `tokens`, from every limit that applies.
+
+        Raises `RateLimited`, or `Unavailable`.
+        """
         if not self._store.remembers(principal.grant.bucket):
             await self._rebuilt(principal.grant)
-        decision = await self._store.admit(charges(principal, ip), self._now_ns())
+        charged = charges(principal, ip, tokens)
+        decision = await self._store.admit(charged, self._now_ns())
         if not decision.admitted:
             raise RateLimited(decision)
-        return decision
+        return Place(charged, decision, tokens)
 
-    async def give_back(self, principal: Principal, ip: str, decision: Decision) -> None:
+    async def give_back(self, place: Place) -> None:
         """Return what `admit` took for a call that is refused all the same; at most once."""
-        await self._store.refund(charges(principal, ip), decision, self._now_ns())
+        await self._store.refund(place.charges, place.decision, self._now_ns())
+
+    def correct(self, place: Place, tokens: int) -> None:
+        """Say what a call really used, when it is over; at most once."""
+        self._store.correct(place.charges, place.decision, tokens, self._now_ns())
 
     async def aclose(self) -> None:
         """Stop rebuilding; what is not whole then is rebuilt by the next process."""
@@ -99,17 +126,22 @@ class Admission:
         return None
 
 
-def charges(principal: Principal, ip: str) -> list[Charge]:
-    """The buckets that a call of `principal` from `ip` is counted in."""
+def charges(principal: Principal, ip: str, tokens: int) -> list[Charge]:
+    """The buckets that a call of `principal` from `ip` is counted in; without `tokens`, none that counts these."""
     grant = principal.grant
-    limits, project = grant.limits, grant.bucket
     found: list[Charge] = []
-    if limits.ip is not None:
-        found.append(((LimitLevel.IP, project, ip), limits.ip))
-    if limits.project is not None:
-        found.append(((LimitLevel.PROJECT, project, ""), limits.project))
-    if limits.key is not None:
-        found.append(((LimitLevel.KEY, project, grant.key_bucket), limits.key))
-    if limits.user is not None and principal.uid is not None:
-        found.append(((LimitLevel.USER, project, principal.uid), limits.user))
+    for level, unit, rate in grant.limits.rates:
+        cost = 1 if unit is Unit.REQUESTS else tokens
+        if level is LimitLevel.IP:
+            subject = ip
+        elif level is LimitLevel.PROJECT:
+            subject = ""
+        elif level is LimitLevel.KEY:
+            subject = grant.key_bucket
+        elif principal.uid is not None:
+            subject = principal.uid
+        else:
+            continue
+        if cost:
+            found.append(((level, unit, grant.bucket, subject), rate, cost))
     return found

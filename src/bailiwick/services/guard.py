@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from bailiwick.domain.durations import MINUTE
-from bailiwick.domain.limits import Decision, LimitLevel, RequestLimit
+from bailiwick.domain.limits import Decision, LimitLevel, Rate, Unit
 from bailiwick.limiting.store import BucketKey, LimitStore
 from bailiwick.services.admission import RateLimited
 
@@ -26,8 +26,8 @@ class Guard:
         """`requests` and `failures` are a minute's; `store` is this guard's own."""
         self._store = store
         self._now_ns = now_ns
-        self._requests = RequestLimit(requests=requests, per_ns=MINUTE, burst=requests)
-        self._failures = RequestLimit(requests=failures, per_ns=MINUTE, burst=failures)
+        self._requests = Rate(amount=requests, per_ns=MINUTE, burst=requests)
+        self._failures = Rate(amount=failures, per_ns=MINUTE, burst=failures)
         # Addresses whose failures are used up: the refusal, and when it ends.
         self._turned_away: dict[str, tuple[Decision, int]] = {}
 
@@ -36,17 +36,17 @@ class Guard:
         now = self._now_ns()
         if self._turned_away and (refusal := self._turned_away.get(ip)) is not None:
             if now < refusal[1]:
-                raise RateLimited(refusal[0]._replace(retry_after_ns=refusal[1] - now))
+                raise RateLimited(refusal[0].told_to_wait(refusal[1] - now))
             del self._turned_away[ip]
-        key: BucketKey = (LimitLevel.IP, _INSTALLATION, ip)
-        decision = await self._store.admit([(key, self._requests)], now)
+        key: BucketKey = (LimitLevel.IP, Unit.REQUESTS, _INSTALLATION, ip)
+        decision = await self._store.admit([(key, self._requests, 1)], now)
         if not decision.admitted:
             raise RateLimited(decision)
 
     async def failed(self, ip: str) -> None:
         """Count an answer that refused the caller."""
         now = self._now_ns()
-        key: BucketKey = (LimitLevel.IP, _INSTALLATION, f"failures {ip}")
-        decision = await self._store.admit([(key, self._failures)], now)
+        key: BucketKey = (LimitLevel.IP, Unit.REQUESTS, _INSTALLATION, f"failures {ip}")
+        decision = await self._store.admit([(key, self._failures, 1)], now)
         if not decision.admitted and len(self._turned_away) < _MOST_TURNED_AWAY:
             self._turned_away[ip] = (decision, now + (decision.retry_after_ns or MINUTE))

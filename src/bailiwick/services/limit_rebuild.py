@@ -35,15 +35,11 @@ class LimitRebuild:
         self._history = history
         self._grant = grant
         self._now_ns = now_ns
-        limits, self._began_ns = grant.limits, now_ns()
+        self._began_ns = now_ns()
         self._levels = [
-            (level, limit, Replay(limit, self._began_ns))
-            for level, limit in (
-                (LimitLevel.PROJECT, limits.project),
-                (LimitLevel.KEY, limits.key),
-                (LimitLevel.USER, limits.user),
-            )
-            if limit is not None
+            (level, unit, rate, Replay(rate, unit, self._began_ns))
+            for level, unit, rate in grant.limits.rates
+            if level is not LimitLevel.IP
         ]
         self._done = 0
         self._spent_ns = 0
@@ -55,10 +51,10 @@ class LimitRebuild:
             more = await self._read_slice()
             self._spent_ns += self._now_ns() - started_ns
             self._done += not more
-        for level, _, replay in self._levels:
+        for level, unit, _, replay in self._levels:
             now_ns = self._now_ns()
             for number, (subject, stored) in enumerate(replay.debts(now_ns)):
-                self._store.raise_to((level, self._grant.bucket, subject), stored, now_ns)
+                self._store.raise_to((level, unit, self._grant.bucket, subject), stored, now_ns)
                 if number % _BUCKETS_AT_ONCE == 0:
                     await asyncio.sleep(0)
         self._store.remember(self._grant.bucket)
@@ -66,7 +62,7 @@ class LimitRebuild:
     def seconds_left(self) -> int:
         """About how long it will still take, if the calls are spread evenly over the time that is read."""
         whole = read = 0
-        for place, (_, _, replay) in enumerate(self._levels):
+        for place, (_, _, _, replay) in enumerate(self._levels):
             span = self._began_ns // _US - replay.begin_us
             whole += span
             read += span if place < self._done else replay.read_us - replay.begin_us
@@ -76,7 +72,9 @@ class LimitRebuild:
         return max(1, min(left, _LONGEST_SECONDS))
 
     async def _read_slice(self) -> bool:
-        grant, (level, limit, replay) = self._grant, self._levels[self._done]
-        arrivals, more = await self._history.arrivals(grant.tenant_id, grant.project_id, level, limit, replay.read_us)
+        grant, (level, unit, rate, replay) = self._grant, self._levels[self._done]
+        arrivals, more = await self._history.arrivals(
+            grant.tenant_id, grant.project_id, (level, unit), rate, replay.read_us
+        )
         replay.take(arrivals)
         return more

@@ -5,6 +5,7 @@ and settles it. Guarantees:
 
 - `settle` happens once, whoever asks for it and how often: the first one decides;
 - it is shielded: the settlement goes on when the caller is cancelled, and is waited for at shutdown;
+- limits on tokens are corrected with it, to what the ledger says;
 - usage is what the provider reported of an answer that came to its end; of one that did not, it is what was seen or
   what was reported on the way, whichever is more, and marked as an estimate.
 """
@@ -19,8 +20,17 @@ from bailiwick.domain.errors import Code, ProviderFailed
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.principal import Principal
-from bailiwick.domain.usage import AUDIO_AS_TEXT, NO_USAGE, Outcome, TokenUsage, UsageSource, estimated_tokens
+from bailiwick.domain.usage import (
+    AUDIO_AS_TEXT,
+    MAX_TOKENS,
+    NO_USAGE,
+    Outcome,
+    TokenUsage,
+    UsageSource,
+    estimated_tokens,
+)
 from bailiwick.providers.answers.form import Answer
+from bailiwick.services.admission import Admission, Place
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
 from bailiwick.telemetry.observer import Observation, Observer
@@ -36,16 +46,25 @@ class Metering:
     """Opens calls in the ledger."""
 
     def __init__(
-        self, ledger: Ledger, observer: Observer, *, now_ns: Callable[[], int], monotonic_ns: Callable[[], int]
+        self,
+        ledger: Ledger,
+        admission: Admission,
+        observer: Observer,
+        *,
+        now_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
     ) -> None:
         """`now_ns` is Unix time."""
         self._ledger = ledger
+        self._admission = admission
         self._observer = observer
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def open(self, seen: Observation, principal: Principal, served: Served, *, size: int, stream: bool) -> Meter:
+    async def open(
+        self, seen: Observation, principal: Principal, served: Served, place: Place, *, size: int, stream: bool
+    ) -> Meter:
         """Open a call whose request has `size` bytes; raises `Unavailable`, and then nothing was opened."""
         grant = principal.grant
         estimate = estimated_tokens(size)
@@ -63,11 +82,12 @@ class Metering:
             opened_us=self._now_ns() // _US,
             input_estimate=estimate,
             cost_estimate_nano=None if price is None else price.cost(TokenUsage(input_tokens=estimate)),
+            held_tokens=min(place.tokens, MAX_TOKENS) if place.tokens else None,
         )
         began = self._monotonic_ns()
         await self._ledger.open(call)
         self._observer.opened(seen)
-        return Meter(self, seen, call, served, began)
+        return Meter(self, seen, call, served, place, began)
 
     def now(self) -> float:
         """Unix time, in seconds."""
@@ -80,6 +100,10 @@ class Metering:
     def settled(self, seen: Observation, kind: ProviderKind, settlement: Settlement) -> None:
         """Tell how a call ended."""
         self._observer.settled(seen, kind, settlement)
+
+    def correct(self, place: Place, usage: TokenUsage) -> None:
+        """Let the limits know what a call used."""
+        self._admission.correct(place, usage.input_tokens + usage.output_tokens)
 
     async def write(self, settlement: Settlement) -> None:
         """Make a settlement durable, also when the caller is cancelled in the middle."""
@@ -102,15 +126,18 @@ class Meter:
     """Watches one open call."""
 
     __slots__ = (
-        "_began", "_call", "_first_byte_ms", "_metering", "_reported", "_seen", "_served", "_settled", "_written",
-        "finished", "status",
+        "_began", "_call", "_first_byte_ms", "_metering", "_place", "_reported", "_seen", "_served", "_settled",
+        "_written", "finished", "status",
     )  # fmt: skip
 
-    def __init__(self, metering: Metering, seen: Observation, call: OpenCall, served: Served, began: int) -> None:
+    def __init__(
+        self, metering: Metering, seen: Observation, call: OpenCall, served: Served, place: Place, began: int
+    ) -> None:
         self._metering = metering
         self._seen = seen
         self._call = call
         self._served = served
+        self._place = place
         self._began = began
         self._first_byte_ms: int | None = None
         self._reported: TokenUsage | None = None
@@ -162,6 +189,8 @@ class Meter:
             return None
         self._settled = True
         usage, source = self._usage(outcome)
+        if self._place.tokens:
+            self._metering.correct(self._place, usage)
         price = self._served.price
         settlement = Settlement(
             call=self._call,

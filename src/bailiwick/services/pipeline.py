@@ -87,19 +87,21 @@ class Pipeline:
             user=None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid),
             shared_account=served.route.offer.shared,
         )
-        decision = await self._admission.admit(principal, asked.ip)
+        counted = door.billed and principal.grant.limits.on_tokens
+        place = await self._admission.admit(principal, asked.ip, request.tokens() if counted else 0)
         try:
             meter = await self._metering.open(
                 asked.seen,
                 principal,
                 served,
+                place,
                 size=request.size if door.billed else 0,
                 stream=request.stream,
             )
         except BaseException:
-            await self._admission.give_back(principal, asked.ip, decision)
+            await self._admission.give_back(place)
             raise
-        reply.decision = decision
+        reply.decision = place.decision
         ask = Ask(
             path=door.path,
             body=body,

@@ -8,7 +8,7 @@ from typing import Final, final
 
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.limit_replay import Arrivals
-from bailiwick.domain.limits import LimitLevel, RequestLimit
+from bailiwick.domain.limits import LimitLevel, Rate, Unit
 from bailiwick.storage.scope import LONG_SECONDS, Database
 from bailiwick.storage.sql import load
 
@@ -31,22 +31,27 @@ class LimitHistory:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def arrivals(
-        self, tenant_id: TenantId, project_id: ProjectId, level: LimitLevel, limit: RequestLimit, since_us: int
+        self, tenant_id: TenantId, project_id: ProjectId, counted: tuple[LimitLevel, Unit], rate: Rate, since_us: int
     ) -> tuple[list[Arrivals], bool]:
         """The next slice after `since_us`, and whether it may not be the last; raises `Unavailable`.
 
         Addresses are not in the ledger: there is nothing to ask for about the level `ip`.
         """
+        level, unit = counted
         params = {
             "tenant": tenant_id,
             "project": project_id,
             "level": level.value,
-            "ticks": limit.ticks,
-            "interval": limit.interval,
+            "unit": unit.value,
+            "ticks": rate.ticks,
+            "interval": rate.interval,
             "since": _EPOCH + timedelta(microseconds=since_us),
             "calls": self._calls,
         }
         async with self._turns, self._database.reading(tenant_id, seconds=LONG_SECONDS) as scope:
             rows = await scope.fetch_all(_SQL["arrivals"], params)
-        found = [Arrivals(row["subject"], row["calls"], int(row["drained_at"]), row["last_us"]) for row in rows]
+        found = [
+            Arrivals(row["subject"], row["calls"], int(row["cost"]), int(row["drained_at"]), row["last_us"])
+            for row in rows
+        ]
         return found, sum(arrivals.calls for arrivals in found) >= self._calls

@@ -139,13 +139,15 @@ CREATE TABLE open_calls (
     model        text NOT NULL,
     streamed       boolean NOT NULL,
     input_estimate integer NOT NULL,
-    cost_estimate_nano bigint
+    cost_estimate_nano bigint,
+    held_tokens  integer
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- The usage rows, one per call that went to a provider, written once, when the call settles.
 -- `outcome`: 0 completed, 1 provider error, 2 provider timeout, 3 client gone, 4 our failure, 5 lost with its process.
 -- `usage_source`: 0 reported by the provider, 1 estimated from the bytes seen, 2 none (nothing was generated),
 -- 3 unknown (a lost call's estimate, corrected once if the truth arrives). Values are never reused.
+-- `held_tokens`: of an unknown one, what it took from limits on tokens, if there were any.
 CREATE TABLE ledger (
     id                 uuid NOT NULL,
     tenant_id          uuid NOT NULL,
@@ -168,7 +170,8 @@ CREATE TABLE ledger (
     uid                text,
     sid                text,
     provider           text NOT NULL,
-    model              text NOT NULL
+    model              text NOT NULL,
+    held_tokens        integer
 ) PARTITION BY RANGE (opened_at);
 -- The one index, and a narrow one: a row and its entry take less than 300 bytes. That a call has one row is decided
 -- where its open row is deleted, not here.
