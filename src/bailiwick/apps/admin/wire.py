@@ -69,7 +69,12 @@ class ProjectBody(_Body):
     status: Literal["active", "suspended"] | None = None
     limits: dict[str, Any] | None = Field(
         None,
-        examples=[{"user": {"requests": 60, "per": "1m", "burst": 60}, "project": {"requests": 6000, "per": "1m"}}],
+        examples=[
+            {
+                "user": {"requests": 60, "tokens": 100000, "per": "1m", "burst": 60},
+                "project": {"requests": 6000, "per": "1m"},
+            }
+        ],
     )
     aliases: dict[str, list[str]] | None = Field(None, examples=[{"fast": ["openai/gpt-4o-mini"]}])
     require_end_user: bool | None = None
