@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench import peers
+from bench.doors import measure_doors
 from bench.errors import BenchError
 from bench.ledger import measure_ledger
 from bench.machine import describe, require_tools
@@ -122,11 +123,13 @@ def _run(options: argparse.Namespace) -> int:
         rig = Rig(folder=folder, mock_pid=mock.pid)
         systems = [_system(name, folder, options) for name in names]
         outcome = run_rounds([Direct(), *systems], plan, rig)
-        startup = ledger = None
+        startup = ledger = doors = None
         if "ours" in names:
             command = serve_command(options.serve)
             if plan.ledger_rounds:
                 ledger = measure_ledger(command, plan, rig)
+            if plan.door_seconds:
+                doors = measure_doors(command, plan, rig)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             startup = measure_startup(command, plan, folder)
     finally:
@@ -135,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    report = Report(plan=plan, machine=describe(), outcome=outcome, startup=startup, ledger=ledger)
+    report = Report(plan=plan, machine=describe(), outcome=outcome, startup=startup, ledger=ledger, doors=doors)
     print(f"\n{report.tables()}\n\ntook {time.perf_counter() - began:.0f} s")
     whole = plan.name == "full" and set(names) == set(NAMES) and options.serve is None
     if options.write or whole:

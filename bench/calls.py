@@ -7,7 +7,7 @@ rotate, because a user limit that only ever sees one user is cheaper than a real
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -45,17 +45,23 @@ class Call:
     bearer: str
     headers: tuple[tuple[str, str], ...] = ()
     path: str = CHAT_PATH
+    content: bytes | None = None
+    content_type: str = "application/json"
+
+    def at(self, path: str, content: bytes, content_type: str) -> Call:
+        """Return the same call with another body at another address."""
+        return replace(self, path=path, content=content, content_type=content_type)
 
     def body(self) -> bytes:
-        """Return the JSON body, padded to the size of its kind."""
-        return chat_body(self.kind)
+        """Return the body; for a chat JSON, padded to the size of its kind."""
+        return chat_body(self.kind) if self.content is None else self.content
 
     def all_headers(self) -> tuple[tuple[str, str], ...]:
         """Every header but `Host`, `Content-Length` and the end user's."""
         return (
             ("Authorization", f"Bearer {self.bearer}"),
-            ("Content-Type", "application/json"),
-            ("Accept", "application/json"),
+            ("Content-Type", self.content_type),
+            ("Accept", "*/*" if self.content else "application/json"),
             ("User-Agent", "OpenAI/Python 3.52.0"),
             *self.headers,
         )

@@ -54,6 +54,31 @@ def answer() -> str:
     return json.dumps(body, separators=(",", ":"))
 
 
+def answers_by_path() -> dict[str, tuple[str, str]]:
+    """Return the content type and the body of the answer at each address below /v1."""
+    tokens = {"input_tokens": 57, "output_tokens": 21, "total_tokens": 78}
+    text = {"type": "output_text", "text": ANSWER, "annotations": []}
+    message = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [text]}
+    answers: dict[str, dict[str, object]] = {
+        "/responses": {"object": "response", "status": "completed", "output": [message], "usage": tokens},
+        "/messages": {
+            "type": "message", "role": "assistant", "content": [{"type": "text", "text": ANSWER}],
+            "stop_reason": "end_turn", "usage": {"input_tokens": 57, "output_tokens": 21},
+        },
+        "/messages/count_tokens": {"input_tokens": 57},
+        "/completions": {"choices": [{"index": 0, "text": ANSWER, "finish_reason": "stop"}], "usage": _USAGE},
+        "/embeddings": {
+            "object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.0123456789] * 256}],
+            "usage": {"prompt_tokens": 57, "total_tokens": 57},
+        },
+        "/moderations": {"id": "modr-1", "results": [{"flagged": False, "categories": {}, "category_scores": {}}]},
+        "/images/generations": {"created": 1760000000, "data": [{"b64_json": "iVBORw0K" * 400}], "usage": tokens},
+        "/audio/transcriptions": {"text": ANSWER, "usage": {"type": "tokens", **tokens}},
+    }  # fmt: skip
+    written = {path: ("application/json", json.dumps(body, separators=(",", ":"))) for path, body in answers.items()}
+    return {**written, "/chat/completions": ("application/json", answer()), "/audio/speech": ("audio/mpeg", "x" * 3500)}
+
+
 def events() -> list[str]:
     """Return the events of the stream, each with its blank line."""
     deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
@@ -69,6 +94,14 @@ def events() -> list[str]:
 def _event(choices: list[dict[str, object]], usage: object) -> str:
     chunk = {**_ENVELOPE, "object": "chat.completion.chunk", "choices": choices, "usage": usage}
     return f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n"
+
+
+def _locations() -> str:
+    return "".join(
+        f"    location = /v1{path} {{ default_type {kind}; return 200 '{body}'; }}\n"
+        for path, (kind, body) in answers_by_path().items()
+        if path != "/chat/completions"
+    )
 
 
 def _configuration(folder: Path) -> str:
@@ -89,6 +122,7 @@ http {{
   client_body_buffer_size 128k; client_max_body_size 8m;
   lua_package_path "{folder}/?.lua;/usr/share/lua/5.1/?.lua;;";
   server {{ listen 127.0.0.1:{ports.MOCK_JSON} backlog=4096;
+{_locations()}
     location / {{
       add_header x-request-id req_1234567890; add_header openai-processing-ms 5;
       return 200 '{answer()}'; }} }}

@@ -55,6 +55,7 @@ class Plan:
     seconds: dict[Scenario, int]
     warm_up: int
     ledger_rounds: int
+    door_seconds: int
     starts: int
     imports: int
 
@@ -76,6 +77,7 @@ FULL: Final = Plan(
     },
     warm_up=3,
     ledger_rounds=5,
+    door_seconds=3,
     starts=3,
     imports=9,
 )
@@ -92,6 +94,7 @@ QUICK: Final = Plan(
     },
     warm_up=1,
     ledger_rounds=0,
+    door_seconds=0,
     starts=1,
     imports=5,
 )

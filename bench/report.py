@@ -20,6 +20,7 @@ from bench.plan import FEW_STREAMS, GENTLE_RATE, RATE, STREAMS_AT_ONCE
 from bench.stats import Table
 
 if TYPE_CHECKING:
+    from bench.doors import DoorsOutcome
     from bench.ledger import LedgerOutcome
     from bench.machine import Machine
     from bench.measure import Slot
@@ -39,6 +40,7 @@ class Report:
     outcome: Outcome
     startup: Startup | None
     ledger: LedgerOutcome | None
+    doors: DoorsOutcome | None
 
     def tables(self) -> str:
         """Return the bars and every table, as Markdown."""
@@ -55,6 +57,8 @@ class Report:
             sections.append(tables.startup_table(self.startup))
         if self.ledger is not None:
             sections.append(tables.ledger_table(self.ledger))
+        if self.doors is not None:
+            sections.append(tables.doors_table(self.doors))
         if self.outcome.absent:
             sections.append(tables.absent(self.outcome))
         sections.append(tables.doubts(self.outcome, self.ledger))
@@ -89,6 +93,7 @@ class Report:
             "slots": [_rounded(slot) for slot in self.outcome.slots],
             "startup": dataclasses.asdict(self.startup) if self.startup else None,
             "ledger": dataclasses.asdict(self.ledger) if self.ledger else None,
+            "doors": dataclasses.asdict(self.doors) if self.doors else None,
         }
         return portable(json.dumps(found, indent=1, default=str)) + "\n"
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.bars import Bar
+    from bench.doors import DoorsOutcome
     from bench.ledger import LedgerOutcome
     from bench.measure import Slot
     from bench.rounds import Outcome
@@ -201,6 +202,25 @@ def ledger_table(ledger: LedgerOutcome) -> str:
     ]
     both = table.ratio(FULL, EMPTY, scenario, "cpu_both_ms")
     return f"{title}\n\n{grid(head, rows)}\n\nFull against empty: {figure(both, spread=True)}."
+
+
+def doors_table(doors: DoorsOutcome) -> str:
+    """Return what a call costs at each door."""
+    title = "## The doors: what a call costs us at each, saturated"
+    if doors.problem is not None:
+        return f"{title}\n\nNot measured: {doors.problem}."
+    head = ["", "CPU ms a call, gateway", "PostgreSQL's", "calls a second", "errors"]
+    rows = [
+        [
+            f"`/v1{cost.path}`",
+            f"{cost.cpu_ms:.3f}",
+            f"{cost.cpu_database_ms:.3f}",
+            f"{cost.calls_a_second:,.0f}",
+            str(cost.errors),
+        ]
+        for cost in doors.costs
+    ]
+    return f"{title}\n\n{grid(head, rows)}"
 
 
 def absent(outcome: Outcome) -> str:

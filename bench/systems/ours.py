@@ -92,7 +92,7 @@ class Ours:
         return f"**Bailiwick {version}**, key + four limits + durable ledger"
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """The root of the process tree."""
         return self._server.pid
 
@@ -131,6 +131,21 @@ class Ours:
         """Write `rows` settled calls into the ledger of the running server."""
         preload(self._data, rows)
 
+    def add_provider(self, name: str, *, port: int, model: str, kind: str = "openai") -> None:
+        """Give the project the mock provider at `port` for one model."""
+        provider = {
+            "name": name,
+            "kind": kind,
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "api_key": "sk-upstream",
+            "models": [model],
+        }
+        self._admin("POST", f"{self._project}/providers", provider)
+
+    @property
+    def _project(self) -> str:
+        return f"/admin/v1/projects/{self._known().project_id}"
+
     def _known(self) -> Bootstrap:
         if self._bootstrap is None:
             message = f"{self.name} has not been started"
@@ -147,21 +162,10 @@ class Ours:
         )
 
     def _set_up(self) -> None:
-        project = f"/admin/v1/projects/{self._known().project_id}"
-        for name, port, model in (
-            ("mock", ports.MOCK_JSON, MODEL),
-            ("mock-streams", ports.MOCK_STREAM, STREAM_MODEL),
-        ):
-            provider = {
-                "name": name,
-                "kind": "openai",
-                "base_url": f"http://127.0.0.1:{port}/v1",
-                "api_key": "sk-upstream",
-                "models": [model],
-            }
-            self._admin("POST", f"{project}/providers", provider)
+        self.add_provider("mock", port=ports.MOCK_JSON, model=MODEL)
+        self.add_provider("mock-streams", port=ports.MOCK_STREAM, model=STREAM_MODEL)
         limits = dict.fromkeys(("ip", "project", "key", "user"), _GENEROUS)
-        self._admin("PATCH", project, {"limits": limits})
+        self._admin("PATCH", self._project, {"limits": limits})
 
     def _admin(self, method: str, path: str, body: object = None) -> dict[str, object]:
         request = urllib.request.Request(
