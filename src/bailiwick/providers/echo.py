@@ -6,41 +6,18 @@ tokens, and counts tokens as bytes divided by four. It costs nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Final, final
+from typing import Final, final
 
 import msgspec
 
 from bailiwick.domain.usage import estimated_tokens
+from bailiwick.providers.echo_forms import FORMS, MOST_NUMBERS, Said, embed
 from bailiwick.providers.provider import Ask, Exchange, Headers
 
 _INTRODUCTION: Final = "This is Bailiwick's built-in echo, not a model. You said: "
-_WORD: Final = re.compile(r"\s*\S+|\s+$")
 _BYTES_A_TOKEN: Final = 4
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-    text: str = ""
-
-
-class _Message(msgspec.Struct):
-    role: str = ""
-    content: str | list[_Part] | None = None
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, list):
-            return " ".join(part.text for part in self.content if part.type == "text")
-        return self.content or ""
-
-
-class _Request(msgspec.Struct):
-    messages: list[_Message]
-    stream: bool = False
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+_EMBEDDINGS: Final = "/embeddings"
 
 
 @final
@@ -48,29 +25,34 @@ class EchoProvider:
     """Answers from within this process."""
 
     def __init__(self, *, now: Callable[[], int], new_id: Callable[[], str]) -> None:
-        """`now` is Unix time in seconds; `new_id` makes the ids of completions."""
+        """`now` is Unix time in seconds; `new_id` makes the ids of answers."""
         self._now = now
         self._new_id = new_id
 
     async def send(self, ask: Ask) -> Exchange:
-        """Answer a chat completion; never raises."""
+        """Answer at any of its doors; never raises."""
+        if ask.path == _EMBEDDINGS:
+            try:
+                return EchoExchange(200, iter((embed(ask.body),)))
+            except (msgspec.MsgspecError, RecursionError):
+                return _refused("input", f"must be texts or tokens, for at most {MOST_NUMBERS} numbers in all.")
+        form = FORMS[ask.path]
         try:
-            request = msgspec.json.decode(ask.body, type=_Request)
+            heard = form.hear(ask.body)
         except (msgspec.MsgspecError, RecursionError):
-            error = {"message": "messages must be objects with a role and text content.", "param": "messages"}
-            return EchoExchange(400, iter((msgspec.json.encode({"error": error}),)))
-        spoken = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
-        text, finish = _cut(_INTRODUCTION + spoken, request.max_completion_tokens or request.max_tokens)
-        asked = estimated_tokens(sum(len(message.text.encode()) for message in request.messages))
-        answered = estimated_tokens(len(text.encode()))
-        usage = {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
-        shared = {"id": f"chatcmpl-{self._new_id()}", "created": self._now(), "model": "echo"}
+            return _refused(form.content, "must be text, or messages with a role and text.")
+        text, whole = _cut(_INTRODUCTION + heard.spoken, heard.most)
+        said = Said(
+            id=self._new_id(),
+            now=self._now(),
+            text=text,
+            whole=whole,
+            read=estimated_tokens(heard.size),
+            wrote=estimated_tokens(len(text.encode())),
+        )
         if ask.stream:
-            return EchoExchange(200, _frames(shared, text, finish, usage))
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-        answer = {**shared, "object": "chat.completion", "choices": [choice], "usage": usage}
-        return EchoExchange(200, iter((msgspec.json.encode(answer),)))
+            return EchoExchange(200, form.events(said))
+        return EchoExchange(200, iter((msgspec.json.encode(form.answer(said)),)))
 
     def scrub(self, text: str) -> str:
         """Nothing of an echo is secret."""
@@ -100,23 +82,15 @@ class EchoExchange:
         self._chunks = iter(())
 
 
-def _frames(shared: dict[str, object], text: str, finish: str, usage: dict[str, int]) -> Iterator[bytes]:
-    def frame(delta: dict[str, object], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        chunk = {**shared, "object": "chat.completion.chunk", "choices": [choice], "usage": None}
-        return b"data: %b\n\n" % msgspec.json.encode(chunk)
-
-    yield frame({"role": "assistant", "content": ""})
-    for word in _WORD.findall(text):
-        yield frame({"content": word})
-    yield frame({}, finish)
-    last = {**shared, "object": "chat.completion.chunk", "choices": [], "usage": usage}
-    yield b"data: %b\n\ndata: [DONE]\n\n" % msgspec.json.encode(last)
+def _refused(name: str, what: str) -> EchoExchange:
+    error = {"message": f"{name} {what}", "param": name}
+    return EchoExchange(400, iter((msgspec.json.encode({"error": error}),)))
 
 
-def _cut(text: str, most: int | None) -> tuple[str, str]:
+def _cut(text: str, most: int | None) -> tuple[str, bool]:
+    """Keep to the maximum of tokens; says too whether all of it is there."""
     size = None if most is None else most * _BYTES_A_TOKEN
     raw = text.encode()
     if size is None or len(raw) <= size:
-        return text, "stop"
-    return raw[:size].decode(errors="ignore"), "length"
+        return text, True
+    return raw[:size].decode(errors="ignore"), False

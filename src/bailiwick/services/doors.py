@@ -22,8 +22,9 @@ from bailiwick.providers.answers.responses import RESPONSES
 
 _EVERY_KIND: Final = frozenset(ProviderKind)
 _OPENAI: Final = frozenset({ProviderKind.OPENAI})
-_COMPATIBLE: Final = frozenset({ProviderKind.OPENAI, ProviderKind.GEMINI})
+_COMPATIBLE: Final = _OPENAI | {ProviderKind.GEMINI}
 _ANTHROPIC: Final = frozenset({ProviderKind.ANTHROPIC})
+_ECHO: Final = frozenset({ProviderKind.ECHO})
 _BY_USER: Final = ("user", "safety_identifier")
 
 
@@ -63,21 +64,21 @@ DOORS: Final[tuple[Door, ...]] = (
         permission=Permission.COMPLETIONS_CREATE,
         body=JsonForm(content="prompt", users=("user",), asks_usage=True),
         answer=COMPLETIONS,
-        kinds=_OPENAI,
+        kinds=_OPENAI | _ECHO,
     ),
     Door(
         path="/embeddings",
         permission=Permission.EMBEDDINGS_CREATE,
         body=JsonForm(content="input", users=("user",), streams=False),
         answer=MEDIA,
-        kinds=_COMPATIBLE,
+        kinds=_COMPATIBLE | _ECHO,
     ),
     Door(
         path="/responses",
         permission=Permission.RESPONSES_CREATE,
         body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True),
         answer=RESPONSES,
-        kinds=_OPENAI,
+        kinds=_OPENAI | _ECHO,
     ),
     Door(
         path="/moderations",
@@ -114,14 +115,14 @@ DOORS: Final[tuple[Door, ...]] = (
         permission=Permission.MESSAGES_CREATE,
         body=JsonForm(content="messages", conversation=True, users=("metadata.user_id",)),
         answer=MESSAGES,
-        kinds=_ANTHROPIC,
+        kinds=_ANTHROPIC | _ECHO,
     ),
     Door(
         path="/messages/count_tokens",
         permission=Permission.MESSAGES_CREATE,
         body=JsonForm(content="messages", conversation=True, streams=False),
         answer=MESSAGES,
-        kinds=_ANTHROPIC,
+        kinds=_ANTHROPIC | _ECHO,
         billed=False,
     ),
 )

@@ -173,7 +173,7 @@ def test_the_providers_errors_have_their_types(
 @pytest.mark.parametrize(
     ("asked", "kind", "told"),
     [
-        ({"model": "echo"}, anthropic.NotFoundError, "not_found_error"),
+        ({"model": "agent/nobody"}, anthropic.NotFoundError, "not_found_error"),
         ({"messages": []}, anthropic.BadRequestError, "invalid_request_error"),
         ({"model": "forbidden"}, anthropic.PermissionDeniedError, "permission_error"),
     ],
