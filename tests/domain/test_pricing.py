@@ -149,7 +149,7 @@ def test_golden_amounts(nano: int, text: str) -> None:
     assert usd(nano) == text
 
 
-integers = st.integers(-(2**70), 2**70)
+integers = st.integers(-(2**70), 2**70) | st.integers(-2, MAX_TOKENS + 2)
 
 
 @given(st.tuples(*[integers] * 7))
@@ -164,6 +164,10 @@ def test_the_parts_of_a_usage_are_always_within_their_whole(reported: tuple[int,
         input_audio=input_audio,
         output_audio=output_audio,
     )
+    believed = min(read, wrote) >= 0 and max(read, wrote) <= MAX_TOKENS
+    assert (usage is not None) is believed
+    if usage is None:
+        return
     assert all(0 <= count <= MAX_TOKENS for count in usage)
     assert usage.cached_tokens + usage.cache_write_tokens + usage.input_audio_tokens <= usage.input_tokens
     assert max(usage.reasoning_tokens, usage.output_audio_tokens) <= usage.output_tokens

@@ -67,10 +67,14 @@ class TokenUsage(NamedTuple):
         cache_write_1h: int = 0,
         input_image: int = 0,
         output_image: int = 0,
-    ) -> TokenUsage:
-        """Build from what a provider reported: every count is brought between 0 and its whole."""
-        read = _bounded(input_tokens, MAX_TOKENS)
-        wrote = _bounded(output_tokens, MAX_TOKENS)
+    ) -> TokenUsage | None:
+        """Build from what a provider reported; parts are brought between 0 and their whole.
+
+        None if a whole is below 0 or above `MAX_TOKENS`: that is nobody's usage, and nothing in it is believed.
+        """
+        read, wrote = input_tokens, output_tokens
+        if not (0 <= read <= MAX_TOKENS and 0 <= wrote <= MAX_TOKENS):
+            return None
         if not (cached or cache_write or reasoning or input_audio or output_audio or input_image or output_image):
             return cls(read, wrote)
         from_cache = _bounded(cached, read)

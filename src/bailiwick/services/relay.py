@@ -212,9 +212,9 @@ class _Stream:
             self.done = True
             return False
         answer = _read(self._read, data)
+        self._meter.observe(answer)
         if answer.failed:
             raise _told(self._provider, data)
-        self._meter.observe(answer)
         if answer.last:
             self.done = True
             self.end = event

@@ -114,13 +114,15 @@ def test_trouble_before_a_stream_has_begun(caller: Caller, upstream: Upstream, t
     assert told(caller, stream=True) == expected
 
 
-WORDS = tuple(event({"choices": [{"index": 0, "delta": {"content": f" word{n}"}}]}) for n in range(3))
+WORDS = tuple(event({"choices": [{"index": n % 2, "delta": {"content": f" word{n}"}}]}) for n in range(3))
+ENDS_ONE = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
 IN_A_STREAM: dict[str, tuple[Behaviour, str]] = {
     "resets": (scripts.reset(3), "provider_error"),
     "closes": (scripts.close(3), "provider_error"),
     "stalls": (scripts.stall(3), "provider_timeout"),
     "ends in the middle of an event": (scripts.half_frame(3), "provider_error"),
     "ends before its answer does": (Behaviour(ending=Ending.EARLY, after=3), "provider_error"),
+    "ends one of two answers": (Behaviour(frames=(*WORDS[:2], ENDS_ONE)), "provider_error"),
     "says that it failed": (scripts.error_in_stream(3), "provider_error"),
     "streams what is no JSON": (Behaviour(frames=(*WORDS, b"data: {\n\n")), "provider_error"),
 }  # fmt: skip

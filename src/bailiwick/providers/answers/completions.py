@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from bailiwick.domain.usage import TokenUsage
-from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, is_there, openai_failure, text_size
+from bailiwick.domain.usage import AUDIO_AS_TEXT, TokenUsage
+from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, Read, count, is_there, openai_failure, text_size
 
 
 class _PromptDetails(msgspec.Struct):
@@ -40,6 +40,16 @@ class _Usage(msgspec.Struct):
 _read_usage: Final = msgspec.json.Decoder(_Usage).decode
 
 
+class _Sound(msgspec.Struct):
+    """Base64, and what is said in it."""
+
+    data: str = ""
+    transcript: str = ""
+
+
+_read_sound: Final = msgspec.json.Decoder(_Sound).decode
+
+
 class _Written(msgspec.Struct):
     """What a choice says; only its size counts, when no usage is reported."""
 
@@ -47,19 +57,40 @@ class _Written(msgspec.Struct):
     refusal: msgspec.Raw = ABSENT
     reasoning: msgspec.Raw = ABSENT
     reasoning_content: msgspec.Raw = ABSENT
+    reasoning_details: msgspec.Raw = ABSENT
     tool_calls: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
+    audio: msgspec.Raw = ABSENT
 
     @property
     def size(self) -> int:
-        parts = (self.content, self.refusal, self.reasoning, self.reasoning_content, self.tool_calls)
-        return sum([text_size(part) for part in parts if part is not ABSENT])
+        parts = (
+            self.content, self.refusal, self.tool_calls, self.function_call,
+            # What was thought may come as text and once more in parts.
+            self.reasoning_details if self.reasoning is ABSENT else self.reasoning, self.reasoning_content,
+        )  # fmt: skip
+        size = sum([text_size(part) for part in parts if part is not ABSENT])
+        return size if self.audio is ABSENT else size + _sound_size(self.audio)
+
+
+def _sound_size(part: msgspec.Raw) -> int:
+    try:
+        sound = _read_sound(part)
+    except msgspec.MsgspecError:
+        return text_size(part)
+    return len(sound.transcript.encode()) + -(-len(sound.data) * 3 // 4 // AUDIO_AS_TEXT)
 
 
 class _Choice(msgspec.Struct):
+    index: msgspec.Raw = ABSENT
     message: _Written | None = None
     delta: _Written | None = None
     text: msgspec.Raw = ABSENT
-    finish_reason: str | None = None
+    finish_reason: msgspec.Raw = ABSENT
+
+    @property
+    def finished(self) -> bool:
+        return is_there(self.finish_reason)
 
     @property
     def size(self) -> int:
@@ -112,7 +143,7 @@ class Completion(msgspec.Struct):
     @property
     def finished(self) -> bool:
         """See `Answer`: a choice came to its end."""
-        return any(choice.finish_reason is not None for choice in self.choices or ())
+        return any(choice.finished for choice in self.choices or ())
 
     @property
     def failed(self) -> bool:
@@ -130,14 +161,37 @@ class Completion(msgspec.Struct):
         return self.has_usage and not self.choices
 
 
+class _OneOfSeveral(Completion):
+    """A frame with the end of one choice, while others go on."""
+
+    @property
+    def finished(self) -> bool:
+        """See `Answer`."""
+        return False
+
+
 read_completion: Final = msgspec.json.Decoder(Completion).decode
-COMPLETIONS: Final = AnswerForm(reader=lambda: read_completion, failure=openai_failure, sentinel=b"[DONE]")
 
 
-def _tokens(usage: _Usage) -> TokenUsage:
-    read, wrote, total = (
-        max(int(count or 0), 0) for count in (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
-    )
+def _reader() -> Read:
+    going_on: set[bytes] = set()
+
+    def read(data: bytes) -> Completion:
+        completion = read_completion(data)
+        for choice in completion.choices or ():
+            (going_on.discard if choice.finished else going_on.add)(bytes(choice.index))
+        if going_on and completion.finished:
+            return _OneOfSeveral(**msgspec.structs.asdict(completion))
+        return completion
+
+    return read
+
+
+COMPLETIONS: Final = AnswerForm(reader=_reader, failure=openai_failure, sentinel=b"[DONE]")
+
+
+def _tokens(usage: _Usage) -> TokenUsage | None:
+    read, wrote, total = count(usage.prompt_tokens), count(usage.completion_tokens), count(usage.total_tokens)
     thought = max(total - read - wrote, 0)
     of_prompt = usage.prompt_tokens_details
     of_completion = usage.completion_tokens_details
@@ -147,11 +201,11 @@ def _tokens(usage: _Usage) -> TokenUsage:
     return TokenUsage.of(
         input_tokens=read,
         output_tokens=wrote + thought,
-        cached=int(of_prompt.cached_tokens or usage.prompt_cache_hit_tokens or 0),
-        cache_write=int(of_prompt.cache_write_tokens or 0),
-        reasoning=int(of_completion.reasoning_tokens or thought),
-        input_audio=int(of_prompt.audio_tokens or 0),
-        output_audio=int(of_completion.audio_tokens or 0),
-        input_image=int(of_prompt.image_tokens or 0),
-        output_image=int(of_completion.image_tokens or 0),
+        cached=count(of_prompt.cached_tokens or usage.prompt_cache_hit_tokens),
+        cache_write=count(of_prompt.cache_write_tokens),
+        reasoning=count(of_completion.reasoning_tokens or thought),
+        input_audio=count(of_prompt.audio_tokens),
+        output_audio=count(of_completion.audio_tokens),
+        input_image=count(of_prompt.image_tokens),
+        output_image=count(of_completion.image_tokens),
     )

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.apps.gateway.doors import streams
-from tests.apps.gateway.doors.cases import BY_PATH, CASES, MODEL, project
+from tests.apps.gateway.doors.cases import BY_PATH, CASES, MODEL, RESPONSE, project
 from tests.serving import Caller, Site, events_of
 from tests.upstream import Behaviour, Ending, Upstream
 from tests.upstream.payloads import event
@@ -84,6 +84,19 @@ def test_a_response_that_breaks_off_is_raised_and_estimated(
     row = caller.row()
     assert (row["outcome"], row["usage_source"]) == (1, 1)
     assert row["output_tokens"] > 0
+
+
+def test_what_a_failed_response_says_it_used_is_recorded(caller: Caller, upstream: Upstream) -> None:
+    failed = {
+        "type": "response.failed",
+        "response": {**RESPONSE, "status": "failed", "error": {"message": "It broke."}},
+    }
+    streaming(upstream, "/responses", *streams.RESPONSE_EVENTS[:3], streams.named(failed))
+    with caller.sdk() as client, pytest.raises(openai.APIError):
+        list(client.responses.create(model=MODEL, input="What is the capital of France?", stream=True))
+    row = caller.row()
+    assert (row["outcome"], row["usage_source"]) == (1, 0)
+    assert (row["input_tokens"], row["output_tokens"]) == (11, 3)
 
 
 def test_a_prompt_kept_at_ones_own_provider_may_stand_for_the_model(caller: Caller, upstream: Upstream) -> None:
