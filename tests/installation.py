@@ -32,7 +32,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("BAILIWICK_") and not name.endswith("_API_KEY") and name != "OPENAI_BASE_URL"
+        if not name.startswith(("BAILIWICK_", "OTEL_")) and not name.endswith("_API_KEY") and name != "OPENAI_BASE_URL"
     }
     return {**kept, **(extra or {})}
 

@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -218,16 +219,22 @@ def uuid_of(prefix: str, shown: str) -> UUID:
     return parsed
 
 
-@pytest.fixture(scope="session")
-def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site") / "data"
-    with Installation(folder, settings=SETTINGS) as installation, Upstream() as upstream, installation.sql() as sql:
+@contextmanager
+def opened(folder: Path, settings: Mapping[str, str]) -> Iterator[Site]:
+    """An installation of these settings, with a provider."""
+    with Installation(folder, settings=settings) as installation, Upstream() as upstream, installation.sql() as sql:
         sql_rows: Any = sql
         sql_rows.row_factory = dict_row
         with httpx2.Client(base_url=installation.url, timeout=30, verify=False) as http:
             yield Site(
                 installation=installation, admin=installation.admin, upstream=upstream, http=http, database=sql_rows
             )
+
+
+@pytest.fixture(scope="session")
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with opened(tmp_path_factory.mktemp("site") / "data", SETTINGS) as site:
+        yield site
 
 
 @pytest.fixture

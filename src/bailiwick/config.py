@@ -222,6 +222,10 @@ SETTINGS: Final = (
         name="metrics_allow", default="", help="CIDRs that may read /metrics, beside this machine.",
         parse=_networks,
     ),
+    Setting(
+        name="trace_providers", default="off", help="Send traceparent to providers: on or off.",
+        parse=lambda value: _one_of("on", "off")(value) == "on",
+    ),
     Setting(name="pg_bin", default=None, help="Folder of PostgreSQL's server binaries to use.", parse=Path),
 )  # fmt: skip
 
@@ -229,7 +233,7 @@ SETTINGS: Final = (
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything that can be set, by the names of `SETTINGS`; and the providers that the environment names."""
+    """Everything that can be set, by the names of `SETTINGS`; and what else the environment asks for."""
 
     host: str
     port: int
@@ -257,8 +261,10 @@ class Config:
     log_level: str
     log_format: str
     metrics_allow: tuple[Network, ...]
+    trace_providers: bool
     pg_bin: Path | None
     providers: tuple[EnvironmentProvider, ...]
+    traces: bool
 
 
 def load(flags: Mapping[str, str | None], environment: Mapping[str, str] | None = None) -> Config:
@@ -286,7 +292,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str] | None 
     if values["max_buffered_bytes"] < values["max_body_bytes"]:
         message = "--max-buffered-bytes must be at least --max-body-bytes: the largest body could never be read"
         raise InvalidConfig(message)
-    return Config(**values, providers=_providers(variables))
+    return Config(**values, providers=_providers(variables), traces=_traces(variables))
 
 
 def master_key(config: Config) -> MasterKey:
@@ -313,6 +319,21 @@ def master_key(config: Config) -> MasterKey:
             os.fsync(file.fileno())
         unfinished.rename(path)
         return key
+
+
+def _traces(variables: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables ask for spans; the rest of them is for its packages to read."""
+
+    def said(name: str) -> str:
+        return variables.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or variables.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
+
+    off = variables.get("OTEL_SDK_DISABLED", "").lower() == "true" or variables.get("OTEL_TRACES_EXPORTER") == "none"
+    if off or not said("ENDPOINT"):
+        return False
+    if said("PROTOCOL") not in {"", "http/protobuf"}:
+        message = f"OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not {said('PROTOCOL')!r}"
+        raise InvalidConfig(message)
+    return True
 
 
 def _providers(variables: Mapping[str, str]) -> tuple[EnvironmentProvider, ...]:

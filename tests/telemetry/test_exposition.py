@@ -21,6 +21,8 @@ STANDING: Final = Standing(
     settlements_waiting=11,
     limit_buckets=13,
     database_up=False,
+    spans_sent=17,
+    spans_dropped=19,
 )
 NOBODY: Final = UUID(int=1)
 CALL: Final = OpenCall(
@@ -56,6 +58,8 @@ def test_how_things_stand_is_asked_for_when_it_is_written() -> None:
     assert found["bailiwick_ledger_settlements_waiting[]"] == 11
     assert found["bailiwick_limit_buckets[]"] == 13
     assert found["bailiwick_database_up[]"] == 0
+    assert found["bailiwick_spans_total['sent']"] == 17
+    assert found["bailiwick_spans_total['dropped']"] == 19
     assert written(Metrics(), STANDING._replace(database_up=True))["bailiwick_database_up[]"] == 1
 
 

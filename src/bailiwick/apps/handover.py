@@ -33,6 +33,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     provider_first_byte_seconds: float
     provider_between_bytes_seconds: float
     drain_seconds: float
+    traces: bool
+    trace_providers: bool
     log_level: str
     log_format: str
 

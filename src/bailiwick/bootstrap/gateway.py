@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -112,21 +112,29 @@ async def gateway(
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,
             epoch=epoch,
-            standing=partial(_standing, transport, {"gateway": database, "reports": reports}, ledger, limits, epoch),
+            standing=partial(_standing, transport, (database, reports), ledger, limits, epoch, observer),
         )
 
 
 def _standing(
-    transport: Transport, databases: Mapping[str, Database], ledger: Ledger, limits: InProcessLimitStore, epoch: Epoch
+    transport: Transport,
+    databases: tuple[Database, Database],
+    ledger: Ledger,
+    limits: InProcessLimitStore,
+    epoch: Epoch,
+    observer: Observer,
 ) -> Standing:
     connections, idle = transport.connections()
+    spans = observer.spans
     return Standing(
         connections=connections,
         idle_connections=idle,
-        database_pools={name: database.connections() for name, database in databases.items()},
+        database_pools={"gateway": databases[0].connections(), "reports": databases[1].connections()},
         settlements_waiting=ledger.settlements_waiting,
         limit_buckets=len(limits),
         database_up=epoch.fresh,
+        spans_sent=0 if spans is None else spans.queue.sent,
+        spans_dropped=0 if spans is None else spans.queue.dropped,
     )
 
 

@@ -86,7 +86,7 @@ class Metering:
         )
         began = self._monotonic_ns()
         await self._ledger.open(call)
-        self._observer.opened(seen)
+        self._observer.opened(seen, call, served.route.offer.kind)
         return Meter(self, seen, call, served, place, began)
 
     def now(self) -> float:

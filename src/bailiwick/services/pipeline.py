@@ -107,7 +107,7 @@ class Pipeline:
             body=body,
             stream=request.stream,
             content_type=request.content_type,
-            headers=asked.headers,
+            headers=asked.headers + asked.seen.for_provider,
         )
         await _carry_out(door, served.provider, ask, meter, reply, usage_wanted=request.usage_wanted)
 

@@ -36,6 +36,8 @@ class Standing(NamedTuple):
     settlements_waiting: int
     limit_buckets: int
     database_up: bool
+    spans_sent: int
+    spans_dropped: int
 
 
 Labels = tuple[str, ...]
@@ -207,6 +209,10 @@ FAMILIES: Final[tuple[Counter | Gauge | Distributed, ...]] = (
     Distributed(
         "bailiwick_event_loop_lag_seconds", (), "How late the event loop came back, asked four times a second.",
         lambda metrics, _: (((), metrics.lag_us, _US),),
+    ),
+    Counter(
+        "bailiwick_spans_total", ("result",), "OpenTelemetry spans.",
+        lambda _, standing: ((("sent",), standing.spans_sent), (("dropped",), standing.spans_dropped)),
     ),
 )  # fmt: skip
 

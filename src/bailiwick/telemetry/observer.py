@@ -7,18 +7,23 @@ or a secret, nor what an application calls its end users and their sessions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import PROJECT, TENANT, shown
-from bailiwick.domain.metering import Settlement
+from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.usage import Outcome
 from bailiwick.telemetry.logs import Log
 from bailiwick.telemetry.metrics import OTHER, Metrics
+
+if TYPE_CHECKING:  # Their packages are needed only where there are spans.
+    from opentelemetry.trace import Span
+
+    from bailiwick.telemetry.traces import Spans
 
 _MS: Final = 1_000_000
 
@@ -29,7 +34,8 @@ class Observation(msgspec.Struct):
 
     `id` is 32 hex digits, `door` the address in the form that metrics have it, `status` that of the answer (0: none),
     `code` that of an answer which is an error and `cause` our own words on it, `grant` whose request it is, once that
-    is known, `outcome` how its call ended. `began_ns` is monotonic, and 0 if nobody wants to know.
+    is known, `outcome` how its call ended. `began_ns` is monotonic, and 0 if nobody wants to know. The spans
+    are there if there are any; `for_provider` holds whole lines of a request's head, each with its end.
     """
 
     id: str
@@ -40,15 +46,21 @@ class Observation(msgspec.Struct):
     grant: Grant | None = None
     began_ns: int = 0
     outcome: Outcome | None = None
+    span: Span | None = None
+    call_span: Span | None = None
+    for_provider: bytes = b""
 
 
 @final
 class Observer:
     """Takes the reports of one process."""
 
-    def __init__(self, metrics: Metrics, *, log: Log | None, monotonic_ns: Callable[[], int]) -> None:
-        """`log` is told of every request, if there is one."""
+    def __init__(
+        self, metrics: Metrics, *, log: Log | None, spans: Spans | None, monotonic_ns: Callable[[], int]
+    ) -> None:
+        """`log` and `spans` are told of every request, where they are."""
         self.metrics = metrics
+        self.spans = spans
         self._log = log
         self._monotonic_ns = monotonic_ns
 
@@ -59,14 +71,18 @@ class Observer:
             seen.began_ns = self._monotonic_ns()
         return seen
 
-    def opened(self, seen: Observation) -> None:
-        """The request's call is open in the ledger."""
+    def opened(self, seen: Observation, call: OpenCall, kind: ProviderKind) -> None:
+        """The request's call is open in the ledger; it goes to a provider of this kind."""
         self.metrics.opened(seen.door)
+        if self.spans is not None:
+            self.spans.opened(seen, call, kind)
 
     def settled(self, seen: Observation, kind: ProviderKind, settlement: Settlement) -> None:
         """Its call is over, as `settlement` says; the provider was of this kind."""
         seen.outcome = settlement.outcome
         self.metrics.settled(seen.door, kind, settlement)
+        if self.spans is not None:
+            self.spans.settled(seen, kind, settlement)
 
     def relayed(self, door: str, status: int) -> None:
         """The control process has answered a request; `status` 0: to nobody."""
@@ -77,6 +93,8 @@ class Observer:
         self.metrics.answered(seen.door, seen.status, seen.code)
         if self._log is not None:
             self._write(self._log, seen)
+        if self.spans is not None:
+            self.spans.ended(seen)
 
     def _write(self, log: Log, seen: Observation) -> None:
         grant = seen.grant

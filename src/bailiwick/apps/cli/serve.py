@@ -19,6 +19,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Final, TextIO, final
@@ -74,6 +75,7 @@ class Parent:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # As `nohup` has it.
             signal.signal(signal.SIGHUP, self._end)
         with self._stack:
+            _check_packages(self._config)
             self._prepare_folder()
             listener = self._listen()
             key = config.master_key(self._config)
@@ -245,6 +247,8 @@ class Parent:
                 provider_first_byte_seconds=settings.provider_first_byte_seconds,
                 provider_between_bytes_seconds=settings.provider_between_bytes_seconds,
                 drain_seconds=settings.drain_seconds,
+                traces=settings.traces,
+                trace_providers=settings.trace_providers,
                 log_level=settings.log_level,
                 log_format=settings.log_format,
             ),
@@ -309,6 +313,18 @@ class Parent:
         with suppress(OSError):
             sys.stderr.write(f"bailiwick: {news}\n")
             sys.stderr.flush()
+
+
+def _check_packages(settings: Config) -> None:
+    """Raise `CannotStart` where something is wanted that needs packages which are not here."""
+    if settings.traces:
+        try:
+            found = find_spec("opentelemetry.exporter.otlp.proto.http") and find_spec("opentelemetry.sdk")
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            message = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and sending spans needs the packages of bailiwick[otel]"
+            raise CannotStart(message)
 
 
 def _end_with_dead_clients(listener: socket.socket) -> None:

@@ -8,7 +8,8 @@ import os
 import resource
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.bootstrap.ambient import monotonic, monotonic_ns, new_id, now
 from bailiwick.bootstrap.gateway import gateway
+from bailiwick.bootstrap.traces import sending_spans
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
@@ -46,23 +48,25 @@ async def run(settings: GatewaySettings) -> None:
     end_with_parent()
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
-    observer = Observer(Metrics(), log=log if log.tells_events else None, monotonic_ns=monotonic_ns)
     client_ip = ClientIp([ip_network(text) for text in settings.trusted_proxies])
     snapshot = Path(settings.limits_snapshot)
     _restore(limits, snapshot, log)
-    async with gateway(
-        app_url=settings.app_url,
-        ledger_url=settings.ledger_url,
-        keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
-        outbound_allow=[ip_network(text) for text in settings.outbound_allow],
-        limits=limits,
-        observer=observer,
-        guard_requests=settings.guard_requests,
-        guard_failures=settings.guard_failures,
-        timeouts=Timeouts(
-            first_byte=settings.provider_first_byte_seconds, between_bytes=settings.provider_between_bytes_seconds
-        ),
-    ) as parts:
+    async with (
+        _observing(settings, log) as observer,
+        gateway(
+            app_url=settings.app_url,
+            ledger_url=settings.ledger_url,
+            keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
+            outbound_allow=[ip_network(text) for text in settings.outbound_allow],
+            limits=limits,
+            observer=observer,
+            guard_requests=settings.guard_requests,
+            guard_failures=settings.guard_failures,
+            timeouts=Timeouts(
+                first_byte=settings.provider_first_byte_seconds, between_bytes=settings.provider_between_bytes_seconds
+            ),
+        ) as parts,
+    ):
         app = Gateway(
             DataPlane(parts.pipeline, parts.usage, now=now).routes(),
             pages=Pages(parts.origins, parts.pipeline.project_of),
@@ -109,6 +113,20 @@ async def run(settings: GatewaySettings) -> None:
                 on_ready=say_ready,
             )
         _keep(limits, snapshot, log)
+
+
+@asynccontextmanager
+async def _observing(settings: GatewaySettings, log: Log) -> AsyncGenerator[Observer]:
+    """Tell of requests: to metrics always, to the log and to a collector of spans where that is wanted."""
+
+    def tell(taken: bool) -> None:  # noqa: FBT001 - the one thing there is to tell
+        if taken:
+            log.warning("the collector takes spans again")
+        else:
+            log.warning("the collector does not take spans; they are dropped until it does")
+
+    async with sending_spans(wanted=settings.traces, to_providers=settings.trace_providers, on_change=tell) as spans:
+        yield Observer(Metrics(), log=log if log.tells_events else None, spans=spans, monotonic_ns=monotonic_ns)
 
 
 def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> None:

@@ -154,6 +154,8 @@ class Gateway:
             if methods is None:
                 raise _nothing_here()
             raise MethodNotAllowed(methods)
+        if self._observer.spans is not None:
+            self._observer.spans.begin(seen, scope["method"], headers)
         head = read_head(headers)
         call = Call(
             seen=seen,
