@@ -168,6 +168,17 @@ def test_a_page_can_read_when_to_come_back_and_the_package_does_by_itself(site: 
     assert run(page, caller, WHOLE, maxRetries=1) == {"value": TEXT}
 
 
+def test_the_package_does_not_try_again_what_can_never_pass(site: Site, port: int, page: Page) -> None:
+    caller = project(site, port, limits={"key": {"tokens": 10, "per": "1h"}})
+    script = """async (client, given) => {
+      const fetched = [];
+      client = client.withOptions({ fetch: (url, init) => { fetched.push(url); return fetch(url, init); } });
+      await client.chat.completions.create(given).catch(() => null);
+      return fetched.length;
+    }"""
+    assert run(page, caller, script, maxRetries=2) == {"value": 1}
+
+
 @pytest.mark.parametrize(("upstream_status", "status"), [(500, 500), (401, 502)])
 def test_a_providers_failure_can_be_read(
     page: Page, caller: Caller, upstream: Upstream, upstream_status: int, status: int

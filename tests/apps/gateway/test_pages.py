@@ -54,7 +54,7 @@ def assert_readable(answer: httpx2.Response, origin: str = APP) -> None:
     assert answer.headers.get_list("vary") == ["Origin"]
     assert "access-control-allow-credentials" not in answer.headers
     exposed = set(answer.headers["access-control-expose-headers"].split(", "))
-    ours = {name for name in answer.headers if name.startswith(("x-rate", "rate", "retry", "x-request"))}
+    ours = {name for name in answer.headers if name.startswith(("x-rate", "rate", "retry", "x-request", "x-should"))}
     assert ours <= exposed
 
 
@@ -305,10 +305,15 @@ def test_a_list_that_is_changed_holds_within_a_second(site: Site) -> None:
 
 
 def test_every_header_that_limits_make_can_be_read(site: Site) -> None:
-    limits = {level: {"requests": 1, "per": "1h"} for level in ("ip", "project", "key", "user")}
-    caller = site.project(cors_origins=[APP], limits=limits)
-    answers = [caller.chat(path=at(caller), headers=from_page(**{"x-end-user-id": "u"})) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200, 429]
+    caller = site.project(
+        cors_origins=[APP], limits={"key": {"requests": 1, "per": "1h"}, "user": {"tokens": 100_000, "per": "1h"}}
+    )
+    headers = from_page(**{"x-end-user-id": "u"})
+    answers = [caller.chat(path=at(caller), headers=headers, max_tokens=most) for most in (10, 10, 10_000_000)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    assert "x-ratelimit-remaining-tokens" in answers[0].headers
+    assert "retry-after" in answers[1].headers
+    assert answers[2].headers["x-should-retry"] == "false"
     plain = {"content-type", "content-length", "vary"}
     for answer in answers:
         assert_readable(answer)
