@@ -33,6 +33,21 @@ KEPT = [
     '"messages":[1],"extra_body":{"google":{"cached_content":"cachedContents/1"}}',
     '"messages":[{"role":"user","content":[{"\\u0070rompt_id":"pmpt_1"}]}]',
     '"messages":[1],"google":{"cachedContent":"cachedContents/1"}',
+    '"messages":[1],"input":[{"id":"msg_1"}]',
+    '"messages":[1],"input":{"id":"msg_1"}',
+    '"messages":[1],"input":[{"i\\u0064":"rs_1","type":null}]',
+    '"messages":[1],"input":[{"id":"ig_1","id":null,"type":"image_generation_call"}]',
+    '"messages":[1],"input":[{"id":"ig_1","type":"image_generation_call","result":"AA==","result":null}]',
+    '"messages":[1],"input":[{"id":"rs_1","type":"message","type":"reasoning","content":"hi"}]',
+    '"messages":[1],"input":[{"id":"x_1","type":"unheard_of","content":"hi"}]',
+    '"messages":[1],"input":[{"role":"user","content":[{"type":"input_file","metadata":{"file_id":"file-1"}}]}]',
+    '"messages":[1],"tools":[{"type":"file_search","parameters":{"vector_store_ids":["vs_1"]}}]',
+    '"messages":[{"type":"function","type":"file_search","parameters":{"vector_store_ids":["vs_1"]}}]',
+    '"messages":[1],"extra_body":{"parameters":{"file_id":"file-1"}}',
+    '"messages":[1],"parameters":{"file_id":"file-1"}',
+    '"messages":[1],"schema":{"file_id":"file-1"}',
+    '"messages":[{"role":"user","content":[{"type":"text","input":{"file_id":"file-1"}}]}]',
+    '"messages":[1],"thread":{"type":"create"}',
 ]
 NOT_KEPT = [
     '"messages":[{"role":"user","content":"my file_id is \\"file_id\\": 7, in a container of the conversation"}]',
@@ -44,6 +59,14 @@ NOT_KEPT = [
     '"messages":[1],"response_format":{"json_schema":{"schema":{"properties":{"conversation":{}}}}}',
     '"messages":[1],"metadata":{"conversation":"7","container":"x"}',
     '"messages":[{"role":"user","content":"caf\\u00e9"}]',
+    '"messages":[1],"tools":[{"name":"read","input_schema":{"type":"object","properties":{"file_id":{}}}}]',
+    '"messages":[1],"tools":[{"type":"function","name":"f","parameters":{"properties":{"container_id":{}}}}]',
+    '"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"n","input":{"container":"box"}}]}]',
+    '"messages":[1],"text":{"format":{"type":"json_schema","name":"a","schema":{"properties":{"file_id":{}}}}}',
+    '"messages":[1],"input":[{"id":"msg_1","type":"message","role":"assistant","content":[{"text":"hi"}]}]',
+    '"messages":[1],"input":[{"id":"msg_1","role":"assistant","content":"hi"},{"id":null,"role":"user"}]',
+    '"messages":[1],"input":[{"id":"fc_1","type":"function_call","call_id":"call_1","name":"f","arguments":"{}"}]',
+    '"messages":[1],"input":[{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"AA=="}]',
 ]
 
 
