@@ -77,9 +77,10 @@ class JsonForm:
 
     `content` is the field that everything is about, `conversation` says that it is an array with something in it, and
     `optional` that it may be absent; `default_model` is meant where none is named, and `unnamed` says that a provider
-    may know it, by what it keeps. `users` are the fields that name the end user, a dot for one within an object.
-    `streams`: it can be answered as a stream, and `asks_usage` that the stream tells its usage only when asked.
-    `keeps`: a provider keeps what it answers unless it is told not to.
+    may know it, by what it keeps. `users` are the fields that name the end user, a dot for one within an object, and
+    `strips` all in which a client could name one, which never pass. `streams`: it can be answered as a stream, and
+    `asks_usage` that the stream tells its usage only when asked. `keeps`: a provider keeps what it answers unless it is
+    told not to. `defers` is the field that would have it answer later, behind the ledger's back.
     """
 
     content: str
@@ -88,9 +89,11 @@ class JsonForm:
     default_model: str | None = None
     unnamed: bool = False
     users: tuple[str, ...] = ()
+    strips: tuple[str, ...] = ("user", "safety_identifier")
     streams: bool = True
     asks_usage: bool = False
     keeps: bool = False
+    defers: str | None = None
 
 
 @final
@@ -137,6 +140,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         _name_user(fields, form, user)
         if form.asks_usage:
             _ask_usage(fields, self)
+        if form.defers in fields:
+            fields[form.defers] = False
         if shared_account:
             if form.keeps or "store" in fields:
                 fields["store"] = False
@@ -179,19 +184,23 @@ def _check_content(content: Raw | None, form: JsonForm) -> None:
 
 
 def _name_user(fields: dict[str, object], form: JsonForm, user: str | None) -> None:
-    for name in form.users:
+    for name in form.strips:
         outer, _, inner = name.partition(".")
-        if inner:
-            within = {
-                key: value for key, value in cast("dict[str, Json]", fields.get(outer) or {}).items() if key != inner
-            }
-            value: object = within if user is None else {**within, inner: user}
-        else:
-            value = user
-        if value:
-            fields[outer] = value
+        within = {key: value for key, value in _object(fields, outer).items() if key != inner} if inner else None
+        if within:
+            fields[outer] = within
         else:
             fields.pop(outer, None)
+    if user is None:
+        return
+    for name in form.users:
+        outer, _, inner = name.partition(".")
+        fields[outer] = {**_object(fields, outer), inner: user} if inner else user
+
+
+def _object(fields: dict[str, object], name: str) -> dict[str, Json]:
+    """A field that was checked to be an object, or to be none."""
+    return cast("dict[str, Json]", fields.get(name) or {})
 
 
 def _ask_usage(fields: dict[str, object], request: ModelRequest) -> None:

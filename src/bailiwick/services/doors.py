@@ -26,6 +26,7 @@ _COMPATIBLE: Final = _OPENAI | {ProviderKind.GEMINI}
 _ANTHROPIC: Final = frozenset({ProviderKind.ANTHROPIC})
 _ECHO: Final = frozenset({ProviderKind.ECHO})
 _BY_USER: Final = ("user", "safety_identifier")
+_BY_METADATA: Final = ("metadata.user_id",)
 
 
 @final
@@ -53,7 +54,7 @@ class Door:
 CHAT: Final = Door(
     path="/chat/completions",
     permission=Permission.CHAT_CREATE,
-    body=JsonForm(content="messages", conversation=True, users=_BY_USER, asks_usage=True),
+    body=JsonForm(content="messages", conversation=True, users=_BY_USER, asks_usage=True, defers="deferred"),
     answer=COMPLETIONS,
     kinds=_EVERY_KIND,
 )
@@ -76,7 +77,7 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/responses",
         permission=Permission.RESPONSES_CREATE,
-        body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True),
+        body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True, defers="background"),
         answer=RESPONSES,
         kinds=_OPENAI | _ECHO,
     ),
@@ -113,14 +114,14 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/messages",
         permission=Permission.MESSAGES_CREATE,
-        body=JsonForm(content="messages", conversation=True, users=("metadata.user_id",)),
+        body=JsonForm(content="messages", conversation=True, users=_BY_METADATA, strips=_BY_USER + _BY_METADATA),
         answer=MESSAGES,
         kinds=_ANTHROPIC | _ECHO,
     ),
     Door(
         path="/messages/count_tokens",
         permission=Permission.MESSAGES_CREATE,
-        body=JsonForm(content="messages", conversation=True, streams=False),
+        body=JsonForm(content="messages", conversation=True, strips=_BY_USER + _BY_METADATA, streams=False),
         answer=MESSAGES,
         kinds=_ANTHROPIC | _ECHO,
         billed=False,

@@ -64,6 +64,39 @@ def test_an_end_user_goes_on_under_a_pseudonym_and_never_by_name(site: Site, ups
         assert len(told[inner] if inner else told) > 20
 
 
+@EACH
+def test_no_door_lets_a_client_name_an_end_user(site: Site, upstream: Upstream, path: str) -> None:
+    door, case = BY_PATH[path], CASES[path]
+    caller = project(site, door)
+    upstream.on(f"/v1{path}", case.behaviour)
+    if case.multipart:
+        return
+    named: dict[str, object] = {"user": "mallory", "safety_identifier": "mallory"}
+    if "messages" in path:
+        named["metadata"] = {"user_id": "mallory", "x": "y"}
+    body = json.dumps({**json.loads(case.body()), **named}).encode()
+    for who in ({}, {"x-end-user-id": "alice"}):
+        told = {"content-type": case.request_type, **who}
+        assert caller.ask("POST", f"/v1{path}", content=body, headers=told).status_code == 200
+    assert [b"mallory" in seen.body for seen in upstream.requests] == [False, False]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/responses", "background"), ("/chat/completions", "deferred")])
+def test_an_answer_comes_at_once_and_not_behind_the_ledger(
+    site: Site, upstream: Upstream, path: str, name: str
+) -> None:
+    door, case = BY_PATH[path], CASES[path]
+    caller = project(site, door)
+    upstream.on(f"/v1{path}", case.behaviour)
+    for value in (True, "yes", None):
+        body = json.dumps({**json.loads(case.body()), name: value}).encode()
+        answer = caller.ask("POST", f"/v1{path}", content=body, headers={"content-type": case.request_type})
+        assert answer.status_code == 200
+        assert upstream.requests.pop().json[name] is False
+    assert case.ask(door, caller).status_code == 200
+    assert name not in upstream.requests.pop().json
+
+
 @pytest.mark.parametrize("path", [path for path in CASES if path != "/chat/completions"])
 def test_a_provider_of_another_kind_is_not_asked(site: Site, path: str) -> None:
     door, case = BY_PATH[path], CASES[path]
