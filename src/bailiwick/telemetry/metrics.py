@@ -8,6 +8,7 @@ callers send, the number of series is bounded. No tenant, project, user, key or 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
@@ -101,11 +102,11 @@ class Metrics:
     """The numbers of one process, from its start."""
 
     def __init__(self) -> None:
-        self.answers: dict[tuple[str, int], int] = {}
+        self.answers: defaultdict[tuple[str, int], int] = defaultdict(int)
         """By door and first digit of the status, 0 if the client was gone before an answer."""
         self.refusals = dict.fromkeys(Code, 0)
-        self.spent: dict[tuple[str, ProviderKind], Spent] = {}
-        self.open_calls: dict[str, int] = {}
+        self.spent: defaultdict[tuple[str, ProviderKind], Spent] = defaultdict(Spent)
+        self.open_calls: defaultdict[str, int] = defaultdict(int)
         """By door."""
         self.batches: dict[Step, LedgerBatches] = {
             "open": LedgerBatches(),
@@ -115,23 +116,18 @@ class Metrics:
 
     def answered(self, door: str, status: int, refused: Code | None) -> None:
         """Count an answer; `status` is 0 if there was nobody to send it to."""
-        key = (door, status // 100)
-        self.answers[key] = self.answers.get(key, 0) + 1
+        self.answers[door, status // 100] += 1
         if refused is not None:
             self.refusals[refused] += 1
 
     def opened(self, door: str) -> None:
         """Count a call that is open from now on."""
-        self.open_calls[door] = self.open_calls.get(door, 0) + 1
+        self.open_calls[door] += 1
 
     def settled(self, door: str, kind: ProviderKind, settlement: Settlement) -> None:
         """Count a call that was open until now."""
         self.open_calls[door] -= 1
-        try:
-            spent = self.spent[door, kind]
-        except KeyError:
-            spent = self.spent[door, kind] = Spent()
-        spent.add(settlement)
+        self.spent[door, kind].add(settlement)
 
     def wrote_batch(self, step: Step, size: int, seconds: float) -> None:
         """Count a batch that the ledger has written."""
