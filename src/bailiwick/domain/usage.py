@@ -16,6 +16,8 @@ MAX_TOKENS: Final = 2**31 - 1
 _BYTES_A_TOKEN: Final = 4
 # So many bytes of sound count as one of text: a token of speech is about 1,600 bytes of compressed audio.
 AUDIO_AS_TEXT: Final = 400
+# What is reported, or priced, by the time that it takes: a token of speech is a tenth of a second.
+TOKENS_A_SECOND: Final = 10
 
 
 class Outcome(IntEnum):

@@ -12,7 +12,10 @@ from genai_prices.types import ModelPrice, TieredPrices
 
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.pricing import FREE, Price, Rate, rate_from_usd
+from bailiwick.domain.usage import TOKENS_A_SECOND
 
+_HOUR: Final = 3600
+_MILLION: Final = 1_000_000
 _TABLES: Final = {ProviderKind.OPENAI: "openai", ProviderKind.ANTHROPIC: "anthropic", ProviderKind.GEMINI: "google"}
 
 
@@ -30,11 +33,12 @@ def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
         return None
     prices = found.get_prices(at)
     plain_input, plain_output = _rate(prices, "input_mtok"), _rate(prices, "output_mtok")
-    if plain_input is None and plain_output is None:
+    by_time = _by_time(prices)
+    if plain_input is None and plain_output is None and by_time is None:
         return None
     zero = Rate(base=0)
     return Price(
-        input=plain_input or zero,
+        input=plain_input or by_time or zero,
         output=plain_output or zero,
         cached=_rate(prices, "cache_read_mtok"),
         cache_write=_rate(prices, "cache_write_mtok"),
@@ -44,6 +48,12 @@ def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
         input_image=_rate(prices, "input_image_mtok"),
         output_image=_rate(prices, "output_image_mtok"),
     )
+
+
+def _by_time(prices: ModelPrice) -> Rate | None:
+    """The rate of a model that is priced by the hour of sound."""
+    hour = getattr(prices, "input_audio_hours", None) or getattr(prices, "audio_hours", None)
+    return Rate(base=rate_from_usd(hour / (_HOUR * TOKENS_A_SECOND) * _MILLION)) if isinstance(hour, Decimal) else None
 
 
 def _rate(prices: ModelPrice, name: str) -> Rate | None:

@@ -5,11 +5,12 @@ Images and audio count their tokens as Responses do, `input_tokens` and `output_
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import msgspec
 
-from bailiwick.domain.usage import TokenUsage
+from bailiwick.domain.usage import MAX_TOKENS, TOKENS_A_SECOND, TokenUsage
 from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, count, is_there, openai_failure, text_size
 
 
@@ -20,12 +21,13 @@ class _Details(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    """A `usage` object of any of these; one by seconds has no tokens, one of embeddings maybe only a total."""
+    """A `usage` object of any of these; one of a recording may count seconds, one of embeddings a total only."""
 
     input_tokens: Count = None
     output_tokens: Count = None
     prompt_tokens: Count = None
     total_tokens: Count = None
+    seconds: Count = None
     output_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
     input_token_details: _Details | None = None
@@ -87,7 +89,7 @@ class MediaAnswer(msgspec.Struct):
         counts = (usage.input_tokens, usage.prompt_tokens, usage.total_tokens)
         read = next((number for number in counts if number is not None), None)
         if read is None:
-            return None
+            return None if usage.seconds is None else _heard(usage.seconds)
         details = usage.input_tokens_details or usage.input_token_details or usage.prompt_tokens_details or _Details()
         return TokenUsage.of(
             input_tokens=count(read),
@@ -97,6 +99,11 @@ class MediaAnswer(msgspec.Struct):
             input_image=count(details.image_tokens),
             output_image=count((usage.output_tokens_details or _Details()).image_tokens),
         )
+
+
+def _heard(seconds: float) -> TokenUsage:
+    tokens = ceil(min(seconds, MAX_TOKENS) * TOKENS_A_SECOND)
+    return TokenUsage.of(input_tokens=tokens, output_tokens=0, input_audio=tokens)
 
 
 _read: Final = msgspec.json.Decoder(MediaAnswer).decode
