@@ -101,8 +101,8 @@ class MediaAnswer(msgspec.Struct):
         )
 
 
-def _heard(seconds: float) -> TokenUsage:
-    tokens = ceil(min(seconds, MAX_TOKENS) * TOKENS_A_SECOND)
+def _heard(seconds: float) -> TokenUsage | None:
+    tokens = ceil(min(max(seconds, -1), MAX_TOKENS) * TOKENS_A_SECOND)
     return TokenUsage.of(input_tokens=tokens, output_tokens=0, input_audio=tokens)
 
 
