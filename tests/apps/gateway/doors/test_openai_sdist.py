@@ -71,12 +71,16 @@ def pytest_sessionfinish():
 '''
 
 
-def pip(*arguments: str) -> None:
+def pip(action: str, *arguments: str) -> None:
     """Run pip; what it cannot fetch is no test of ours."""
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+    patience = ("--retries", "1", "--timeout", "10", "--quiet", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", action, *patience, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        said = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["nothing"])[-1]
+    except subprocess.TimeoutExpired:
+        said = "nothing within 110 seconds"
+    if said:
         pytest.skip(f"NOT RUN: the tests of openai {VERSION} cannot be fetched; pip says: {said}")
 
 
