@@ -139,3 +139,27 @@ def test_what_may_refer_to_something_kept_has_two_hundred_thousand_values_at_mos
     assert refusal.param == "messages"
     assert "200000 values" in refusal.message
     written(body(messages=[*plain, *[1] * 210_000]))
+
+
+@pytest.mark.parametrize("name", ["tools", "metadata", "tool_choice", "stream_options"])
+@pytest.mark.parametrize("unit", ["[]", "{}", "1"])
+def test_what_is_decoded_whole_has_two_hundred_thousand_values_at_most(name: str, unit: str) -> None:
+    values = '{"a":[' + ",".join([unit] * 210_000) + "]}"
+    message = refused(f'{BESIDES}"{name}":{f"[{values}]" if name == "tools" else values}}}').message
+    assert "200000 values" in message
+
+
+def test_a_text_full_of_what_stands_between_values_is_no_value() -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": '[{,"\\' * 250_000}}
+    assert written(body(tools=[tool]), shared_account=True)["tools"] == [tool]
+    said = [{"role": "user", "content": 'a,b;"c"\n[{' * 1_000_000}]
+    assert written(body(messages=said), shared_account=True)["messages"] == said
+
+
+@pytest.mark.parametrize("unit", ["\\\\", '\\"', "\\n"])
+def test_what_may_refer_to_something_kept_has_four_million_backslashes_at_most(unit: str) -> None:
+    most = 4_000_000 // unit.count("\\")
+    written(MESSAGES + '"' + unit * most + '"]}', shared_account=True)
+    refusal = refused(MESSAGES + '"' + unit * (most + 1) + '"]}', shared_account=True)
+    assert refusal.param == "messages"
+    assert "4000000 backslashes" in refusal.message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -121,3 +123,56 @@ def test_a_stream_that_was_aborted_says_nothing_more() -> None:
     at_once(exchange.next_chunk())
     exchange.abort()
     assert at_once(exchange.next_chunk()) is None
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses", "/embeddings", "/completions", "/messages"])
+@pytest.mark.parametrize("unit", [b"{}", b"[]", b"1"])
+def test_a_body_of_too_many_values_is_a_clients_error_before_it_is_decoded(path: str, unit: bytes) -> None:
+    values = b"[" + b",".join([unit] * 210_000) + b"]"
+    name = {"/responses": "input", "/embeddings": "input", "/completions": "prompt"}.get(path, "messages")
+    status, answer = asyncio.run(asked_aside(path, b'{"%b":%b}' % (name.encode(), values)))
+    assert status == 400
+    assert answer["error"] == {"message": f"{name} must have at most 200000 values.", "param": name}
+
+
+def test_a_long_text_is_no_more_than_one_value_whatever_stands_in_it() -> None:
+    text = 'a,b;"c"\n[{' * 100_000
+    body = json.dumps({"messages": [{"role": "user", "content": text}]}).encode()
+    status, answer = asyncio.run(asked_aside("/chat/completions", body))
+    assert status == 200
+    assert answer["usage"]["prompt_tokens"] == len(text) // 4
+    assert (INTRODUCTION + text).startswith(said(answer))
+
+
+@given(st.none() | st.integers(16_385, 1_000_000))
+def test_an_answer_has_sixteen_thousand_tokens_at_most(most: int | None) -> None:
+    answer = answered(ask("x" * 70_000, max_tokens=most))
+    assert answer["usage"]["completion_tokens"] == 16_384
+    assert answer["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_long_stream_gives_others_their_turn() -> None:
+    async def longest() -> int:
+        exchange, turns = ask("a " * 1000, stream=True), 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        while await exchange.next_chunk() is not None:
+            pass
+        counting.cancel()
+        return turns
+
+    assert asyncio.run(longest()) > 10
+
+
+async def asked_aside(path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """What a body is answered that may be read by another thread."""
+    with ThreadPoolExecutor(1) as aside:
+        provider = EchoProvider(now=lambda: 1_700_000_000, new_id=lambda: "x1", aside=aside)
+        exchange = await provider.send(Ask(path=path, body=body, stream=False))
+        return exchange.status, json.loads(await exchange.read(1 << 20))

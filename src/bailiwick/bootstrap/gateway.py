@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -80,9 +81,8 @@ async def gateway(
 ) -> AsyncGenerator[GatewayParts]:
     """Build a gateway: connected, its lease taken, its caches following the epoch.
 
-    What `limits` does not remember of a project, the ledger is asked for.
-    On the way out every settlement that is still to be written is written. Without a database it is built all the same:
-    then it says so to everyone who calls, until there is one.
+    What `limits` does not remember, the ledger is asked for. On the way out every settlement still to be written is.
+    Without a database it is built all the same: then it says so to everyone who calls, until there is one.
     """
     steady = SteadyClock()
     async with AsyncExitStack() as stack:
@@ -96,7 +96,8 @@ async def gateway(
         stack.push_async_callback(metering.drain)
         transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
         stack.push_async_callback(transport.aclose)
-        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts)
+        aside = _aside(stack)
+        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=aside)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=Authentication(CredentialLookup(database), epoch, pepper=keys.pepper, now=now),
@@ -106,6 +107,7 @@ async def gateway(
                 admission=admission,
                 metering=metering,
                 pseudonym_key=keys.pseudonyms,
+                aside=aside,
             ),
             origins=Origins(OriginLookup(database), epoch),
             usage=UsageReports(reports),
@@ -142,12 +144,12 @@ def _standing(
 class Speakers:
     """Makes who speaks to a provider, from what is stored of it."""
 
-    def __init__(self, transport: Transport, *, sealing: bytes, timeouts: Timeouts) -> None:
-        """`sealing` is the key that providers' secrets were sealed with."""
+    def __init__(self, transport: Transport, *, sealing: bytes, timeouts: Timeouts, aside: Executor) -> None:
+        """`sealing` is the key that providers' secrets were sealed with; large bodies are read by `aside`."""
         self._transport = transport
         self._sealing = sealing
         self._timeouts = timeouts
-        self._echo = EchoProvider(now=lambda: int(time.time()), new_id=new_id)
+        self._echo = EchoProvider(now=lambda: int(time.time()), new_id=new_id, aside=aside)
 
     def __call__(self, stored: StoredOffer | None) -> ModelProvider:
         """Speak to `stored`, or, for None, be the built-in echo."""
@@ -162,6 +164,13 @@ class Speakers:
             guarded=stored.guarded,
             timeouts=self._timeouts,
         )
+
+
+def _aside(stack: AsyncExitStack) -> Executor:
+    """Where large bodies are read: one thread, so that one of them at a time takes the memory that this takes."""
+    aside = ThreadPoolExecutor(1, thread_name_prefix="large bodies")
+    stack.callback(aside.shutdown, wait=False, cancel_futures=True)
+    return aside
 
 
 async def _database(stack: AsyncExitStack, app_url: str, *, name: str, size: int) -> Database:

@@ -85,6 +85,8 @@ _DEFINITIONS: Final = frozenset({"definition", "function", "functions", "json_sc
 _METADATA: Final = "metadata"
 # A conversation of ten thousand messages has some ten of them in each. To decode one takes half a microsecond.
 _MOST_VALUES: Final = 200_000
+# Each takes a step or two to be read over. Text has one in ten characters at the most, and models take a few megabytes.
+_MOST_ESCAPES: Final = 4_000_000
 # The longest of the names above, with every letter escaped (`\u0061`).
 _LONGEST_NAME: Final = 6 * max(map(len, _KEPT | _KEPT_BY_ID))
 _ID: Final = re.compile(r'"id"\s*+:', re.ASCII)
@@ -112,6 +114,8 @@ def kept_reference(name: str, text: str) -> str | None:
     if name == _METADATA or text[0] not in "{[":
         return None
     if len(text) > _MOST_VALUES:
+        if len(text) > _MOST_ESCAPES and text.count("\\") > _MOST_ESCAPES:
+            raise _wrong(name, f"has more than {_MOST_ESCAPES} backslashes, too many to be looked through")
         text = _condensed(text)
     if name not in _KEPT_BY_ID and not _may_refer(name, text):
         return None

@@ -17,7 +17,7 @@ from typing import Annotated, Final, cast, final
 import msgspec
 
 from bailiwick.domain.errors import Code, Refused
-from bailiwick.domain.json_body import Json, Raw, decoded, explained, read_object, wrong
+from bailiwick.domain.json_body import MOST_VALUES, Json, Raw, decoded, explained, read_object, too_many_values, wrong
 from bailiwick.domain.kept_state import kept_reference
 from bailiwick.domain.usage import estimated_tokens
 
@@ -152,9 +152,13 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 def read_request(body: bytes, form: JsonForm) -> ModelRequest:
     """Read a client's body; raises `Refused` (400) saying which field is wrong."""
     fields = read_object(body, content=form.content, names=_KNOWN | {form.content})
+    # Not the body, which may be large, a second time.
+    checked = _encode({name: raw for name, raw in fields.items() if name in _KNOWN})
+    if too_many_values(checked, MOST_VALUES):
+        message = f"The body must have at most {MOST_VALUES} values in its tools and metadata."
+        raise Refused(Code.INVALID_REQUEST, message)
     try:
-        # Not the body, which may be large, a second time.
-        known = _known(_encode({name: raw for name, raw in fields.items() if name in _KNOWN}))
+        known = _known(checked)
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise explained(str(problem)) from None
     named = known.model or form.default_model

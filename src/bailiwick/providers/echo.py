@@ -2,15 +2,20 @@
 
 It is no model, and says so. It answers with the last user message, streams word by word, honours the maximum of
 tokens, and counts tokens as bytes divided by four. It costs nothing.
+
+It works in this process, so what it does at once is bounded: how much it decodes, says, and writes in one go.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import Final, final
 
 import msgspec
 
+from bailiwick.domain.json_body import LARGE, MOST_VALUES, too_many_values
 from bailiwick.domain.usage import estimated_tokens
 from bailiwick.providers.echo_forms import FORMS, MOST_NUMBERS, Said, embed
 from bailiwick.providers.provider import Ask, Exchange, Headers
@@ -18,19 +23,32 @@ from bailiwick.providers.provider import Ask, Exchange, Headers
 _INTRODUCTION: Final = "This is Bailiwick's built-in echo, not a model. You said: "
 _BYTES_A_TOKEN: Final = 4
 _EMBEDDINGS: Final = "/embeddings"
+# It says no more than this, as any model.
+_MOST_TOKENS: Final = 16_384
+# Events of a stream, each of some ten microseconds, before others have their turn.
+_EVENTS_AT_ONCE: Final = 64
 
 
 @final
 class EchoProvider:
     """Answers from within this process."""
 
-    def __init__(self, *, now: Callable[[], int], new_id: Callable[[], str]) -> None:
-        """`now` is Unix time in seconds; `new_id` makes the ids of answers."""
+    def __init__(self, *, now: Callable[[], int], new_id: Callable[[], str], aside: Executor | None = None) -> None:
+        """`now` is Unix time in seconds; `new_id` makes the ids of answers; large bodies are read by `aside`."""
+        self._aside = aside
         self._now = now
         self._new_id = new_id
 
     async def send(self, ask: Ask) -> Exchange:
         """Answer at any of its doors; never raises."""
+        if len(ask.body) <= LARGE:
+            return self._answer(ask)
+        return await asyncio.get_running_loop().run_in_executor(self._aside, self._answer, ask)
+
+    def _answer(self, ask: Ask) -> EchoExchange:
+        if too_many_values(ask.body, MOST_VALUES):
+            name = "input" if ask.path == _EMBEDDINGS else FORMS[ask.path].content
+            return _refused(name, f"must have at most {MOST_VALUES} values.")
         if ask.path == _EMBEDDINGS:
             try:
                 return EchoExchange(200, iter((embed(ask.body),)))
@@ -68,6 +86,7 @@ class EchoExchange:
     def __init__(self, status: int, chunks: Iterator[bytes]) -> None:
         self.status = status
         self._chunks = chunks
+        self._given = 0
 
     async def read(self, limit: int) -> bytes:
         """The whole answer."""
@@ -75,6 +94,9 @@ class EchoExchange:
 
     async def next_chunk(self) -> bytes | None:
         """The next frame, None at the end."""
+        self._given += 1
+        if self._given % _EVENTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
         return next(self._chunks, None)
 
     def abort(self) -> None:
@@ -89,8 +111,8 @@ def _refused(name: str, what: str) -> EchoExchange:
 
 def _cut(text: str, most: int | None) -> tuple[str, bool]:
     """Keep to the maximum of tokens; says too whether all of it is there."""
-    size = None if most is None else most * _BYTES_A_TOKEN
+    size = (_MOST_TOKENS if most is None else min(most, _MOST_TOKENS)) * _BYTES_A_TOKEN
     raw = text.encode()
-    if size is None or len(raw) <= size:
+    if len(raw) <= size:
         return text, True
     return raw[:size].decode(errors="ignore"), False

@@ -70,12 +70,12 @@ class EchoForm:
     events: Callable[[Said], Iterator[bytes]]
 
 
-class _Part(msgspec.Struct):
+class _Part(msgspec.Struct, gc=False):
     type: str = ""
     text: str = ""
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str = ""
     content: str | list[_Part] | None = None
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor
 from functools import lru_cache, partial
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import msgspec
 
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
+from bailiwick.domain.json_body import LARGE
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.policy import authorize, authorize_model
 from bailiwick.domain.principal import Principal
@@ -33,6 +35,8 @@ from bailiwick.services.serving import Served, Serving
 from bailiwick.telemetry.observer import Observation
 
 _PSEUDONYMS_KEPT: Final = 65_536
+
+Result = TypeVar("Result")
 
 
 @final
@@ -63,11 +67,14 @@ class Pipeline:
         admission: Admission,
         metering: Metering,
         pseudonym_key: bytes,
+        aside: Executor,
     ) -> None:
+        """`aside` is where large bodies are read and written, so that nobody else waits for them."""
         self._authentication = authentication
         self._serving = serving
         self._admission = admission
         self._metering = metering
+        self._executor = aside
         self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
 
     async def call(self, door: Door, asked: Asked, reply: Reply) -> None:
@@ -79,14 +86,15 @@ class Pipeline:
         body = await asked.read_body()
         # A body may be a minute on its way: what was taken away in the meantime is gone.
         principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-        request = door.read(body, asked.content_type)
+        if large := len(body) > LARGE:
+            request = await self._aside(partial(door.read, body, asked.content_type))
+        else:
+            request = door.read(body, asked.content_type)
         served = await self._served(principal, request.model, door)
         authorize_model(principal, *served.route.names).or_raise()
-        body = request.upstream(
-            model=served.route.model,
-            user=None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid),
-            shared_account=served.route.offer.shared,
-        )
+        user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
+        write = partial(request.upstream, model=served.route.model, user=user, shared_account=served.route.offer.shared)
+        body = await self._aside(write) if large else write()
         counted = door.billed and principal.grant.limits.on_tokens
         place = await self._admission.admit(principal, asked.ip, request.tokens() if counted else 0)
         try:
@@ -138,6 +146,9 @@ class Pipeline:
                     yield name
 
         return list(callable_names())
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     async def _served(self, principal: Principal, model: str, door: Door) -> Served:
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)

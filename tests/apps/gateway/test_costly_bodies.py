@@ -1,0 +1,56 @@
+"""Whatever a body is made of, others are answered while it is read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+import httpx2
+import pytest
+
+from tests.serving import Caller, Site
+
+SIZE: Final = 31 * 1024 * 1024
+# In seconds; with a second processor idle it is a tenth of a second, and what this is about was nine.
+LONGEST: Final = 2.5
+
+
+def filled(begin: str, unit: str, end: str) -> bytes:
+    return (begin + unit * ((SIZE - len(begin) - len(end)) // len(unit)) + end).encode()
+
+
+COSTLY = {
+    "empty messages": filled('{"model":"echo","messages":[', "{},", "{}]}"),
+    "messages with a role": filled('{"model":"echo","messages":[', '{"role":""},', "{}]}"),
+    "numbers": filled('{"model":"echo","messages":[', "1,", "1]}"),
+    "words": filled('{"model":"echo","stream":true,"messages":[{"role":"user","content":"', "a ", '"}]}'),
+    "backslashes": filled('{"model":"echo","messages":[{"role":"user","content":"', "\\\\", '"}]}'),
+}
+
+
+@pytest.fixture(scope="module")
+def caller(running_site: Site) -> Caller:
+    """A project without a provider: it has `echo`, as every project."""
+    return running_site.project(provider={"base_url": None})
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_others_are_answered_while_a_costly_body_is_read(site: Site, caller: Caller, kind: str) -> None:
+    statuses: list[int] = []
+
+    def ask() -> None:
+        statuses.append(caller.send(COSTLY[kind]).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    longest = 0.0
+    with httpx2.Client(base_url=site.installation.url) as other:
+        while asking.is_alive():
+            began = time.monotonic()
+            assert other.get("/healthz").status_code == 200
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.005)
+    asking.join()
+    assert statuses in ([200], [400])
+    assert longest < LONGEST
