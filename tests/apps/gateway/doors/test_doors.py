@@ -8,7 +8,7 @@ import pytest
 
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.services.doors import DOORS
-from tests.apps.gateway.doors.cases import BY_PATH, CASES, MODEL, project
+from tests.apps.gateway.doors.cases import BY_PATH, CASES, MODEL, form, project
 from tests.serving import Site
 from tests.upstream import Behaviour, Upstream
 
@@ -69,12 +69,13 @@ def test_no_door_lets_a_client_name_an_end_user(site: Site, upstream: Upstream, 
     door, case = BY_PATH[path], CASES[path]
     caller = project(site, door)
     upstream.on(f"/v1{path}", case.behaviour)
-    if case.multipart:
-        return
     named: dict[str, object] = {"user": "mallory", "safety_identifier": "mallory"}
     if "messages" in path:
         named["metadata"] = {"user_id": "mallory", "x": "y"}
-    body = json.dumps({**json.loads(case.body()), **named}).encode()
+    if case.multipart:
+        body = form(model=MODEL.encode(), user=b"mallory", safety_identifier=b"mallory", **case.fields)
+    else:
+        body = json.dumps({**json.loads(case.body()), **named}).encode()
     for who in ({}, {"x-end-user-id": "alice"}):
         told = {"content-type": case.request_type, **who}
         assert caller.ask("POST", f"/v1{path}", content=body, headers=told).status_code == 200
