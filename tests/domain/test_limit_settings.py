@@ -58,12 +58,27 @@ def test_without_tokens_nobody_counts_them() -> None:
     assert not parse_limits({"user": {"requests": 60, "per": "1m"}}).on_tokens
 
 
-@pytest.mark.parametrize("extra", [{"overflow": "queue"}, {"max_wait": "5s"}])
-def test_what_is_not_enforced_yet_is_refused_and_never_ignored(extra: dict[str, object]) -> None:
-    with pytest.raises(InvalidLimit, match="not supported yet") as caught:
-        parse_limits({"user": {**GOOD, **extra}})
+@pytest.mark.parametrize(("text", "waits_ns"), [("5s", 5_000_000_000), ("1ms", 1_000_000), ("1m", MINUTE)])
+def test_calls_beyond_a_limit_wait_if_it_says_so_and_how_long(text: str, waits_ns: int) -> None:
+    limits = parse_limits({"user": {**GOOD, "overflow": "queue", "max_wait": text}, "key": GOOD})
 
-    assert caught.value.field == f"limits.user.{next(iter(extra))}"
+    assert limits.max_waits == {LimitLevel.USER: waits_ns}
+
+
+def test_calls_wait_for_five_seconds_unless_it_is_said_how_long() -> None:
+    assert parse_limits({"ip": {**GOOD, "overflow": "queue"}}).max_waits == {LimitLevel.IP: 5_000_000_000}
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    limits = parse_limits(
+        {
+            "ip": {"requests": 1_000_000_000, "per": "31d", "burst": 1_000_000_000},
+            "user": {"requests": 1, "per": "100ms", "burst": 1},
+        }
+    )
+
+    assert limits.ip is not None
+    assert limits.user is not None
 
 
 @pytest.mark.parametrize(
@@ -107,6 +122,10 @@ def test_what_is_not_enforced_yet_is_refused_and_never_ignored(extra: dict[str, 
         ({"user": {**GOOD, "overflow": "drop"}}, "limits.user.overflow"),
         ({"user": {**GOOD, "max_wait": "5s"}}, "limits.user.max_wait"),
         ({"user": {**GOOD, "overflow": "reject", "max_wait": "5s"}}, "limits.user.max_wait"),
+        ({"user": {**GOOD, "overflow": "queue", "max_wait": 5}}, "limits.user.max_wait"),
+        ({"user": {**GOOD, "overflow": "queue", "max_wait": None}}, "limits.user.max_wait"),
+        ({"user": {**GOOD, "overflow": "queue", "max_wait": "61s"}}, "limits.user.max_wait"),
+        ({"user": {**GOOD, "overflow": ["queue"]}}, "limits.user.overflow"),
         ({"user": {**GOOD, "overflow": None}}, "limits.user.overflow"),
         ({"ip": GOOD, "user": {**GOOD, "burst": "1"}}, "limits.user.burst"),
     ],

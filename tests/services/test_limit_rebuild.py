@@ -133,7 +133,7 @@ async def restarted(pool: Pool, store: InProcessLimitStore) -> AsyncIterator[Adm
 async def left(admission: Admission, caller: Principal) -> int:
     """How many more calls are admitted after this one; -1 if this one is not."""
     try:
-        return told((await admission.admit(caller, "127.0.0.1", 0)).decision).remaining
+        return told((await admission.admit(caller, "127.0.0.1", 0, 0)).decision).remaining
     except RateLimited:
         return -1
 
@@ -156,7 +156,7 @@ async def test_each_level_counts_what_is_its_own(project: Project, restarted: Ad
     Project(database=project.database, tenant_id=project.tenant_id).called([1] * 5, "alice")
     limits = {"project": limit(100), "key": limit(80), "user": limit(50)}
 
-    decision = (await restarted.admit(project.caller("alice", **limits), "127.0.0.1", 0)).decision
+    decision = (await restarted.admit(project.caller("alice", **limits), "127.0.0.1", 0, 0)).decision
     assert [ceil(held(stored, decision.at_ns)) for stored in decision.taken] == [10, 7, 5]
 
 
@@ -192,7 +192,7 @@ async def test_what_was_read_is_not_read_again(project: Project, restarted: Admi
     middle = datetime.now(UTC) - timedelta(seconds=30)
     caller = project.caller(key=limit(100))
     with project.trap(">", middle), pytest.raises(Unavailable):
-        await restarted.admit(caller, "127.0.0.1", 0)
+        await restarted.admit(caller, "127.0.0.1", 0, 0)
     with project.trap("<", middle - timedelta(seconds=4)):
         assert await left(restarted, caller) == 100 - 20 - 1
 
@@ -207,7 +207,7 @@ async def test_callers_are_told_to_come_back_while_it_is_rebuilt_and_it_goes_on_
         for _ in range(2):
             began = time.monotonic()
             with pytest.raises(Unavailable) as refusal:
-                await restarted.admit(caller, "127.0.0.1", 0)
+                await restarted.admit(caller, "127.0.0.1", 0, 0)
             assert 1.5 < time.monotonic() - began < 3.5
             assert refusal.value.retry_after is not None
             assert refusal.value.retry_after >= 1
@@ -231,7 +231,7 @@ async def test_of_many_projects_at_once_some_connections_are_left(database: Test
         callers = [Project(database=database).caller(user=limit(10)) for _ in range(6)]
         with database.connect() as other, other.transaction():
             other.execute("LOCK bailiwick.ledger")
-            waiting = [asyncio.create_task(admission.admit(caller, "127.0.0.1", 0)) for caller in callers]
+            waiting = [asyncio.create_task(admission.admit(caller, "127.0.0.1", 0, 0)) for caller in callers]
             await asyncio.sleep(0.2)
             async with asyncio.timeout(1), reads.reading(None) as scope:
                 assert await scope.fetch_all(Sql(b"SELECT 1 AS one")) == [{"one": 1}]
@@ -241,7 +241,7 @@ async def test_of_many_projects_at_once_some_connections_are_left(database: Test
 
 async def test_what_is_given_back_can_be_taken_again(project: Project, restarted: Admission) -> None:
     caller = project.caller(user=limit(2), key=limit(5))
-    place = await restarted.admit(caller, "127.0.0.1", 0)
+    place = await restarted.admit(caller, "127.0.0.1", 0, 0)
     await restarted.give_back(place)
 
     assert [await left(restarted, caller) for _ in range(3)] == [1, 0, -1]
@@ -250,7 +250,7 @@ async def test_what_is_given_back_can_be_taken_again(project: Project, restarted
 async def tokens_left(admission: Admission, caller: Principal) -> int:
     """How many tokens are left after a call of one; -1 if it is not admitted."""
     try:
-        place = await admission.admit(caller, "127.0.0.1", 1)
+        place = await admission.admit(caller, "127.0.0.1", 1, 0)
     except RateLimited:
         return -1
     assert place.decision.tokens is not None
@@ -271,7 +271,7 @@ async def test_tokens_beyond_the_limit_are_still_owed_after_a_crash(project: Pro
 
     caller = project.caller(user=token_limit(1000))
     with pytest.raises(RateLimited) as refusal:
-        await restarted.admit(caller, "127.0.0.1", 1)
+        await restarted.admit(caller, "127.0.0.1", 1, 0)
     assert refusal.value.decision.retry_after_ns is not None
     # 4,011 tokens, at a thousand in 31 days.
     assert 4010 < refusal.value.decision.retry_after_ns * 1000 / LONG < 4011

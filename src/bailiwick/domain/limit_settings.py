@@ -1,9 +1,10 @@
 """The limits of a project or tier, from the control plane's JSON to values; pure.
 
-`{"user": {"requests": 60, "tokens": 100000, "per": "1m", "burst": 60, "overflow": "reject"}, "ip": …, …}`
+`{"user": {"requests": 60, "tokens": 100000, "per": "1m", "burst": 60, "overflow": "queue", "max_wait": "5s"}, "ip": …,
+"project": …, "key": …}`
 
 What is absent is unlimited. What cannot be enforced is refused, never ignored: unknown fields, a `burst` without
-`requests`, and for now the queues of the contract. Evolution: fields are added, their meaning never changes.
+`requests`, a `max_wait` where nobody waits. Evolution: fields are added, their meaning never changes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast, final
 
-from bailiwick.domain.durations import parse_duration
+from bailiwick.domain.durations import MINUTE, SECOND, parse_duration
 from bailiwick.domain.limits import (
     LONGEST_PER,
     MOST_REQUESTS,
@@ -25,6 +26,8 @@ from bailiwick.domain.limits import (
     whole_number,
 )
 
+LONGEST_WAIT: Final = MINUTE
+USUAL_WAIT: Final = 5 * SECOND
 _LEVELS: Final = frozenset(LimitLevel)
 _FIELDS: Final = frozenset({"requests", "tokens", "per", "burst", "overflow", "max_wait"})
 
@@ -32,10 +35,11 @@ _FIELDS: Final = frozenset({"requests", "tokens", "per", "burst", "overflow", "m
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelLimits:
-    """The limits of one level; None is unlimited."""
+    """The limits of one level; None is unlimited. `max_wait_ns` is how long a call may wait, None for not at all."""
 
     requests: Rate | None = None
     tokens: Rate | None = None
+    max_wait_ns: int | None = None
 
 
 @final
@@ -51,12 +55,16 @@ class Limits:
     """All of them, in the order of `LimitLevel`: written once, since every call needs them."""
     on_tokens: bool = field(init=False, repr=False, compare=False)
     """Whether any of them counts tokens."""
+    max_waits: Mapping[LimitLevel, int] = field(init=False, repr=False, compare=False)
+    """How long a call may wait, in nanoseconds, for the levels at which it may."""
 
     def __post_init__(self) -> None:
         """Derive what calls need."""
         levels = [(LimitLevel(name), getattr(self, name)) for name in LimitLevel if getattr(self, name) is not None]
         object.__setattr__(self, "rates", tuple(_rates(levels)))
         object.__setattr__(self, "on_tokens", any(unit is Unit.TOKENS for _, unit, _ in self.rates))
+        waits = {level: limits.max_wait_ns for level, limits in levels if limits.max_wait_ns is not None}
+        object.__setattr__(self, "max_waits", waits)
 
 
 def _rates(levels: list[tuple[LimitLevel, LevelLimits]]) -> Iterator[tuple[LimitLevel, Unit, Rate]]:
@@ -82,7 +90,6 @@ def _parse_level(path: str, document: object) -> LevelLimits:
     if "per" not in level:
         raise InvalidLimit(f"{path}.per", "is required")
     per_ns = _duration(f"{path}.per", level["per"], SHORTEST_PER, LONGEST_PER, "100ms to 31d")
-    _check_overflow(path, level)
     requests = tokens = None
     if "requests" in level:
         amount = whole_number(f"{path}.requests", level["requests"], 1, MOST_REQUESTS)
@@ -93,19 +100,20 @@ def _parse_level(path: str, document: object) -> LevelLimits:
     if "tokens" in level:
         amount = whole_number(f"{path}.tokens", level["tokens"], 1, MOST_TOKENS)
         tokens = Rate(amount=amount, per_ns=per_ns, burst=amount)
-    return LevelLimits(requests=requests, tokens=tokens)
+    return LevelLimits(requests=requests, tokens=tokens, max_wait_ns=_max_wait(path, level))
 
 
-def _check_overflow(path: str, level: Mapping[object, object]) -> None:
-    if "max_wait" in level:
-        raise InvalidLimit(
-            f"{path}.max_wait", "waiting for a place is not supported yet; calls over the limit are rejected"
-        )
+def _max_wait(path: str, level: Mapping[object, object]) -> int | None:
     overflow = level.get("overflow", "reject")
-    if overflow == "queue":
-        raise InvalidLimit(f"{path}.overflow", 'overflow "queue" is not supported yet; use "reject"')
-    if overflow != "reject":
+    if overflow not in ("reject", "queue"):
         raise InvalidLimit(f"{path}.overflow", 'must be "reject" or "queue"')
+    if overflow == "reject":
+        if "max_wait" in level:
+            raise InvalidLimit(f"{path}.max_wait", 'is for overflow "queue"')
+        return None
+    if "max_wait" not in level:
+        return USUAL_WAIT
+    return _duration(f"{path}.max_wait", level["max_wait"], 1, LONGEST_WAIT, "1ms to 1m")
 
 
 def _duration(path: str, value: object, shortest: int, longest: int, bounds: str) -> int:

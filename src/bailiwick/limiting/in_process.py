@@ -135,10 +135,12 @@ class InProcessLimitStore:
                         self._open([key])
                     self._buckets[key] = stored
 
-    def wait_ns(self, charges: Sequence[Charge], now_ns: int) -> int:
-        """See `LimitStore.wait_ns`."""
+    async def foresee(self, charges: Sequence[Charge], now_ns: int) -> tuple[Decision, int]:
+        """See `LimitStore.foresee`."""
         now_ns = self._seen(now_ns)
-        return max((wait_ns(rate, cost, self._buckets.get(key), now_ns) for key, rate, cost in charges), default=0)
+        asked = [(key[0], key[1], rate, cost, self._buckets.get(key)) for key, rate, cost in charges]
+        wait = max((wait_ns(rate, cost, stored, now_ns) for _, _, rate, cost, stored in asked), default=0)
+        return decide(asked, now_ns), wait
 
     def snapshot(self) -> bytes:
         """Write down every bucket in debt, for `restore`; called when no more calls are admitted."""

@@ -49,6 +49,6 @@ class LimitStore(Protocol):
         """
         ...
 
-    def wait_ns(self, charges: Sequence[Charge], now_ns: int) -> int:
-        """Say how long it takes at least until calls that cost this much together were all admitted."""
+    async def foresee(self, charges: Sequence[Charge], now_ns: int) -> tuple[Decision, int]:
+        """Decide and take nothing; and say in how many nanoseconds calls of this cost together will all have passed."""
         ...

@@ -18,6 +18,7 @@ from bailiwick.domain.principal import Grant, Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.store import Charge
 from bailiwick.services.limit_rebuild import LimitRebuild
+from bailiwick.services.waiting import WaitingRooms
 from bailiwick.storage.limit_history import LimitHistory
 
 # A call waits so long for its project's buckets, of which all but the largest are rebuilt by then.
@@ -46,11 +47,12 @@ class RateLimited(Refused):
 
 @final
 class Place(NamedTuple):
-    """What an admitted call has taken: `tokens` by estimate, 0 if nobody counts them."""
+    """What an admitted call has taken: `tokens` by estimate, 0 if nobody counts them. `waited`: it had to wait."""
 
     charges: list[Charge]
     decision: Decision
     tokens: int
+    waited: bool
 
 
 @final
@@ -67,32 +69,42 @@ class Admission:
         self._store = store
         self._history = history
         self._now_ns = now_ns
+        self.waiting: Final = WaitingRooms(store, now_ns=now_ns)
         self._rebuilds: dict[str, LimitRebuild] = {}
         self._running: dict[str, asyncio.Task[Unavailable | None]] = {}
 
-    async def admit(self, principal: Principal, ip: str, tokens: int) -> Place:
-        """Take one request, and so many `tokens`, from every limit that applies.
+    async def admit(self, principal: Principal, ip: str, tokens: int, size: int) -> Place:
+        """Take one request, and so many `tokens`, from every limit that applies; wait for a turn where they say so.
 
-        Raises `RateLimited`, or `Unavailable`.
+        `size` is the body's, in bytes, which are held meanwhile. Raises `RateLimited`, or `Unavailable`.
         """
         if not self._store.remembers(principal.grant.bucket):
             await self._rebuilt(principal.grant)
         charged = charges(principal, ip, tokens)
-        decision = await self._store.admit(charged, self._now_ns())
+        may_wait = bool(principal.grant.limits.max_waits)
+        waited = may_wait and self.waiting.must_wait(principal)
+        decision = None if waited else await self._store.admit(charged, self._now_ns())
+        if decision is None or (may_wait and not decision.admitted):
+            waited = True
+            decision = await self.waiting.wait(principal, charged, size)
         if not decision.admitted:
             raise RateLimited(decision)
-        return Place(charged, decision, tokens)
+        return Place(charged, decision, tokens, waited)
 
     async def give_back(self, place: Place) -> None:
         """Return what `admit` took for a call that is refused all the same; at most once."""
         await self._store.refund(place.charges, place.decision, self._now_ns())
+        self.waiting.freed(place.charges)
 
     def correct(self, place: Place, tokens: int) -> None:
         """Say what a call really used, when it is over; at most once."""
         self._store.correct(place.charges, place.decision, tokens, self._now_ns())
+        if tokens < place.tokens:
+            self.waiting.freed(place.charges)
 
     async def aclose(self) -> None:
-        """Stop rebuilding; what is not whole then is rebuilt by the next process."""
+        """Stop rebuilding, and let nobody in any more; what is not whole then is rebuilt by the next process."""
+        await self.waiting.aclose()
         for task in [*self._running.values()]:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -17,10 +17,12 @@ from typing import Final, TypeVar, final
 import msgspec
 
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
+from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.policy import authorize, authorize_model
 from bailiwick.domain.principal import Principal
+from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, ModelProvider, failure_of
@@ -86,18 +88,16 @@ class Pipeline:
         body = await asked.read_body()
         # A body may be a minute on its way: what was taken away in the meantime is gone.
         principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-        if large := len(body) > LARGE:
-            request = await self._aside(partial(door.read, body, asked.content_type))
-        else:
-            request = door.read(body, asked.content_type)
-        served = await self._served(principal, request.model, door)
-        authorize_model(principal, *served.route.names).or_raise()
-        user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
-        write = partial(request.upstream, model=served.route.model, user=user, shared_account=served.route.offer.shared)
-        body = await self._aside(write) if large else write()
+        large = len(body) > LARGE
+        read = partial(door.read, body, asked.content_type)
+        request = await self._aside(read) if large else read()
+        served, body = await self._written(door, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
-        place = await self._admission.admit(principal, asked.ip, request.tokens() if counted else 0)
+        place = await self._admission.admit(principal, asked.ip, request.tokens() if counted else 0, len(body))
         try:
+            if place.waited:  # As above: it is decided on what holds now.
+                principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+                served, body = await self._written(door, principal, request, large=large)
             meter = await self._metering.open(
                 asked.seen,
                 principal,
@@ -149,6 +149,16 @@ class Pipeline:
 
     async def _aside(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    async def _written(
+        self, door: Door, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
+    ) -> tuple[Served, bytes]:
+        """Find who serves a request, and write it for them; raises `Refused`."""
+        served = await self._served(principal, request.model, door)
+        authorize_model(principal, *served.route.names).or_raise()
+        user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
+        write = partial(request.upstream, model=served.route.model, user=user, shared_account=served.route.offer.shared)
+        return served, await self._aside(write) if large else write()
 
     async def _served(self, principal: Principal, model: str, door: Door) -> Served:
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)

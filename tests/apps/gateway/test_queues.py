@@ -1,0 +1,155 @@
+"""Waiting in place of a refusal, as a client meets it: `overflow: "queue"`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from tests.apps.gateway.wire import connect, request
+from tests.serving import Caller, Site, error_of, until
+from tests.upstream import Upstream
+
+USER = {"x-end-user-id": "a"}
+
+
+def queued(site: Site, requests: int = 1, per: str = "2s", **fields: object) -> Caller:
+    return site.project(
+        limits={"user": {"requests": requests, "per": per, "overflow": "queue", "max_wait": "5s", **fields}}
+    )
+
+
+@pytest.fixture
+def background() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def start_waiting(pool: ThreadPoolExecutor, caller: Caller, count: int = 1) -> list[Future[httpx2.Response]]:
+    """Take the user's only place, and let calls wait for the next."""
+    assert caller.chat(headers=USER).status_code == 200
+    started = [pool.submit(caller.chat, headers=USER) for _ in range(count)]
+    time.sleep(0.3)
+    assert not any(call.done() for call in started)
+    return started
+
+
+def test_a_call_over_the_limit_waits_and_is_answered(site: Site, background: ThreadPoolExecutor) -> None:
+    caller = queued(site, per="1s")
+    (waits,) = start_waiting(background, caller)
+    began = time.monotonic()
+    answer = waits.result()
+
+    assert answer.status_code == 200
+    # A third of a second of it is over.
+    assert 0.3 < time.monotonic() - began < 1.1
+    assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+    assert answer.headers["ratelimit-policy"] == '"user";q=1;w=1'
+    assert len(caller.rows) == 2
+    # Waiting is no part of the call.
+    assert caller.rows[1]["latency_ms"] < 500
+
+
+def test_whoever_cannot_come_in_within_its_wait_is_refused_at_once(site: Site, background: ThreadPoolExecutor) -> None:
+    caller = queued(site, max_wait="3s")
+    (waits,) = start_waiting(background, caller)
+    began = time.monotonic()
+    refused = caller.chat(headers=USER)
+
+    assert time.monotonic() - began < 0.5
+    assert error_of(refused) == (429, "rate_limited")
+    # Two seconds each, and one is before it.
+    assert refused.headers["retry-after"] == "4"
+    assert refused.headers["ratelimit"] == '"user";r=0;t=4'
+    assert waits.result().status_code == 200
+    assert len(caller.rows) == 2
+
+
+def revoked(caller: Caller) -> None:
+    answer = caller.site.admin.request("POST", f"/keys/{caller.key_id}/revoke")
+    assert answer.status_code == 200, answer.text
+
+
+def suspended(caller: Caller) -> None:
+    caller.change(status="suspended")
+
+
+@pytest.mark.parametrize(
+    ("end", "error"), [(revoked, (401, "revoked_credentials")), (suspended, (403, "project_suspended"))]
+)
+def test_whoever_may_no_longer_call_when_its_turn_comes_is_refused(
+    site: Site, upstream: Upstream, background: ThreadPoolExecutor, end: Callable[[Caller], None], error: object
+) -> None:
+    caller = queued(site)
+    (waits,) = start_waiting(background, caller)
+    end(caller)
+
+    assert error_of(waits.result()) == error
+    assert len(upstream.requests) == len(caller.rows) == 1
+
+
+def test_a_call_that_was_refused_when_its_turn_came_has_taken_nothing(
+    site: Site, background: ThreadPoolExecutor
+) -> None:
+    caller = queued(site, per="1s")
+    (waits,) = start_waiting(background, caller)
+    suspended(caller)
+    assert waits.result().status_code == 403
+    came_back = time.monotonic()
+    caller.change(status="active")
+    until(lambda: caller.chat(headers=USER).status_code == 200)
+
+    assert time.monotonic() - came_back < 0.9
+
+
+def test_a_client_that_leaves_frees_its_place_and_has_taken_nothing(
+    site: Site, upstream: Upstream, background: ThreadPoolExecutor
+) -> None:
+    caller = queued(site, max_wait="3s")
+    body = b'{"model":"echo","messages":[{"role":"user","content":"hi"}]}'
+    headers = [(b"authorization", b"Bearer " + caller.key.encode()), (b"x-end-user-id", b"a")]
+    assert caller.chat(headers=USER).status_code == 200
+    began = time.monotonic()
+    with connect(site.installation.port) as sock:
+        sock.sendall(request("/v1/chat/completions", headers, method="POST", body=body))
+        time.sleep(0.3)
+    time.sleep(0.5)
+
+    # Behind the one that left it would be four seconds, and refused at once.
+    assert caller.chat(headers=USER).status_code == 200
+    assert 1.8 < time.monotonic() - began < 2.6
+    assert len(upstream.requests) == len(caller.rows) == 2
+
+
+def test_users_of_a_project_take_turns(site: Site, upstream: Upstream, background: ThreadPoolExecutor) -> None:
+    caller = site.project(
+        limits={"project": {"requests": 5, "per": "1s", "burst": 1, "overflow": "queue", "max_wait": "10s"}}
+    )
+    assert caller.chat().status_code == 200
+    order: list[str] = []
+    lock = threading.Lock()
+
+    def call(user: str) -> int:
+        status = caller.chat(headers={"x-end-user-id": user}).status_code
+        with lock:
+            order.append(user)
+        return status
+
+    greedy = [background.submit(call, "greedy") for _ in range(5)]
+    time.sleep(0.1)
+    modest = background.submit(call, "modest")
+
+    assert {started.result() for started in [*greedy, modest]} == {200}
+    assert order.index("modest") <= 2
+    assert len(upstream.requests) == 7
+
+
+def test_the_fields_are_kept_as_they_were_sent(site: Site) -> None:
+    caller = queued(site)
+    shown = site.admin.request("GET", f"/projects/{caller.id}").json()["limits"]
+
+    assert shown == {"user": {"requests": 1, "per": "2s", "overflow": "queue", "max_wait": "5s"}}
