@@ -47,9 +47,10 @@ LISTING = offer("listing", "small", "up/large", "gpt-4o", number=5)
         ("up/", [UP, OTHER], None),
         ("/small", [UP, OTHER], None),
         ("UP/any", [UP, OTHER], None),
-        # two providers of one name: the nearer one, if it takes the model
+        # two providers of one name: the nearer one alone
         ("up/small", [offer("up", "small", number=8), UP], "up:small"),
-        ("up/large", [offer("up", "small", number=8), UP], "up:large"),
+        ("up/large", [offer("up", "small", number=8), UP], None),
+        ("large", [offer("up", "small", number=8), UP], "up:large"),
         # a first segment that names no provider belongs to the model's name
         ("meta/llama", [UP], "up:meta/llama"),
         ("up/large", [LISTING], "listing:up/large"),
@@ -168,4 +169,6 @@ def test_a_route_leads_only_to_a_provider_that_takes_the_model(
     route = Catalogue(offers, aliases).resolve(name)
     if route is not None:
         assert route.offer.accepts(route.model)
-        assert f"{route.offer.name}/{route.model}" in route.names
+        # A permission for a name is for the nearest provider of that name.
+        nearest = next((offer for offer in offers if offer.name == route.offer.name), route.offer)
+        assert (f"{route.offer.name}/{route.model}" in route.names) == (nearest == route.offer)

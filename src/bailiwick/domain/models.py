@@ -2,8 +2,9 @@
 
 A name is `provider/name`, an alias of the project, or bare. Bare: a provider that lists it, else the provider whose
 kind has that family (`gpt-*`, `claude-*`, …) and lists nothing, else the only provider that lists nothing, which
-accepts any name. The project's providers come before the tenant's and the platform's, then the oldest. A first
-segment that names no provider belongs to the model's name. `echo` always exists, `agent` never.
+accepts any name. The project's providers come before the tenant's and the platform's, then the oldest; of several
+with one name, only the first goes by it. A first segment that names no provider belongs to the model's name. `echo`
+always exists, `agent` never.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ class Catalogue:
         if found is None:
             return None
         offer, model = found
-        names = [f"{offer.name}/{model}"]
+        # A provider behind another of its name has only its models' own names.
+        full = f"{offer.name}/{model}"
+        names = [full] if self._find(full) == found else []
         if not self._means_another(model, found):
             names.append(model)
         if targets:
@@ -118,17 +121,19 @@ class Catalogue:
             for model in offer.models or ():
                 route = self.resolve(model)
                 bare = route is not None and route.offer is offer and route.model == model
-                yield model if bare else f"{offer.name}/{model}"
+                full = f"{offer.name}/{model}"
+                if bare or self._find(full) == (offer, model):
+                    yield model if bare else full
 
     def _find(self, name: str) -> tuple[Offer, str] | None:
         """The provider that serves a name which is no alias, and the model's name there."""
         first, slash, rest = name.partition("/")
         if first in RESERVED_NAMES:
             return (ECHO_OFFER, ECHO) if name in {ECHO, f"{ECHO}/{ECHO}"} else None
-        named = [offer for offer in self._offers if offer.name == first]
-        if slash and rest and named:
-            found = next((offer for offer in named if offer.accepts(rest)), None)
-            return None if found is None else (found, rest)
+        # The nearest alone: a name must not lead to another's account because one's own does not have the model.
+        named = next((offer for offer in self._offers if offer.name == first), None)
+        if slash and rest and named is not None:
+            return (named, rest) if named.accepts(rest) else None
         offer = self._bare(name)
         return None if offer is None else (offer, name)
 
