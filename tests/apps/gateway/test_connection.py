@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from bailiwick.apps.gateway.connection import Connection
 
 HEAD_SECONDS = 0.3
+LINGER_SECONDS = 0.4
 
 
 ANSWERS_AFTER = HEAD_SECONDS * 2
@@ -22,7 +23,7 @@ PARTS = (b"one, ", b"two, ", b"three")
 async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
     """An application that reads its request to the end and says how large it was, at `/parts` bit by bit."""
     size = 0
-    while True:
+    while scope["path"] != "/refused":
         message = await receive()
         size += len(message.get("body", b""))
         if not message.get("more_body", False):
@@ -48,7 +49,7 @@ async def port() -> AsyncIterator[int]:
     state = ServerState()
 
     def connection() -> asyncio.Protocol:
-        ours = {"new_id": lambda: "0" * 32, "head_seconds": HEAD_SECONDS}
+        ours = {"new_id": lambda: "0" * 32, "head_seconds": HEAD_SECONDS, "linger_seconds": LINGER_SECONDS}
         return Connection(config=config, server_state=state, app_state={}, **ours)
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
@@ -141,12 +142,11 @@ async def test_a_connection_between_two_requests_is_kept(port: int) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("version", [b"1.0", b"0.9", b"2.0"])
 @pytest.mark.parametrize("asking", [b"", b"connection: keep-alive\r\n"])
 async def test_an_answer_of_unknown_length_ends_with_the_connection_for_whoever_knows_no_codings(
-    port: int, version: bytes, asking: bytes
+    port: int, asking: bytes
 ) -> None:
-    seen, _ = await said(port, b"GET /parts HTTP/%b\r\n%b\r\n" % (version, asking))
+    seen, _ = await said(port, b"GET /parts HTTP/1.0\r\n%b\r\n" % asking)
     head, _, body = seen.partition(b"\r\n\r\n")
     assert b"\r\nconnection: close" in head
     assert b"transfer-encoding" not in head
@@ -174,3 +174,77 @@ async def test_an_old_request_needs_no_host_and_may_not_have_two(port: int) -> N
     assert seen.startswith(b"HTTP/1.1 200 ")
     seen, _ = await said(port, b"GET / HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n")
     assert seen.startswith(b"HTTP/1.1 400 ")
+
+
+OFFERS = [
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    b"upgrade: h2c\r\nconnection: keep-alive\r\nconnection: upgrade\r\n",
+    b"connection: upgrade\r\nupgrade: websocket\r\n",
+]
+NEXT = REQUEST.replace(b"/", b"/parts", 1) + LAST
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("framing", [b"content-length: %d\r\n\r\n%b", CODED + b"\r\n%x\r\n%b\r\n0\r\n\r\n"])
+@pytest.mark.parametrize("cut", ["nowhere", "behind the head", "everywhere"])
+async def test_the_content_of_a_request_that_offers_another_protocol_is_no_request(
+    port: int, offer: bytes, framing: bytes, cut: str
+) -> None:
+    whole = POST + offer + framing % (len(NEXT), NEXT)
+    head = len(POST + offer)
+    pieces = {"nowhere": [whole], "behind the head": [whole[:head], whole[head:]]}
+    sent = pieces.get(cut) or [whole[at : at + 1] for at in range(len(whole))]
+    seen, _ = await said(port, *sent, REQUEST + LAST, pause=0.0 if cut == "everywhere" else 0.02)
+    heads, bodies = zip(*[answer.split(b"\r\n\r\n") for answer in seen.split(b"HTTP/1.1 ")[1:]], strict=True)
+    assert [head[:3] for head in heads] == [b"200", b"200"]
+    assert bodies == (b"%d" % len(NEXT), b"0")
+
+
+async def test_offers_may_follow_one_another(port: int) -> None:
+    offered = REQUEST + OFFERS[0] + b"\r\n"
+    seen, _ = await said(port, offered * 3 + REQUEST + LAST)
+    assert seen.count(b"HTTP/1.1 200 ") == 4
+
+
+async def test_a_close_that_comes_with_an_offer_counts(port: int) -> None:
+    seen, _ = await said(port, REQUEST + b"connection: close, upgrade\r\nupgrade: h2c\r\n\r\n")
+    assert b"\r\nconnection: close\r\n" in seen
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET / HTTP/2.0", b"GET / HTTP/0.9", b"PRI * HTTP/2.0", b"CONNECT x:443 HTTP/1.1", b"CONNECT / HTTP/1.1"]
+)
+@pytest.mark.parametrize("rest", [b"\r\nhost: x\r\n\r\n", b"\r\n\r\n"])
+async def test_another_version_and_a_tunnel_are_refused(port: int, line: bytes, rest: bytes) -> None:
+    seen, _ = await said(port, line + rest, REQUEST + b"\r\n")
+    assert seen.startswith(b"HTTP/1.1 400 ")
+    assert seen.count(b"HTTP/1.1 ") == 1
+
+
+REFUSED = POST.replace(b"/", b"/refused", 1) + b"content-length: 6\r\n\r\n"
+
+
+async def test_a_request_that_was_answered_and_does_not_end_is_given_up(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REFUSED.replace(b"6", b"99999999999"))
+    assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
+    ended = asyncio.create_task(reader.read())
+    async with asyncio.timeout(LINGER_SECONDS * 4):
+        while not ended.done():
+            writer.write(b"a")
+            await asyncio.sleep(LINGER_SECONDS / 5)
+    assert ended.exception() is not None or not ended.result()
+    writer.close()
+
+
+async def test_a_connection_is_kept_when_the_rest_of_an_answered_request_comes_soon(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        for piece in (REFUSED, b"abc", b"def"):
+            writer.write(piece)
+            await asyncio.sleep(LINGER_SECONDS / 4)
+        assert await reader.readuntil(b"\r\n\r\n0")
+    await asyncio.sleep(LINGER_SECONDS * 1.5)
+    writer.write(REQUEST + LAST)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from bailiwick.domain.usage import Outcome
 from tests.apps.gateway.routes import ROUTES
 from tests.apps.gateway.wire import connect, exchange, read_answer, request
-from tests.serving import MODEL, Caller, Site, error_of, events_of, until
+from tests.serving import ASK, MODEL, Caller, Site, error_of, events_of, until
 from tests.upstream import Behaviour, Upstream
 
 KB, MB = 1024, 1024 * 1024
@@ -102,6 +103,50 @@ def test_a_head_of_200_kb_is_too_large(caller: Caller, kind: str, path: str) -> 
     answer = exchange(caller.site.installation.port, request(path, LARGE[kind]))
     assert answer.status == 431
     assert b'"code":"request_too_large"' in answer.body
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/p/{slug}/v1/messages"])
+def test_a_head_that_is_too_large_is_refused_in_the_form_of_its_address(caller: Caller, path: str) -> None:
+    sent = request(path.format(slug=caller.project["slug"]), LARGE["one of 200 KB"], method="POST")
+    answer = exchange(caller.site.installation.port, sent)
+    assert answer.status == 431
+    error = json.loads(answer.body)
+    assert error["type"] == "error"
+    assert error["error"]["code"] == "request_too_large"
+
+
+OFFER = [(b"connection", b"Upgrade, HTTP2-Settings"), (b"upgrade", b"h2c"), (b"http2-settings", b"AAMAAABk")]
+
+
+def asked(caller: Caller, path: str, body: bytes, *, admin: bool) -> bytes:
+    """A request that offers HTTP/2, as the JDK's client does with each of its first ones."""
+    key = caller.site.installation.keys["admin_key"] if admin else caller.key
+    headers = [(b"authorization", b"Bearer " + key.encode()), (b"content-type", b"application/json"), *OFFER]
+    return request(path, headers, method="POST", body=body).replace(b"connection: close\r\n", b"", 1)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_request_that_offers_another_protocol_is_answered_once_and_as_any_other(
+    caller: Caller, *, together: bool
+) -> None:
+    smuggled = request("/v1/me", [(b"authorization", b"Bearer " + caller.key.encode())])
+    chat = json.dumps({"model": MODEL, "messages": ASK}).encode()
+    for path, body, admin, status in (
+        ("/v1/chat/completions", chat, False, 200),
+        ("/v1/chat/completions", smuggled, False, 400),
+        ("/admin/v1/tenants", b'{"name":"Offered"}', True, 201),
+        ("/admin/v1/tenants", smuggled, True, 400),
+    ):
+        sent = asked(caller, path, body, admin=admin)
+        head = len(sent) - len(body)
+        with connect(caller.site.installation.port) as sock:
+            for piece in [sent] if together else [sent[:head], sent[head:]]:
+                sock.sendall(piece)
+                time.sleep(0.1)
+            assert read_answer(sock).status == status, path
+            sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
 
 
 def test_a_head_below_the_limit_is_read(caller: Caller) -> None:
@@ -213,7 +258,7 @@ def test_half_a_request_is_no_request(caller: Caller) -> None:
 
 
 def test_requests_that_come_together_are_answered_in_order(caller: Caller) -> None:
-    one = request("/v1/me", [key_of(caller)]).replace(b"connection: close\r\n", b"")
+    one = request("/v1/me", [key_of(caller)]).replace(b"connection: close\r\n", b"", 1)
     with connect(caller.site.installation.port) as sock:
         sock.sendall(one + request("/v1/models", [key_of(caller)]).replace(b"connection: close\r\n", b"") + one)
         bodies = [read_answer(sock).body for _ in range(3)]

@@ -135,17 +135,17 @@ class Gateway:
         self, scope: Scope, receive: Receive, reply: HttpReply, seen: Observation, path: str, ip: str
     ) -> None:
         headers = scope["headers"]
+        slug, below = _project(path)
+        reply.anthropic = below.startswith(_ANTHROPIC)
         bound_head(headers, self._max_head)
         await self._guard.admit(ip)
         if path in _FOR_MACHINES and (path != _METRICS or self._metrics.may_read(scope)):
             seen.door = path
             await self._answer_machine(path, scope["method"], reply)
             return
-        slug, path = _project(path)
-        reply.anthropic = path.startswith(_ANTHROPIC)
-        methods = self._routes.get(path)
+        methods = self._routes.get(below)
         if methods is not None:
-            seen.door = path
+            seen.door = below
         handler = None if methods is None else methods.get(scope["method"])
         if handler is None:
             if is_preflight(scope["method"], headers):

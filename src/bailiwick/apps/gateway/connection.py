@@ -5,7 +5,9 @@ a request's head, in bytes and in time, errors in our form where uvicorn would a
 for an answer to leave: its head goes out with its first bytes, in one write, and is not searched again for characters
 that our own headers cannot hold. (The head of every answer is written by this package; what a provider says never
 becomes a header.) A client that sends several requests at once and hangs up is gone for each of them. A request without
-the one Host that it must name is refused, and a client from before HTTP/1.1 gets no transfer coding.
+the one Host that it must name is refused, and a client from before HTTP/1.1 gets no transfer coding. An offer to go on
+in another protocol is ignored, and the request it came with read to its end (RFC 9110 §7.8). A request that was
+answered before its end has a moment left to come to it; then its connection is closed.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bailiwick.apps.http.openai_errors import write_error
@@ -26,6 +29,7 @@ from bailiwick.domain.errors import Code, Refused
 _HARD_HEAD_LIMIT: Final = 1024 * 1024
 _BODILESS: Final = (204, 304)
 _HTTP_1_1: Final = "1.1"
+_VERSIONS: Final = frozenset({"1.0", _HTTP_1_1})
 _STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}\r\n".encode()
     for status in range(100, 600)
@@ -98,12 +102,20 @@ class _Cycle(RequestResponseCycle):
 class Connection(HttpToolsProtocol):
     """One client's connection."""
 
-    def __init__(self, *args: Any, new_id: Callable[[], str], head_seconds: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        new_id: Callable[[], str],
+        head_seconds: float,
+        linger_seconds: float,
+        **kwargs: Any,
+    ) -> None:
         """`new_id` names error answers; a head has `head_seconds` to arrive, the first one from the very beginning.
 
-        The other arguments are uvicorn's.
+        The rest of a request that was answered before has `linger_seconds`. The other arguments are uvicorn's.
         """
         super().__init__(*args, **kwargs)
+        self._linger_seconds = linger_seconds
         self._new_id = new_id
         self._head_seconds = head_seconds
         # Bytes since the last that was content: of a head, of trailers, of what goes by the name of chunk extension.
@@ -112,6 +124,10 @@ class Connection(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
         # Requests before the latest one that may still be unanswered, since their client sent several at once.
         self._earlier: deque[RequestResponseCycle] = deque()
+        # The head that is being parsed offers to go on in another protocol.
+        self._offering = False
+        # Runs while the rest of a request is awaited that was answered already.
+        self._lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -122,6 +138,7 @@ class Connection(HttpToolsProtocol):
         """See asyncio.Protocol: every request of this connection has lost its client."""
         super().connection_lost(exc)
         self._stop_waiting()
+        self._stop_lingering()
         for cycle in self._earlier:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -129,7 +146,11 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self._quiet += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except HttpParserError:
+            self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
         if not self._quiet:
             self._stop_waiting()
         elif self._quiet > _HARD_HEAD_LIMIT:
@@ -137,10 +158,44 @@ class Connection(HttpToolsProtocol):
         elif self._patience is None:
             self._wait()
 
+    def _feed(self, data: bytes | memoryview) -> None:
+        """Parse what arrived.
+
+        The parser ends a request that offers another protocol with its head, and takes its content for a request. So a
+        new one is given that head without the offer, and goes on with the rest.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                head = self._head_without_offer()
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+                data = memoryview(data)[upgrade.args[0] :]
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = (option.strip() for option in value.split(b","))
+                lines.append(b"connection: " + b", ".join(option for option in options if option.lower() != b"upgrade"))
+            elif name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
     def on_headers_complete(self) -> None:
         """See httptools."""
+        version = self.parser.get_http_version()
+        self._offering = self.parser.should_upgrade()
+        if version not in _VERSIONS or (self._offering and self.parser.get_method() == b"CONNECT"):
+            self._stop("The request must be one of HTTP/1.1, and no tunnel.")
+        if self._offering:
+            return  # It comes again, without the offer.
         self._quiet = 0
-        self._check_host()
+        self._check_host(version)
         before = self.cycle
         if before is not None and not before.response_complete:
             self._remember(before)
@@ -157,25 +212,38 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """See httptools."""
+        if self._offering:
+            return
         self._quiet = 0
+        self._stop_lingering()
         super().on_message_complete()
+        self.cycle.more_body = False
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
-        del msg
-        self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
+    def on_response_complete(self) -> None:
+        """See uvicorn: an answer has been written."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            # As long as there is something to read, closing would take the answer away from who reads it.
+            self._lingering = self.loop.call_later(self._linger_seconds, self.transport.close)
 
-    def _check_host(self) -> None:
-        """Stop the parser at a request that names no host, or several (RFC 9112 §3.2); what it raises goes no further.
+    def _stop_lingering(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+
+    def _stop(self, message: str) -> NoReturn:
+        """Refuse a request and stop the parser; what is raised goes no further."""
+        self._refuse(Refused(Code.INVALID_REQUEST, message))
+        raise ValueError(message)
+
+    def _check_host(self, version: str) -> None:
+        """Refuse a request that names no host, or several (RFC 9112 §3.2).
 
         Whatever stands in front of us, or behind the relay, would choose another one than we do.
         """
         hosts = [name for name, _ in self.headers].count(b"host")
-        missing = not hosts and self.parser is not None and self.parser.get_http_version() == _HTTP_1_1
-        if missing or hosts > 1:
-            message = "The request must have one Host header."
-            self._refuse(Refused(Code.INVALID_REQUEST, message))
-            raise ValueError(message)
+        if hosts > 1 or (not hosts and version == _HTTP_1_1):
+            self._stop("The request must have one Host header.")
 
     def _remember(self, cycle: RequestResponseCycle) -> None:
         while self._earlier and self._earlier[0].response_complete:

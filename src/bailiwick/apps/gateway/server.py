@@ -15,6 +15,7 @@ from bailiwick.apps.gateway.connection import Connection
 from bailiwick.apps.http.child_server import ChildServer
 
 _HEAD_SECONDS: Final = 30.0
+_LINGER_SECONDS: Final = 3.0
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 4096
 
@@ -29,7 +30,7 @@ async def serve(
     # It tells of what clients sent, a line for each: theirs to write and ours to keep.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # Typed by uvicorn as a class; whatever makes a connection will do.
-    connection: Any = partial(Connection, new_id=new_id, head_seconds=_HEAD_SECONDS)
+    connection: Any = partial(Connection, new_id=new_id, head_seconds=_HEAD_SECONDS, linger_seconds=_LINGER_SECONDS)
     config = uvicorn.Config(
         app,
         http=connection,
