@@ -203,11 +203,18 @@ SETTINGS: Final = (
         name="max_header_bytes", default="32768", help="Largest request head, in bytes.", parse=_number(1024, 1_048_576)
     ),
     Setting(
+        name="provider_connect_seconds", default="10", help="Patience for a connection to a provider.", parse=_seconds
+    ),
+    Setting(
         name="provider_first_byte_seconds", default="600", help="Patience for a provider's answer to begin.",
         parse=_seconds,
     ),
     Setting(
         name="provider_between_bytes_seconds", default="120", help="Patience for a provider's answer to go on.",
+        parse=_seconds,
+    ),
+    Setting(
+        name="provider_total_seconds", default="3600", help="Patience for a call, all its providers together.",
         parse=_seconds,
     ),
     Setting(name="drain_seconds", default="30", help="Patience for calls in flight at shutdown.", parse=_seconds),
@@ -255,8 +262,10 @@ class Config:
     max_body_bytes: int
     max_buffered_bytes: int
     max_header_bytes: int
+    provider_connect_seconds: float
     provider_first_byte_seconds: float
     provider_between_bytes_seconds: float
+    provider_total_seconds: float
     drain_seconds: float
     log_level: str
     log_format: str

@@ -26,7 +26,7 @@ def served(route: Route | None) -> str | None:
 
 
 def resolved(name: str, *offers: Offer, aliases: Mapping[str, Sequence[str]] | None = None) -> str | None:
-    return served(Catalogue(offers, aliases or {}).resolve(name))
+    return served(next(iter(Catalogue(offers, aliases or {}).routes(name)), None))
 
 
 UP, OTHER = offer("up"), offer("other", number=2)
@@ -130,8 +130,7 @@ def test_an_alias_stands_for_its_first_model_and_for_no_other_alias(
     ],
 )
 def test_a_permission_may_speak_of_a_route_by_these_names(name: str, names: set[str]) -> None:
-    route = Catalogue([UP, OTHER], {"fast": ["other/small"], "same": ["other/same"]}).resolve(name)
-    assert route is not None
+    (route,) = Catalogue([UP, OTHER], {"fast": ["other/small"], "same": ["other/same"]}).routes(name)
     assert set(route.names) == names
 
 
@@ -152,22 +151,27 @@ OFFERS = st.lists(
     ),
     max_size=4,
 )
-ALIASES = st.dictionaries(st.sampled_from(["a", "fast", "up/a"]), st.lists(NAMES, min_size=1, max_size=1), max_size=2)
+ALIASES = st.dictionaries(st.sampled_from(["a", "fast", "up/a"]), st.lists(NAMES, min_size=1, max_size=3), max_size=2)
+
+
+def test_an_alias_leads_to_each_of_its_models_once_in_order() -> None:
+    aliases = {"fast": ["up/small", "nobody/x", "other/small", "small", "gpt-4o"]}
+    routes = Catalogue([LISTING, UP, OTHER], aliases | {"fast": [*aliases["fast"], "other/small"]}).routes("fast")
+    assert [served(route) for route in routes] == ["up:small", "other:small", "listing:small", "listing:gpt-4o"]
 
 
 @given(OFFERS, ALIASES)
 def test_every_listed_name_can_be_asked_for(offers: list[Offer], aliases: dict[str, list[str]]) -> None:
     catalogue = Catalogue(offers, aliases)
     for name in catalogue.listed():
-        assert catalogue.resolve(name) is not None or name in aliases
+        assert catalogue.routes(name) or name in aliases
 
 
 @given(OFFERS, ALIASES, NAMES)
 def test_a_route_leads_only_to_a_provider_that_takes_the_model(
     offers: list[Offer], aliases: dict[str, list[str]], name: str
 ) -> None:
-    route = Catalogue(offers, aliases).resolve(name)
-    if route is not None:
+    for route in Catalogue(offers, aliases).routes(name):
         assert route.offer.accepts(route.model)
         # A permission for a name is for the nearest provider of that name.
         nearest = next((offer for offer in offers if offer.name == route.offer.name), route.offer)

@@ -45,7 +45,7 @@ def descriptors(site: Site, pid: int) -> int:
 
 TROUBLE = {
     "error": scripts.error(500, "No."),
-    "limited": scripts.error(429, "Later.", retry_after=1),
+    "limited": scripts.error(429, "Later.", retry_after=2),
     "garbage": scripts.garbage(),
     "reset": scripts.reset(2),
     "closed": scripts.close(1.5),

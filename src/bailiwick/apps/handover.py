@@ -30,8 +30,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_body_bytes: int
     max_buffered_bytes: int
     max_header_bytes: int
+    provider_connect_seconds: float
     provider_first_byte_seconds: float
     provider_between_bytes_seconds: float
+    provider_total_seconds: float
     drain_seconds: float
     traces: bool
     trace_providers: bool

@@ -27,7 +27,9 @@ from bailiwick.providers.prices import list_price
 from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
+from bailiwick.services.attempts import Attempts
 from bailiwick.services.authentication import Authentication
+from bailiwick.services.circuits import Circuits, Report
 from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
 from bailiwick.services.origins import Origins
@@ -78,11 +80,12 @@ async def gateway(
     guard_requests: int,
     guard_failures: int,
     timeouts: Timeouts,
+    report_circuit: Report,
 ) -> AsyncGenerator[GatewayParts]:
     """Build a gateway: connected, its lease taken, its caches following the epoch.
 
-    What `limits` does not remember, the ledger is asked for. On the way out every settlement still to be written is.
-    Without a database it is built all the same: then it says so to everyone who calls, until there is one.
+    What `limits` does not remember, the ledger is asked for. `report_circuit` is told whom we leave alone. On the way
+    out every settlement is written. Without a database it says so to whoever calls.
     """
     steady = SteadyClock()
     async with AsyncExitStack() as stack:
@@ -96,16 +99,15 @@ async def gateway(
         stack.push_async_callback(metering.drain)
         transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
         stack.push_async_callback(transport.aclose)
-        aside = _aside(stack)
-        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=aside)
+        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
+        lookup = ServingLookup(database)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=Authentication(CredentialLookup(database), epoch, pepper=keys.pepper, now=now),
-                serving=Serving(
-                    ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns
-                ),
+                serving=Serving(lookup, epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns),
                 admission=admission,
                 metering=metering,
+                attempts=Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total),
                 pseudonym_key=keys.pseudonyms,
                 aside=aside,
             ),

@@ -41,7 +41,10 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
 
 @final
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an open call ended. `cost_nano` is None when no price is known; `status` is the provider's."""
+    """How an open call ended. `cost_nano` is None when no price is known; `status` is the provider's.
+
+    `call` names the provider and the model that were asked last, which the open row may not.
+    """
 
     call: OpenCall
     outcome: Outcome

@@ -92,20 +92,20 @@ class Catalogue:
             for model in offer.models or ():
                 self._listing.setdefault(model, offer)
 
-    def resolve(self, name: str) -> Route | None:
-        """Find who serves `name`; None if nobody does."""
+    def routes(self, name: str) -> tuple[Route, ...]:
+        """Find who serves `name`, in the order in which they are to be asked: each once, empty if nobody does."""
         targets = self._aliases.get(name)
-        found = self._find(targets[0] if targets else name)
-        if found is None:
-            return None
-        offer, model = found
+        found = dict.fromkeys(map(self._find, targets or (name,)))
+        return tuple(self._route(name if targets else None, *way) for way in found if way is not None)
+
+    def _route(self, alias: str | None, offer: Offer, model: str) -> Route:
         # A provider behind another of its name has only its models' own names.
         full = f"{offer.name}/{model}"
-        names = [full] if self._find(full) == found else []
-        if not self._means_another(model, found):
+        names = [full] if self._find(full) == (offer, model) else []
+        if not self._means_another(model, (offer, model)):
             names.append(model)
-        if targets:
-            names.append(name)
+        if alias is not None:
+            names.append(alias)
         return Route(offer=offer, model=model, names=tuple(names))
 
     def listed(self) -> Iterator[str]:
@@ -119,8 +119,8 @@ class Catalogue:
     def _listed_models(self) -> Iterator[str]:
         for offer in self._offers:
             for model in offer.models or ():
-                route = self.resolve(model)
-                bare = route is not None and route.offer is offer and route.model == model
+                routes = self.routes(model)
+                bare = bool(routes) and routes[0].offer is offer and routes[0].model == model
                 full = f"{offer.name}/{model}"
                 if bare or self._find(full) == (offer, model):
                     yield model if bare else full

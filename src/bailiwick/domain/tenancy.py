@@ -31,6 +31,7 @@ RESERVED_SLUGS: Final = frozenset(
      "readyz", "register", "static", "status", "v1", "v2", "well-known", "www"}
 )  # fmt: skip
 MAX_ALIASES: Final = 200
+MAX_FALLBACKS: Final = 7
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NOT_SLUG: Final = re.compile(r"[^a-z0-9]+")
 _MADE_LENGTH: Final = 40
@@ -203,8 +204,10 @@ def _read_aliases(aliases: Mapping[str, Sequence[str]]) -> Mapping[str, tuple[st
                 raise invalid(field, "is a reserved name")
             if not models:
                 raise invalid(field, "must name a model")
-            if len(models) > 1:
-                raise invalid(field, "fallbacks are not supported yet; name one model")
-            read[name] = (read_model(field, models[0]),)
+            if len(models) > 1 + MAX_FALLBACKS:
+                raise invalid(field, f"must name at most {MAX_FALLBACKS} fallbacks")
+            if len(set(models)) < len(models):
+                raise invalid(field, "must name each model once")
+            read[name] = tuple([read_model(field, model) for model in models])
     findings.or_raise()
     return read

@@ -13,12 +13,13 @@ deadline is a number, which `Transport` compares with the clock now and then.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Final, cast, final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from bailiwick.providers.acknowledgement import is_unacknowledged
 from bailiwick.providers.transport_errors import (
     ConnectionBroken,
     Phase,
@@ -60,6 +61,10 @@ class Timeouts:
     total: float | None = None
     """From the request to the response's end."""
 
+    def within(self, seconds: float) -> Timeouts:
+        """Have no more patience than `seconds` altogether."""
+        return replace(self, connect=min(self.connect, seconds), total=seconds)
+
 
 _PATIENT: Final = Timeouts()
 
@@ -69,7 +74,7 @@ class Connection(asyncio.Protocol):
     """The socket's side. Whoever holds it out of the pool is its only user, until `finish` or `close`."""
 
     __slots__ = (
-        "_fields", "_interim", "_loop", "_parser", "_paused", "_pool", "_quiet", "_time", "_unread",
+        "_fields", "_interim", "_loop", "_parser", "_paused", "_pool", "_quiet", "_time", "_unheard", "_unread",
         "_until_close", "deadline", "error", "headers", "idle_since", "keep", "limit", "phase", "pieces", "reused",
         "state", "status", "timeouts", "transport", "uploading", "waiter", "write_blocked",
     )  # fmt: skip
@@ -102,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._quiet = 0  # bytes since the last byte of content
         self._interim = False
+        self._unheard = False
         self._until_close = False
 
     # The user's side.
@@ -204,6 +210,8 @@ class Connection(asyncio.Protocol):
         """See asyncio.Protocol: the transport closes itself, and `connection_lost` follows."""
         if self.state == IDLE:  # not in a moment: the pool would hand it out until then
             self.close()
+        elif self.state == HEAD and self.reused and not self._quiet and self.transport is not None:
+            self._unheard = is_unacknowledged(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
@@ -296,7 +304,8 @@ class Connection(asyncio.Protocol):
 
     def _broken(self) -> ConnectionBroken:
         answered = self.state > HEAD or (self.state == HEAD and self._quiet > 0)
-        return ConnectionBroken("the connection was closed", reused=self.reused, answered=answered)
+        message = "the connection was closed"
+        return ConnectionBroken(message, reused=self.reused, answered=answered, unheard=self._unheard)
 
 
 @final

@@ -86,7 +86,8 @@ class OpenAIProvider:
         if ask.path.startswith(_NATIVE) and b"anthropic-version:" not in extra:
             extra += _VERSION
         request = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, extra, kind, len(body), body)
-        return await self._transport.send(self._origin, request, timeouts=self._timeouts)
+        timeouts = self._timeouts if ask.total is None else self._timeouts.within(ask.total)
+        return await self._transport.send(self._origin, request, timeouts=timeouts)
 
     def _head(self, path: str, stream: bool) -> bytes:  # noqa: FBT001 - the two parts of a key
         lines = [

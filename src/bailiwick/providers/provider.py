@@ -44,7 +44,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What goes to a provider.
 
     `path` is below the provider's base URL. `content_type` is None for JSON. `headers` are whole lines that the client
-    meant for the provider, each with its end.
+    meant for the provider, each with its end. `total` is how many seconds the whole exchange may take, if not as long
+    as usual.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stream: bool
     content_type: bytes | None = None
     headers: bytes = b""
+    total: float | None = None
 
 
 class ModelProvider(Protocol):

@@ -35,15 +35,19 @@ class TransportTimeout(TransportError):
 class ConnectionBroken(TransportError):
     """The connection ended before the response did.
 
-    `reused and not answered` is the mark of a connection that the provider closed while it was idle: it most likely
-    never saw the request. Whether to send it again is the caller's decision.
+    `reused and not answered` is the mark of a connection that the provider closed while it was idle; `unheard` is the
+    proof. Whether to send the request again is the caller's decision.
     """
 
-    def __init__(self, message: str, *, reused: bool = False, answered: bool = False) -> None:
-        """`reused`: the connection had served before. `answered`: a byte of the response had arrived."""
+    def __init__(self, message: str, *, reused: bool = False, answered: bool = False, unheard: bool = False) -> None:
+        """`reused`: the connection had served before. `answered`: a byte of the response had arrived.
+
+        `unheard`: when the peer closed, it had not received the whole request.
+        """
         super().__init__(message)
         self.reused = reused
         self.answered = answered
+        self.unheard = unheard
 
 
 @final

@@ -16,6 +16,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, final
 
+import msgspec
+
 from bailiwick.domain.errors import Code, ProviderFailed
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
@@ -105,6 +107,10 @@ class Metering:
         """Let the limits know what a call used."""
         self._admission.correct(place, usage.input_tokens + usage.output_tokens)
 
+    def elapsed(self, began: int) -> float:
+        """Seconds since `began`, on the monotonic clock."""
+        return (self._monotonic_ns() - began) / _S
+
     async def write(self, settlement: Settlement) -> None:
         """Make a settlement durable, also when the caller is cancelled in the middle."""
         await self._ledger.settle(settlement)
@@ -155,6 +161,17 @@ class Meter:
     def now(self) -> float:
         """Unix time, in seconds."""
         return self._metering.now()
+
+    def elapsed(self) -> float:
+        """For how many seconds the call has been open."""
+        return self._metering.elapsed(self._began)
+
+    def asks(self, served: Served) -> None:
+        """Somebody else is asked now: whom the row will name, and whose price it will use."""
+        route = served.route
+        self._call = msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model)
+        self._served = served
+        self.status = None
 
     def first_byte(self) -> None:
         """The first byte of an answer is here."""

@@ -25,9 +25,10 @@ from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
-from bailiwick.providers.provider import Ask, ModelProvider, failure_of
+from bailiwick.providers.provider import Ask, failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.admission import Admission
+from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, failed
@@ -68,6 +69,7 @@ class Pipeline:
         serving: Serving,
         admission: Admission,
         metering: Metering,
+        attempts: Attempts,
         pseudonym_key: bytes,
         aside: Executor,
     ) -> None:
@@ -77,6 +79,7 @@ class Pipeline:
         self._admission = admission
         self._metering = metering
         self._executor = aside
+        self._attempts = attempts
         self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
 
     async def call(self, door: Door, asked: Asked, reply: Reply) -> None:
@@ -91,17 +94,20 @@ class Pipeline:
         large = len(body) > LARGE
         read = partial(door.read, body, asked.content_type)
         request = await self._aside(read) if large else read()
-        served, body = await self._written(door, principal, request, large=large)
+        attempt = await self._attempt(door, asked, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
-        place = await self._admission.admit(principal, asked.ip, request.tokens() if counted else 0, len(body))
+        place = await self._admission.admit(
+            principal, asked.ip, request.tokens() if counted else 0, len(attempt.ask.body)
+        )
         try:
             if place.waited:  # As above: it is decided on what holds now.
                 principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-                served, body = await self._written(door, principal, request, large=large)
+                attempt = await self._attempt(door, asked, principal, request, large=large)
+            attempt = await self._attempts.first(attempt)
             meter = await self._metering.open(
                 asked.seen,
                 principal,
-                served,
+                attempt.served,
                 place,
                 size=request.size if door.billed else 0,
                 stream=request.stream,
@@ -110,14 +116,10 @@ class Pipeline:
             await self._admission.give_back(place)
             raise
         reply.decision = place.decision
-        ask = Ask(
-            path=door.path,
-            body=body,
-            stream=request.stream,
-            content_type=request.content_type,
-            headers=asked.headers + asked.seen.for_provider,
-        )
-        await _carry_out(door, served.provider, ask, meter, reply, usage_wanted=request.usage_wanted)
+        if asked.seen.for_provider:  # The call's span, which began when it was opened.
+            headers = attempt.ask.headers + asked.seen.for_provider
+            attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
+        await self._carry_out(door, attempt, meter, reply, usage_wanted=request.usage_wanted)
 
     async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -142,7 +144,7 @@ class Pipeline:
         def callable_names() -> Iterator[str]:
             for name in models.listed():
                 served = models.resolve(name, today)
-                if served is not None and authorize_model(principal, *served.route.names).allowed:
+                if any(authorize_model(principal, *target.route.names).allowed for target in served):
                     yield name
 
         return list(callable_names())
@@ -150,53 +152,65 @@ class Pipeline:
     async def _aside(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def _written(
-        self, door: Door, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
-    ) -> tuple[Served, bytes]:
-        """Find who serves a request, and write it for them; raises `Refused`."""
-        served = await self._served(principal, request.model, door)
-        authorize_model(principal, *served.route.names).or_raise()
+    async def _attempt(
+        self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
+    ) -> Attempt:
+        """Find who may serve a request, and write it for the first of them; raises `Refused`."""
+        served, *later = await self._served(principal, request.model, door)
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
-        write = partial(request.upstream, model=served.route.model, user=user, shared_account=served.route.offer.shared)
-        return served, await self._aside(write) if large else write()
 
-    async def _served(self, principal: Principal, model: str, door: Door) -> Served:
+        async def write(served: Served) -> Ask:
+            route = served.route
+            work = partial(request.upstream, model=route.model, user=user, shared_account=route.offer.shared)
+            return Ask(
+                path=door.path,
+                body=await self._aside(work) if large else work(),
+                stream=request.stream,
+                content_type=request.content_type,
+                headers=asked.headers + asked.seen.for_provider,
+            )
+
+        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write)
+
+    async def _served(self, principal: Principal, model: str, door: Door) -> list[Served]:
+        """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
-        served = models.resolve(model, self._serving.today())
-        if served is None:
+        found = models.resolve(model, self._serving.today())
+        if not found:
             message = f"The model {model!r} does not exist in this project."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
-        if served.route.offer.kind not in door.kinds:
+        served = [target for target in found if target.route.offer.kind in door.kinds]
+        if not served:
             message = f"The provider of the model {model!r} cannot be asked at /v1{door.path}."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
-        return served
+        decisions = [authorize_model(principal, *target.route.names) for target in served]
+        if not any(decision.allowed for decision in decisions):
+            decisions[0].or_raise()
+        return [target for target, decision in zip(served, decisions, strict=True) if decision.allowed]
 
-
-async def _carry_out(
-    door: Door, provider: ModelProvider, ask: Ask, meter: Meter, reply: Reply, *, usage_wanted: bool
-) -> None:
-    """Take an open call to its provider and back. Every way out of here settles it."""
-    try:
-        exchange = await provider.send(ask)
-        meter.status = exchange.status
+    async def _carry_out(self, door: Door, attempt: Attempt, meter: Meter, reply: Reply, *, usage_wanted: bool) -> None:
+        """Take an open call to its provider and back. Every way out of here settles it."""
         try:
-            if ask.stream:
-                await relay_stream(door.answer, provider, exchange, meter, reply, usage_wanted=usage_wanted)
-            elif door.media:
-                await relay_media(door.answer, provider, exchange, meter, reply)
-            else:
-                await relay_answer(door.answer, provider, exchange, meter, reply)
-        except BaseException:
-            exchange.abort()
+            served, exchange = await self._attempts.send(attempt, meter)
+            provider = served.provider
+            try:
+                if attempt.ask.stream:
+                    await relay_stream(door.answer, provider, exchange, meter, reply, usage_wanted=usage_wanted)
+                elif door.media:
+                    await relay_media(door.answer, provider, exchange, meter, reply)
+                else:
+                    await relay_answer(door.answer, provider, exchange, meter, reply)
+            except BaseException:
+                exchange.abort()
+                raise
+        except (ProviderFailed, TransportError) as error:
+            failure = failure_of(error)
+            await meter.settle(failed(failure))
+            raise failure from error
+        except asyncio.CancelledError:
+            # What was generated is still to be paid for.
+            meter.settle_behind(Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE)
             raise
-    except (ProviderFailed, TransportError) as error:
-        failure = failure_of(error)
-        await meter.settle(failed(failure))
-        raise failure from error
-    except asyncio.CancelledError:
-        # What was generated is still to be paid for.
-        meter.settle_behind(Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE)
-        raise
-    except BaseException:
-        await meter.settle(Outcome.OUR_FAILURE)
-        raise
+        except BaseException:
+            await meter.settle(Outcome.OUR_FAILURE)
+            raise

@@ -30,8 +30,9 @@ _MAX_ERROR: Final = 256 * 1024
 _OK: Final = 200
 _BAD_GATEWAY: Final = 502
 _JSON: Final = b"application/json"
-_EVENTS: Final = b"text/event-stream"
 _TEXT: Final = (b"text/",)
+_EVENTS: Final = b"text/event-stream"
+_PLAIN: Final = (b"identity", b"")
 # What is passed on for what it says it is.
 _MEDIA: Final = (b"audio/", b"video/", b"application/octet-stream", b"text/plain", b"text/vtt", b"application/x-subrip")
 # A provider's refusals that are the caller's to see; the others (401, 402, 403 …) are our trouble with the provider.
@@ -63,12 +64,13 @@ async def relay_media(
     form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
 ) -> None:
     """Pass on what may be JSON, text or sound, as its content type says; raises `ProviderFailed`, `TransportError`."""
-    kind = _content_type(exchange)
-    essence = kind.partition(b";")[0].strip().lower()
+    if exchange.status != _OK:
+        raise await _refusal(provider, exchange, meter.now())
+    kind, essence = _content_type(exchange)
     if essence == _EVENTS:  # Speech is streamed as events on the client's wish, by a field of its own.
         await relay_stream(form, provider, exchange, meter, reply, usage_wanted=True)
         return
-    if exchange.status != _OK or essence == _JSON or not essence.startswith(_MEDIA):
+    if essence == _JSON or not essence.startswith(_MEDIA):
         await relay_answer(form, provider, exchange, meter, reply)
         return
     waiting = b""
@@ -104,6 +106,11 @@ async def relay_stream(
     """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
+    _, essence = _content_type(exchange)
+    if essence not in (_EVENTS, b""):
+        # What is no stream may still say why.
+        body = await exchange.read(_MAX_ERROR)
+        raise _told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE)
     stream = _Stream(form, provider, meter, usage_wanted=usage_wanted)
     begun = False
     shown = b""
@@ -229,8 +236,18 @@ def _read(read: Read, body: bytes) -> Answer:
         raise ProviderFailed(_UNREADABLE) from None
 
 
-def _content_type(exchange: Exchange) -> bytes:
-    return next((value for name, value in exchange.headers if name == b"content-type"), b"")
+def _content_type(exchange: Exchange) -> tuple[bytes, bytes]:
+    """What an answer says it is, and that without its parameters; raises `ProviderFailed` for what is compressed.
+
+    We ask for none of it. To pass it on would need its header too, and to undo it a measure for what comes of it.
+    """
+    kind = b""
+    for name, value in exchange.headers:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-encoding" and value.strip().lower() not in _PLAIN:
+            raise ProviderFailed(_UNREADABLE)
+    return kind, kind.partition(b";")[0].strip().lower()
 
 
 async def _refusal(provider: ModelProvider, exchange: Exchange, now: float) -> ProviderFailed:

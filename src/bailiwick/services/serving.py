@@ -12,6 +12,7 @@ from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
 from bailiwick.domain.pricing import Price
 from bailiwick.providers.provider import ModelProvider
+from bailiwick.services.circuits import CircuitKey
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.serving import ServingLookup, StoredOffer
@@ -27,11 +28,12 @@ ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A model as it is really served: the route to it, who speaks to it, and its price (None: unknown)."""
+    """A model as it is really served: the route to it, who speaks to it, its price (None: unknown), its circuit."""
 
     route: Route
     provider: ModelProvider
     price: Price | None
+    circuit: CircuitKey
 
 
 @final
@@ -40,41 +42,44 @@ class ProjectModels:
 
     def __init__(
         self,
+        tenant_id: TenantId,
         catalogue: Catalogue,
         providers: Mapping[ProviderId | None, ModelProvider],
         overrides: Mapping[ProviderId | None, Mapping[str, Price]],
         list_price: ListPrice,
     ) -> None:
+        self._tenant_id = tenant_id
         self._catalogue = catalogue
         self._providers = providers
         self._overrides = overrides
         self._list_price = list_price
-        self._served: dict[tuple[str, int], Served | None] = {}
+        self._served: dict[tuple[str, int], tuple[Served, ...]] = {}
 
-    def resolve(self, name: str, today: int) -> Served | None:
-        """Who serves `name`; None if nobody does. `today`, in days since the epoch, is when its price is asked for."""
+    def resolve(self, name: str, today: int) -> tuple[Served, ...]:
+        """Who serves `name`, in the order in which they are to be asked; empty if nobody does.
+
+        `today`, in days since the epoch, is when prices are asked for.
+        """
         key = (name, today)
         if key not in self._served:
             # Names come from callers: what is kept of them is bounded.
             if len(self._served) >= _NAMES_KEPT:
                 self._served.clear()
-            self._served[key] = self._resolve(name, today)
+            self._served[key] = tuple(self._serve(route, today) for route in self._catalogue.routes(name))
         return self._served[key]
 
     def listed(self) -> Iterator[str]:
         """Every name that can be told to a client."""
         return self._catalogue.listed()
 
-    def _resolve(self, name: str, today: int) -> Served | None:
-        route = self._catalogue.resolve(name)
-        if route is None:
-            return None
+    def _serve(self, route: Route, today: int) -> Served:
         offer = route.offer
         price = self._overrides.get(offer.id, {}).get(route.model)
         return Served(
             route=route,
             provider=self._providers[offer.id],
             price=price or self._list_price(offer.kind, route.model, _EPOCH + timedelta(days=today)),
+            circuit=CircuitKey(self._tenant_id, offer.id, route.model),
         )
 
 
@@ -117,4 +122,4 @@ class Serving:
             offers.append(entry.offer)
             providers[entry.offer.id] = self._connect(entry)
             overrides[entry.offer.id] = entry.prices
-        return ProjectModels(Catalogue(offers, aliases), providers, overrides, self._list_price)
+        return ProjectModels(key[0], Catalogue(offers, aliases), providers, overrides, self._list_price)

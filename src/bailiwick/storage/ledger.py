@@ -60,6 +60,8 @@ class _Settled(msgspec.Struct, omit_defaults=True):
     status: int | None
     outcome: int
     usage_source: int
+    provider: str
+    model: str
     tenant_id: UUID | None = None
     project_id: UUID | None = None
     opened_us: int | None = None
@@ -236,4 +238,6 @@ def _row(settlement: Settlement) -> _Settled:
         status=settlement.status,
         outcome=settlement.outcome,
         usage_source=settlement.source,
+        provider=settlement.call.provider,
+        model=settlement.call.model,
     )

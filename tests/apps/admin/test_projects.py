@@ -124,7 +124,8 @@ async def test_aliases_are_merged_name_by_name(control: Control) -> None:
     ("aliases", "wrong"),
     [
         ({"a": []}, {"aliases.a": "must name a model"}),
-        ({"a": ["x", "y"]}, {"aliases.a": "fallbacks are not supported yet; name one model"}),
+        ({"a": [f"m{n}" for n in range(9)]}, {"aliases.a": "must name at most 7 fallbacks"}),
+        ({"a": ["x", "y", "x"]}, {"aliases.a": "must name each model once"}),
         ({"echo": ["x"]}, {"aliases.echo": "is a reserved name"}),
         ({"agent/x": ["x"]}, {"aliases.agent/x": "is a reserved name"}),
         ({"a": [1]}, {"aliases.a.0": "must be a string"}),

@@ -139,8 +139,8 @@ def test_a_body_that_grows_too_large_gives_back_what_had_come(client: httpx2.Cli
 
 
 def test_a_failure_of_the_provider_gives_the_room_back(client: httpx2.Client, provider: Upstream) -> None:
-    provider.on(MODEL, scripts.error(500))
-    assert [send(client, chat(LARGEST)) for _ in range(2 * FEW)] == [500] * 2 * FEW
+    provider.on(MODEL, scripts.error(429))
+    assert [send(client, chat(LARGEST)) for _ in range(2 * FEW)] == [429] * 2 * FEW
 
 
 def test_a_client_that_goes_away_while_it_sends_gives_the_room_back(

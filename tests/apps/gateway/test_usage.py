@@ -23,7 +23,7 @@ def spender(running_site: Site) -> Caller:
     upstream = running_site.upstream
     upstream.clear()
     upstream.on("gpt-4o", Behaviour(usage=Usage(prompt=1000, completion=500, cached=200)))
-    upstream.on("broken", scripts.error(500))
+    upstream.on("broken", scripts.error(400))
     upstream.on("silent", Behaviour(usage=None))
     prices = {"broken": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
     caller = running_site.project(provider={"prices": prices})

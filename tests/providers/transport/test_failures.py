@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -53,8 +54,21 @@ async def test_a_used_connection_that_breaks_is_told_apart(
     upstream.on("m", ending)
     with pytest.raises(ConnectionBroken) as caught:
         await ask(transport, upstream)
-    assert (caught.value.reused, caught.value.answered) == (True, False)
+    assert (caught.value.reused, caught.value.answered, caught.value.unheard) == (True, False, False)
     assert len(upstream.requests) == 2
+
+
+async def test_a_request_that_the_provider_cannot_have_heard_is_told_apart(
+    transport: Transport, upstream: Upstream
+) -> None:
+    for _ in range(3):
+        await ask_and_read(transport, upstream)
+    upstream.drop_connections()
+    time.sleep(0.1)  # noqa: ASYNC251 - the end is here, and our loop has had no turn to see it
+    with pytest.raises(ConnectionBroken) as caught:
+        await ask(transport, upstream)
+    assert (caught.value.reused, caught.value.answered, caught.value.unheard) == (True, False, True)
+    assert len(upstream.requests) == 3
 
 
 async def test_half_a_head_is_an_answer_that_broke(transport: Transport, upstream: Upstream) -> None:

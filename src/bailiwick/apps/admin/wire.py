@@ -76,7 +76,9 @@ class ProjectBody(_Body):
             }
         ],
     )
-    aliases: dict[str, list[str]] | None = Field(None, examples=[{"fast": ["openai/gpt-4o-mini"]}])
+    aliases: dict[str, list[str]] | None = Field(
+        None, examples=[{"fast": ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"]}]
+    )
     require_end_user: bool | None = None
     cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
     default_tier: NotYet = None

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -30,10 +31,12 @@ from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.bootstrap.ambient import monotonic, monotonic_ns, new_id, now
 from bailiwick.bootstrap.gateway import gateway
 from bailiwick.bootstrap.traces import sending_spans
+from bailiwick.domain.ids import PROVIDER, TENANT, shown
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
 from bailiwick.providers.http1 import Timeouts
+from bailiwick.services.circuits import CircuitKey
 from bailiwick.telemetry.event_loop import watch_event_loop
 from bailiwick.telemetry.exposition import Exposition
 from bailiwick.telemetry.logs import Log
@@ -63,8 +66,12 @@ async def run(settings: GatewaySettings) -> None:
             guard_requests=settings.guard_requests,
             guard_failures=settings.guard_failures,
             timeouts=Timeouts(
-                first_byte=settings.provider_first_byte_seconds, between_bytes=settings.provider_between_bytes_seconds
+                connect=settings.provider_connect_seconds,
+                first_byte=settings.provider_first_byte_seconds,
+                between_bytes=settings.provider_between_bytes_seconds,
+                total=settings.provider_total_seconds,
             ),
+            report_circuit=partial(_tell_of_circuit, log),
         ) as parts,
     ):
         app = Gateway(
@@ -127,6 +134,12 @@ async def _observing(settings: GatewaySettings, log: Log) -> AsyncGenerator[Obse
 
     async with sending_spans(wanted=settings.traces, to_providers=settings.trace_providers, on_change=tell) as spans:
         yield Observer(Metrics(), log=log if log.tells_events else None, spans=spans, monotonic_ns=monotonic_ns)
+
+
+def _tell_of_circuit(log: Log, key: CircuitKey, is_open: bool) -> None:  # noqa: FBT001 - a circuit's state
+    what = "a provider keeps failing and is left alone" if is_open else "a provider answers again"
+    provider = None if key.provider_id is None else shown(PROVIDER, key.provider_id)
+    log.warning(what, tenant=shown(TENANT, key.tenant_id), provider=provider)
 
 
 def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> None:

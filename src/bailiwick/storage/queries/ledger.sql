@@ -44,21 +44,22 @@ DELETE FROM bailiwick.open_calls WHERE id = ANY ($1::uuid[]);
 -- Turn the open rows of a batch into ledger rows; whoever deletes the open row has settled the call.
 WITH settled AS MATERIALIZED (
     SELECT s.id, s.cost_nano, s.input_tokens, s.output_tokens, s.cached_tokens, s.cache_write_tokens,
-           s.reasoning_tokens, s.audio_tokens, s.latency_ms, s.first_byte_ms, s.status, s.outcome, s.usage_source
+           s.reasoning_tokens, s.audio_tokens, s.latency_ms, s.first_byte_ms, s.status, s.outcome, s.usage_source,
+           s.provider, s.model
     FROM json_to_recordset($1::json) AS s (
         id uuid, cost_nano bigint, input_tokens integer, output_tokens integer, cached_tokens integer,
         cache_write_tokens integer, reasoning_tokens integer, audio_tokens integer, latency_ms integer,
-        first_byte_ms integer, status smallint, outcome smallint, usage_source smallint)
+        first_byte_ms integer, status smallint, outcome smallint, usage_source smallint, provider text, model text)
 ), closed AS (
     DELETE FROM bailiwick.open_calls o USING settled s WHERE o.id = s.id
-    RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed
+    RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
                               first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.input_tokens, s.output_tokens,
        s.cached_tokens, s.cache_write_tokens, s.reasoning_tokens, s.audio_tokens, s.latency_ms,
-       s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, c.provider, c.model
+       s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model
 FROM closed c JOIN settled s ON s.id = c.id;
 
 -- name: correct_lost
@@ -68,12 +69,12 @@ SET cost_nano = s.cost_nano, input_tokens = s.input_tokens, output_tokens = s.ou
     cached_tokens = s.cached_tokens, cache_write_tokens = s.cache_write_tokens,
     reasoning_tokens = s.reasoning_tokens, audio_tokens = s.audio_tokens, latency_ms = s.latency_ms,
     first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source,
-    held_tokens = NULL
+    provider = s.provider, model = s.model, held_tokens = NULL
 FROM json_to_recordset($1::json) AS s (
     id uuid, tenant_id uuid, project_id uuid, opened_us bigint, cost_nano bigint, input_tokens integer,
     output_tokens integer, cached_tokens integer, cache_write_tokens integer, reasoning_tokens integer,
     audio_tokens integer, latency_ms integer, first_byte_ms integer, status smallint, outcome smallint,
-    usage_source smallint)
+    usage_source smallint, provider text, model text)
 WHERE l.tenant_id = s.tenant_id AND l.project_id = s.project_id
   AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
   AND l.id = s.id AND l.usage_source = 3;

@@ -1,0 +1,69 @@
+"""A circuit for each model of each provider: who keeps failing is not asked for a while.
+
+Guarantees: only failures are remembered, of at most `_KEPT` models, so a call that goes well costs a look at what is
+usually empty; each change of state is reported once. What is remembered belongs to one tenant, also of a provider
+that tenants share: what one tenant's calls make of a provider closes it to no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from typing import Final, NamedTuple, TypeAlias, final
+
+from bailiwick.domain.circuit import Circuit, Open, failed, let_through
+from bailiwick.domain.ids import ProviderId, TenantId
+
+_KEPT: Final = 4096
+
+
+@final
+class CircuitKey(NamedTuple):
+    """Which circuit: a tenant's, of one model at one provider (None: the built-in echo)."""
+
+    tenant_id: TenantId
+    provider_id: ProviderId | None
+    model: str
+
+
+Report: TypeAlias = Callable[[CircuitKey, bool], None]
+
+
+@final
+class Circuits:
+    """The circuits of one process."""
+
+    def __init__(self, *, now: Callable[[], float], report: Report) -> None:
+        """`now` is a monotonic clock in seconds; `report` is told of each change, with whether it is open now."""
+        self._now = now
+        self._report = report
+        self._circuits: dict[CircuitKey, Circuit] = {}
+
+    def let_through(self, key: CircuitKey) -> bool:
+        """Whether a call may go through now; an open circuit's one call is taken by asking."""
+        if not self._circuits or (circuit := self._circuits.get(key)) is None:
+            return True
+        after = let_through(circuit, self._now())
+        if after is None:
+            return False
+        self._circuits[key] = after
+        return True
+
+    def seconds_left(self, key: CircuitKey) -> int:
+        """How long until a call may go through, in whole seconds; at least one."""
+        circuit = self._circuits.get(key)
+        return max(ceil(circuit.until - self._now()), 1) if isinstance(circuit, Open) else 1
+
+    def succeeded(self, key: CircuitKey) -> None:
+        """An answer began."""
+        if self._circuits and isinstance(self._circuits.pop(key, None), Open):
+            self._report(key, False)
+
+    def failed(self, key: CircuitKey) -> None:
+        """No answer began."""
+        before = self._circuits.pop(key, None)
+        after = self._circuits[key] = failed(before, self._now())
+        if len(self._circuits) > _KEPT:
+            del self._circuits[next(iter(self._circuits))]
+        if isinstance(after, Open) and not isinstance(before, Open):
+            self._report(key, True)

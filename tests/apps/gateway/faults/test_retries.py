@@ -1,0 +1,92 @@
+"""When the same provider is asked a second time: if it never heard of the call, or refused it and says come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from bailiwick.domain.usage import Outcome, UsageSource
+from tests.apps.gateway.faults.told import FAILED, passes, told
+from tests.installation import free_port
+from tests.serving import ASK, MODEL, Caller, Site, error_of
+from tests.upstream import Behaviour, Ending, Upstream, scripts
+
+
+def refusal(status: int = 503, retry_after: int | None = None, should_retry: str | None = None) -> Behaviour:
+    behaviour = scripts.error(status, retry_after=retry_after)
+    extra = () if should_retry is None else (("x-should-retry", should_retry),)
+    return replace(behaviour, headers=(*behaviour.headers, *extra))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [refusal(429, 0), refusal(503, 0), refusal(500, 1), refusal(409, should_retry="true")],
+    ids=["429", "503", "500 in a second", "x-should-retry"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_that_asks_to_come_back_soon(
+    caller: Caller, upstream: Upstream, first: Behaviour, stream: bool
+) -> None:
+    upstream.on(MODEL, first, Behaviour())
+    passes(caller, stream=stream)
+    assert (len(upstream.requests), len(caller.rows)) == (2, 1)
+    assert upstream.requests[0].body == upstream.requests[1].body
+
+
+def test_a_refusal_that_comes_twice(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, refusal(429, 0))
+    assert told(caller) == FAILED._replace(status=429)
+    assert len(upstream.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [refusal(429, 2), refusal(503), refusal(429, 0, "false"), refusal(503, 60, "true"), refusal(400, 0)],
+    ids=["later", "no word", "x-should-retry false", "much later", "400"],
+)
+def test_a_refusal_that_does_not(caller: Caller, upstream: Upstream, behaviour: Behaviour) -> None:
+    upstream.on(MODEL, behaviour, Behaviour())
+    assert told(caller) == FAILED._replace(status=behaviour.status)
+    assert len(upstream.requests) == 1
+
+
+def test_a_provider_that_is_just_starting(site: Site) -> None:
+    port = free_port()
+    caller = site.project(provider={"base_url": f"http://127.0.0.1:{port}/v1"})
+    started: list[Upstream] = []
+    starter = threading.Timer(0.1, lambda: started.append(Upstream(port=port)))
+    began = time.monotonic()
+    starter.start()
+    try:
+        passes(caller)
+    finally:
+        starter.join()
+        started[0].stop()
+    assert time.monotonic() - began > 0.2
+
+
+def test_a_client_that_leaves_while_a_second_try_is_waited_for(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, refusal(503, 1), Behaviour())
+    with pytest.raises(httpx2.ReadTimeout):
+        caller.ask("POST", "/v1/chat/completions", json={"model": MODEL, "messages": ASK}, timeout=0.3)
+    row = caller.row()
+    assert (row["outcome"], row["usage_source"]) == (Outcome.CLIENT_GONE, UsageSource.ESTIMATED)
+    time.sleep(1.2)
+    assert len(upstream.requests) == 1
+
+
+def test_a_refusal_that_takes_its_time_is_not_waited_for(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, replace(refusal(503, 0), ending=Ending.STALL, after=0.5), Behaviour())
+    began = time.monotonic()
+    passes(caller)
+    assert time.monotonic() - began < 0.9
+
+
+def test_a_second_refusal_keeps_what_it_says(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, refusal(429, 0), scripts.error(429, "Later.", retry_after=30))
+    answer = caller.chat()
+    assert (error_of(answer), answer.headers["retry-after"]) == ((429, "provider_error"), "30")
