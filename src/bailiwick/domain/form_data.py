@@ -60,6 +60,7 @@ class FormRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     size: int
     usage_wanted: bool = False
+    others: None = None
 
     def tokens(self) -> int:
         """Estimate the tokens that it takes."""

@@ -130,3 +130,15 @@ def authorize_model(principal: Principal, *names: str) -> Decision:
     if patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
         return ALLOWED
     return Decision(code=Code.MODEL_NOT_ALLOWED, reason="This key may not use this model.")
+
+
+def authorize_others(principal: Principal, others: str | None, *, shared_account: bool) -> Decision:
+    """Say whether a body may name models beside its own, in the field `others`; None for none.
+
+    What is asked there, the provider chooses: no key that is confined to models may let it, and on a platform's
+    account nobody, since it is the platform that pays for what our price does not know.
+    """
+    if others is None or (principal.grant.models is None and not shared_account):
+        return ALLOWED
+    whose = "On a platform's provider a call" if shared_account else "With this key a call"
+    return Decision(code=Code.MODEL_NOT_ALLOWED, reason=f"{whose} may name one model, and {others} names others.")

@@ -19,6 +19,7 @@ import msgspec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.json_body import MOST_VALUES, Json, Raw, decoded, explained, read_object, too_many_values, wrong
 from bailiwick.domain.kept_state import kept_reference
+from bailiwick.domain.other_models import other_models
 from bailiwick.domain.usage import estimated_tokens
 
 _encode = msgspec.json.encode
@@ -98,12 +99,16 @@ class JsonForm:
 
 @final
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the client made it. `size` is the whole body's, in bytes of text; `model` UNNAMED if not `named`."""
+    """A request as the client made it. `size` is the whole body's, in bytes of text; `model` UNNAMED if not `named`.
+
+    `others` is the field that names models beside it, None for none.
+    """
 
     form: JsonForm
     fields: dict[str, Raw]
     model: str
     named: bool
+    others: str | None
     stream: bool
     usage_wanted: bool
     size: int
@@ -173,6 +178,7 @@ def read_request(body: bytes, form: JsonForm) -> ModelRequest:
         fields=fields,
         model=model,
         named=named is not None,
+        others=other_models(body, fields),
         stream=form.streams and known.stream is True,
         usage_wanted=known.stream_options is not None and known.stream_options.include_usage is True,
         size=len(body),

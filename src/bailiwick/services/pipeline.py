@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final, TypeVar, final
 
@@ -20,7 +21,7 @@ from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
 from bailiwick.domain.permissions import Permission
-from bailiwick.domain.policy import authorize, authorize_model
+from bailiwick.domain.policy import Decision, authorize, authorize_model, authorize_others
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.usage import Outcome
@@ -156,7 +157,7 @@ class Pipeline:
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
     ) -> Attempt:
         """Find who may serve a request, and write it for the first of them; raises `Refused`."""
-        served, *later = await self._served(principal, request.model, door)
+        served, *later = await self._served(principal, request, door)
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
 
         async def write(served: Served) -> Ask:
@@ -172,8 +173,9 @@ class Pipeline:
 
         return Attempt(served=served, ask=await write(served), later=tuple(later), write=write)
 
-    async def _served(self, principal: Principal, model: str, door: Door) -> list[Served]:
+    async def _served(self, principal: Principal, request: ModelRequest | FormRequest, door: Door) -> list[Served]:
         """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""
+        model = request.model
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
         found = models.resolve(model, self._serving.today())
         if not found:
@@ -183,10 +185,12 @@ class Pipeline:
         if not served:
             message = f"The provider of the model {model!r} cannot be asked at /v1{door.path}."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
-        decisions = [authorize_model(principal, *target.route.names) for target in served]
+        decisions = [_authorized(principal, target, request.others) for target in served]
         if not any(decision.allowed for decision in decisions):
             decisions[0].or_raise()
-        return [target for target, decision in zip(served, decisions, strict=True) if decision.allowed]
+        allowed = [target for target, decision in zip(served, decisions, strict=True) if decision.allowed]
+        # Our price is that of one model.
+        return allowed if request.others is None else [replace(target, price=None) for target in allowed]
 
     async def _carry_out(self, door: Door, attempt: Attempt, meter: Meter, reply: Reply, *, usage_wanted: bool) -> None:
         """Take an open call to its provider and back. Every way out of here settles it."""
@@ -214,3 +218,10 @@ class Pipeline:
         except BaseException:
             await meter.settle(Outcome.OUR_FAILURE)
             raise
+
+
+def _authorized(principal: Principal, target: Served, others: str | None) -> Decision:
+    decision = authorize_model(principal, *target.route.names)
+    if not decision.allowed:
+        return decision
+    return authorize_others(principal, others, shared_account=target.route.offer.shared)
