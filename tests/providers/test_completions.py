@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bailiwick.domain.pricing import Price, Rate
 from bailiwick.domain.usage import MAX_TOKENS, TokenUsage
-from bailiwick.providers.answers.completions import read_completion
+from bailiwick.providers.answers.completions import COMPLETIONS, read_completion
 from bailiwick.providers.answers.errors import read_error, read_retry_after
 
 
@@ -212,3 +212,19 @@ def test_what_is_neither_seconds_nor_a_date_is_no_retry_after(value: bytes) -> N
 def test_any_retry_after_is_read_or_dropped(value: bytes) -> None:
     seconds = read_retry_after([(b"retry-after", value), (b"date", value)], NOW)
     assert seconds is None or 0 <= seconds <= 86_400
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_long_answer_is_read_as_a_short_one(size: int) -> None:
+    said = {"index": 0, "message": {"role": "assistant", "content": "x" * size}, "finish_reason": "stop"}
+    answer = {"choices": [said], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+    read = COMPLETIONS.reader()(json.dumps(answer).encode())
+    assert (read.valid, read.finished, read.failed, read.usage_only, read.written) == (True, True, False, False, size)
+    assert read.tokens() == TokenUsage(3, 4)
+    empty = json.dumps({"choices": [], "usage": {"x": "y" * size}}).encode()
+    assert COMPLETIONS.reader()(empty).usage_only
+
+
+def test_no_more_choices_are_read_than_can_be_asked_for() -> None:
+    choices = [{"index": number, "text": "x", "pad": "y" * 1000} for number in range(200)]
+    assert COMPLETIONS.reader()(json.dumps({"choices": choices}).encode()).written == 128

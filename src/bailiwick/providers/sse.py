@@ -13,6 +13,7 @@ MAX_EVENT: Final = 16 * 1024 * 1024
 
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 _LONGEST_END: Final = 4
+_MOST_LINES: Final = 10_000
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
 
 
@@ -53,8 +54,10 @@ class Events:
 
 
 def data_of(event: bytes) -> bytes | None:
-    """The data of an event, None if it has none (a comment, a ping)."""
+    """The data of an event, None if it has none (a comment, a ping). Raises `EventTooLarge` for one of many lines."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2 and b"\r" not in event:  # noqa: PLR2004 - one line
         return event[6:-2]
+    if event.count(b"\n") + event.count(b"\r") > _MOST_LINES:
+        raise EventTooLarge
     lines = [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(lines) if lines else None

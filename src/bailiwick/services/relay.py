@@ -1,7 +1,9 @@
 """From a provider's answer to the client's, byte for byte, with an eye on usage.
 
-An answer is read whole, checked, settled, and sent. A stream is passed on event by event as it comes, sound piece by
-piece; it is settled before the last of it leaves, so a client that has seen the end has a ledger row. Guarantees:
+An answer is read whole, checked, settled, and sent; a large one is passed on as it comes, since to hold and to decode
+it would take room and time that is everybody's, and its usage is looked for at its end. A stream is passed on event by
+event as it comes, sound piece by piece. All are settled before the last of them leaves, so a client that has seen the
+end has a ledger row. Guarantees:
 
 - nothing is sent before the provider has shown that it answers: a refusal, garbage or silence is still a clean error;
 - once events were sent, a failure is one error event and no `[DONE]`;
@@ -11,13 +13,14 @@ piece; it is settled before the last of it leaves, so a client that has seen the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, final
 
 import msgspec
 
 from bailiwick.domain.errors import ProviderFailed
 from bailiwick.domain.usage import Outcome
-from bailiwick.providers.answers.errors import read_error, read_retry_after
+from bailiwick.providers.answers.errors import MAX_ERROR, read_error, read_retry_after
 from bailiwick.providers.answers.form import Answer, AnswerForm, Read
 from bailiwick.providers.provider import Exchange, ModelProvider, failure_of
 from bailiwick.providers.sse import Events, EventTooLarge, data_of
@@ -25,8 +28,10 @@ from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
 from bailiwick.services.reply import Reply
 
-MAX_ANSWER: Final = 64 * 1024 * 1024
-_MAX_ERROR: Final = 256 * 1024
+# An answer up to this is read before it is sent.
+_WHOLE: Final = 1024 * 1024
+# Where usage is looked for in a larger one, from its beginning and from its end.
+_EDGE: Final = 16 * 1024
 _OK: Final = 200
 _BAD_GATEWAY: Final = 502
 _JSON: Final = b"application/json"
@@ -48,7 +53,15 @@ async def relay_answer(
     """Pass a whole JSON answer on; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
-    body = await exchange.read(MAX_ANSWER)
+    parts: list[bytes] = []
+    size = 0
+    while (chunk := await exchange.next_chunk()) is not None:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > _WHOLE:
+            await _pass_on(form, exchange, meter, reply, b"".join(parts))
+            return
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
     meter.first_byte()
     answer = _read(form.reader(), body)
     meter.observe(answer)
@@ -73,31 +86,61 @@ async def relay_media(
     if essence == _JSON or not essence.startswith(_MEDIA):
         await relay_answer(form, provider, exchange, meter, reply)
         return
-    waiting = b""
-    begun = False
+    first = await exchange.next_chunk()
+    if first is None:
+        raise ProviderFailed(_UNREADABLE)
+    meter.first_byte()
+    await reply.begin_stream(kind)
+    sound = not essence.startswith(_TEXT)
+    last = await _send_on(exchange, meter, reply, first, lambda piece: meter.wrote(len(piece), sound=sound))
+    if last is not None:
+        await meter.settle(Outcome.COMPLETED)
+        await reply.end_stream(last)
+
+
+async def _pass_on(form: AnswerForm, exchange: Exchange, meter: Meter, reply: Reply, begin: bytes) -> None:
+    """Pass on a JSON answer that is too large to be read whole; raises `ProviderFailed` if it is none of this form."""
+    if not begin[:_EDGE].lstrip().startswith(b"{") or not any(mark in begin for mark in form.marks):
+        raise ProviderFailed(_UNREADABLE)
+    end = b""
+
+    def see(piece: bytes) -> None:
+        nonlocal end
+        end = (end + piece)[-_EDGE:]
+        if form.is_text:
+            meter.wrote(len(piece), sound=False)
+
+    meter.first_byte()
+    await reply.begin_stream(_JSON)
+    last = await _send_on(exchange, meter, reply, begin, see)
+    if last is None:
+        return
+    if (usage := form.usage_in(end) or form.usage_in(begin[:_EDGE])) is not None:
+        meter.observe(usage)
+    await meter.settle(Outcome.COMPLETED)
+    await reply.end_stream(last)
+
+
+async def _send_on(
+    exchange: Exchange, meter: Meter, reply: Reply, first: bytes, see: Callable[[bytes], None]
+) -> bytes | None:
+    """Send pieces as they come, of which `see` is told; returns the last one, which waits for the settlement.
+
+    None if the provider breaks off: that is settled, and the client sees it.
+    """
+    see(first)
+    waiting = first
     try:
         while (chunk := await exchange.next_chunk()) is not None:
-            if not begun:
-                begun = True
-                meter.first_byte()
-                await reply.begin_stream(kind)
-            meter.wrote(len(chunk), sound=not essence.startswith(_TEXT))
-            if waiting:
-                await reply.send(waiting)
-            # The last piece waits for the settlement.
+            see(chunk)
+            await reply.send(waiting)
             waiting = chunk
-    except (TransportError, ProviderFailed) as error:
-        if not begun:
-            raise
-        failure = failure_of(error)
+    except TransportError as error:
         exchange.abort()
-        await meter.settle(failed(failure))
+        await meter.settle(failed(failure_of(error)))
         await reply.break_off()
-        return
-    if not begun:
-        raise ProviderFailed(_UNREADABLE)
-    await meter.settle(Outcome.COMPLETED)
-    await reply.end_stream(waiting)
+        return None
+    return waiting
 
 
 async def relay_stream(
@@ -109,7 +152,7 @@ async def relay_stream(
     _, essence = _content_type(exchange)
     if essence not in (_EVENTS, b""):
         # What is no stream may still say why.
-        body = await exchange.read(_MAX_ERROR)
+        body = await exchange.read(MAX_ERROR)
         raise _told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE)
     stream = _Stream(form, provider, meter, usage_wanted=usage_wanted)
     begun = False
@@ -252,7 +295,7 @@ def _content_type(exchange: Exchange) -> tuple[bytes, bytes]:
 
 async def _refusal(provider: ModelProvider, exchange: Exchange, now: float) -> ProviderFailed:
     """Say of a provider's error answer, which came at `now` (Unix time), what the caller may know."""
-    body = await exchange.read(_MAX_ERROR)
+    body = await exchange.read(MAX_ERROR)
     status = exchange.status
     if status not in _PASSED_ON and status not in _SERVER_ERRORS:
         return ProviderFailed("The model provider refused our request.")

@@ -9,6 +9,12 @@ import msgspec
 from bailiwick.domain.usage import AUDIO_AS_TEXT, TokenUsage
 from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, Read, count, is_there, openai_failure, text_size
 
+# As many as a request may ask for, and the digits of their numbers.
+_MOST_CHOICES: Final = 128
+_LONGEST_INDEX: Final = 3
+# In bytes; a choice takes three of them at least.
+_SHORT: Final = 16 * 1024
+
 
 class _PromptDetails(msgspec.Struct):
     cached_tokens: Count = None
@@ -170,7 +176,31 @@ class _OneOfSeveral(Completion):
         return False
 
 
-read_completion: Final = msgspec.json.Decoder(Completion).decode
+_read_short: Final = msgspec.json.Decoder(Completion).decode
+_Few: Final = msgspec.defstruct(
+    "_Few", [(f"choice_{number}", _Choice | None, None) for number in range(_MOST_CHOICES)], array_like=True
+)
+
+
+class _Long(msgspec.Struct):
+    """The same, of which no more choices are decoded than anybody may ask for: each takes its time and room."""
+
+    choices: _Few | None = None  # type: ignore[valid-type] # made above
+    usage: msgspec.Raw = ABSENT
+    x_groq: _Groq | None = None
+    error: msgspec.Raw = ABSENT
+
+
+_read_long: Final = msgspec.json.Decoder(_Long).decode
+
+
+def read_completion(data: bytes) -> Completion:
+    """Read an answer, or one frame; raises what msgspec raises."""
+    if len(data) <= _SHORT:
+        return _read_short(data)
+    long = _read_long(data)
+    few = None if long.choices is None else [choice for choice in msgspec.structs.astuple(long.choices) if choice]
+    return Completion(choices=few, usage=long.usage, x_groq=long.x_groq, error=long.error)
 
 
 def _reader() -> Read:
@@ -179,7 +209,8 @@ def _reader() -> Read:
     def read(data: bytes) -> Completion:
         completion = read_completion(data)
         for choice in completion.choices or ():
-            (going_on.discard if choice.finished else going_on.add)(bytes(choice.index))
+            if len(choice.index) <= _LONGEST_INDEX:
+                (going_on.discard if choice.finished else going_on.add)(bytes(choice.index))
         if going_on and completion.finished:
             return _OneOfSeveral(**msgspec.structs.asdict(completion))
         return completion
@@ -187,7 +218,7 @@ def _reader() -> Read:
     return read
 
 
-COMPLETIONS: Final = AnswerForm(reader=_reader, failure=openai_failure, sentinel=b"[DONE]")
+COMPLETIONS: Final = AnswerForm(reader=_reader, failure=openai_failure, marks=(b'"choices"',), sentinel=b"[DONE]")
 
 
 def _tokens(usage: _Usage) -> TokenUsage | None:

@@ -12,6 +12,7 @@ from bailiwick.providers.provider import Headers
 
 # The three forms of a date that a recipient must read (RFC 9110 §5.6.7).
 _DATE_FORMS: Final = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
+MAX_ERROR: Final = 256 * 1024
 _LONGEST_RETRY: Final = 86_400
 _MOST_DIGITS: Final = 6
 
@@ -39,7 +40,9 @@ class _ErrorBody(msgspec.Struct):
 
 
 def read_error(body: bytes) -> ProviderError:
-    """What a provider said of its refusal; empty when it cannot be read."""
+    """What a provider said of its refusal; empty when it cannot be read, or is too large to be one."""
+    if len(body) > MAX_ERROR:
+        return ProviderError()
     try:
         found = msgspec.json.decode(body, type=_ErrorBody | list[_ErrorBody])
     except (msgspec.MsgspecError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, final
@@ -13,6 +14,9 @@ from bailiwick.domain.usage import TokenUsage
 # A field that is kept as it came: absent, null, or its bytes.
 ABSENT: Final = msgspec.Raw()
 _EMPTY: Final = (b"", b"null")
+_LONGEST_EMPTY: Final = max(map(len, _EMPTY))
+# An object that holds at most objects without any. Within a text its quotes would be escaped.
+_USAGE: Final = re.compile(rb'"usage"\s*+:\s*+(\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\})')
 
 Count: TypeAlias = int | float | None
 
@@ -65,23 +69,33 @@ class AnswerForm:
 
     `reader` makes what reads the answer, or the events in their order, of one call; it raises what msgspec raises.
     `sentinel` is the data of a last event that is no JSON. `failure` writes an error object (`message`, `code`, …) as
-    the last event of a stream that fails.
+    the last event of a stream that fails. `marks`: one of these stands near the beginning of every whole answer.
+    `is_text`: the size of an answer says how much was generated.
     """
 
     reader: Callable[[], Read]
     failure: Callable[[Mapping[str, object]], bytes]
+    marks: tuple[bytes, ...]
+    is_text: bool = True
     sentinel: bytes | None = None
+
+    def usage_in(self, part: bytes) -> Answer | None:
+        """The last usage that is reported in a part of an answer, as an answer with nothing else; None for none."""
+        found = _USAGE.findall(part)
+        try:
+            return self.reader()(b'{"usage":%b}' % found[-1]) if found else None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
 
 def is_there(part: msgspec.Raw) -> bool:
     """Whether a field is neither absent nor null."""
-    return bytes(part) not in _EMPTY
+    return len(part) > _LONGEST_EMPTY or bytes(part) not in _EMPTY
 
 
 def text_size(part: msgspec.Raw) -> int:
     """The bytes of a text, without its quotes, or of any other value."""
-    text = bytes(part)
-    return 0 if text in _EMPTY else len(text) - len(b'""')
+    return len(part) - len(b'""') if is_there(part) else 0
 
 
 def count(value: Count) -> int:

@@ -107,4 +107,10 @@ def _heard(seconds: float) -> TokenUsage | None:
 
 
 _read: Final = msgspec.json.Decoder(MediaAnswer).decode
-MEDIA: Final = AnswerForm(reader=lambda: _read, failure=openai_failure, sentinel=b"[DONE]")
+MEDIA: Final = AnswerForm(
+    reader=lambda: _read,
+    failure=openai_failure,
+    sentinel=b"[DONE]",
+    marks=(b'"data"', b'"results"', b'"text"'),
+    is_text=False,
+)

@@ -162,4 +162,4 @@ def _failure(error: Mapping[str, object]) -> bytes:
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode(anthropic_error(error))
 
 
-MESSAGES: Final = AnswerForm(reader=_reader, failure=_failure)
+MESSAGES: Final = AnswerForm(reader=_reader, failure=_failure, marks=(b'"message"', b'"content"'))

@@ -113,4 +113,4 @@ def _failure(error: Mapping[str, object]) -> bytes:
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode({**event, "type": "error"})
 
 
-RESPONSES: Final = AnswerForm(reader=lambda: _read, failure=_failure)
+RESPONSES: Final = AnswerForm(reader=lambda: _read, failure=_failure, marks=(b'"response"',))
