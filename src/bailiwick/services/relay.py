@@ -146,10 +146,16 @@ async def _send_on(
 async def relay_stream(
     form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
 ) -> None:
-    """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent."""
+    """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent.
+
+    Some models answer whole whatever is asked; that answer is passed on as it is.
+    """
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
     _, essence = _content_type(exchange)
+    if essence == _JSON:
+        await relay_answer(form, provider, exchange, meter, reply)
+        return
     if essence not in (_EVENTS, b""):
         # What is no stream may still say why.
         body = await exchange.read(MAX_ERROR)

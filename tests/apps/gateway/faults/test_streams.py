@@ -48,15 +48,22 @@ def test_a_stream_that_fails_before_its_first_event(
     [
         scripts.html(),
         scripts.garbage(),
-        body(SHORT),
         Behaviour(body=b"<p>\n\n" + b"".join(WORDS) + DONE, headers=(("content-type", "text/html"),)),
         Behaviour(frames=(*WORDS, END, DONE), headers=(("content-type", "application/octet-stream"),)),
     ],
-    ids=["page", "garbage", "whole answer", "events in a page", "events of no type"],
+    ids=["page", "garbage", "events in a page", "events of no type"],
 )
 def test_a_stream_of_another_kind(caller: Caller, upstream: Upstream, behaviour: Behaviour) -> None:
     upstream.on(MODEL, behaviour)
     assert told(caller, stream=True) == FAILED
+
+
+def test_a_whole_answer_in_the_place_of_a_stream(caller: Caller, upstream: Upstream) -> None:
+    upstream.on(MODEL, body(SHORT))
+    answer = caller.chat(stream=True)
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "application/json", SHORT)
+    row = caller.row()
+    assert (row["outcome"], row["usage_source"], row["input_tokens"], row["output_tokens"]) == (0, 0, 1, 1)
 
 
 def test_an_error_in_the_place_of_a_stream(caller: Caller, upstream: Upstream) -> None:
