@@ -10,6 +10,7 @@ from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind
 from bailiwick.domain.principal import Grant, Principal
+from bailiwick.domain.tenancy import OnDisconnect
 
 TENANT = TenantId(UUID(int=1))
 PROJECT = ProjectId(UUID(int=2))
@@ -25,6 +26,7 @@ GRANT = Grant(
     models=None,
     limits=parse_limits({}),
     require_end_user=False,
+    on_disconnect=OnDisconnect.ABORT,
     tenant_active=True,
     project_active=True,
     bucket=PROJECT.hex,

@@ -100,8 +100,24 @@ class Client:
 
     async def pieces(self, answer: Answer, model: str, *, stream: bool) -> AsyncIterator[bytes]:
         """Make a call and yield its content as it comes; raises OSError or EOFError when the connection breaks."""
-        reader = await self.send(answer.number, model, stream=stream)
+        await self.send(answer.number, model, stream=stream)
+        async for piece in self._content(answer):
+            yield piece
+
+    async def rest(self, number: int) -> Answer:
+        """Take the answer to what was sent, to its end, whatever that is; never raises."""
+        answer = Answer(number=number, began=time.monotonic())
+        try:
+            async for _ in self._content(answer):
+                pass
+        except (OSError, EOFError) as error:
+            answer.trouble = type(error).__name__
+        return answer
+
+    async def _content(self, answer: Answer) -> AsyncIterator[bytes]:
         await self.head(answer)
+        reader = self._reader
+        assert reader is not None
         if answer.headers.get("transfer-encoding") == "chunked":
             while size := int(await reader.readuntil(b"\r\n"), 16):
                 piece = (await reader.readexactly(size + 2))[:-2]
@@ -113,23 +129,25 @@ class Client:
             yield answer.body
         answer.complete = True
 
-    async def send(self, number: int, model: str, *, stream: bool) -> asyncio.StreamReader:
+    async def send(self, number: int, model: str, *, stream: bool) -> None:
         """Send a call whose number stands in its message, which the provider sees, and in its ledger row."""
+        body = json.dumps(
+            {"model": model, "stream": stream, "messages": [{"role": "user", "content": f"call-{number}"}]}
+        ).encode()
+        await self.post(number, "/v1/chat/completions", body, "application/json")
+
+    async def post(self, number: int, path: str, body: bytes, content_type: str) -> None:
+        """Send a call of any kind; its number stands in its ledger row."""
         if self._reader is None or self._writer is None or self._writer.is_closing() or self._reader.at_eof():
             self.close()
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        content = f"call-{number}"
-        body = json.dumps(
-            {"model": model, "stream": stream, "messages": [{"role": "user", "content": content}]}
-        ).encode()
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {self._key}\r\n"
-            f"content-type: application/json\r\nx-end-user-id: user-{number % 100}\r\nx-session-id: {content}\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {self._key}\r\n"
+            f"content-type: {content_type}\r\nx-end-user-id: user-{number % 100}\r\nx-session-id: call-{number}\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         ).encode()
         self._writer.write(head + body)
         await self._writer.drain()
-        return self._reader
 
     async def head(self, answer: Answer) -> None:
         """Read an answer's head."""

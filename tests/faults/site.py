@@ -84,9 +84,9 @@ class Site:
             if self._temporary:
                 shutil.rmtree(self._root, ignore_errors=True)
 
-    def client(self) -> Client:
-        """A caller with the first project's key."""
-        return Client(self.installation.port, self.installation.keys["api_key"])
+    def client(self, key: str | None = None) -> Client:
+        """A caller with the first project's key, or another."""
+        return Client(self.installation.port, self.installation.keys["api_key"] if key is None else key)
 
     async def call(self, model: str = ANSWER, *, stream: bool = False, number: int | None = None) -> Answer:
         """One call over a connection of its own."""
@@ -135,6 +135,10 @@ class Site:
             port, state, inode = int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
             held += port == self.installation.port and state != _LISTENING and inode != "0"
         return held
+
+    def database_connections(self) -> int:
+        """How many connections to the database the gateway has."""
+        return len(self._sql("SELECT pid FROM pg_stat_activity WHERE usename IN ('bailiwick_app', 'bailiwick_ledger')"))
 
     def open_rows(self) -> int:
         """How many calls are open in the ledger."""

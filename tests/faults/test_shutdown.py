@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bailiwick.domain.usage import Outcome
+from bailiwick.domain.usage import Outcome, UsageSource
 from tests.faults.http import Answer
 from tests.faults.load import Load
 from tests.faults.report import Findings
@@ -127,6 +127,33 @@ async def test_what_does_not_finish_in_time_is_cut_short_and_settled(site: Site,
         calls=len(calls),
         ended_after=[took],
     )
+
+
+async def test_providers_are_heard_out_for_clients_that_have_left_but_no_longer_than_for_others(site: Site) -> None:
+    admin, first = site.installation.admin, site.installation.keys["project_id"]
+    admin.change(f"/projects/{first}", {"on_disconnect": "drain"})
+    await asyncio.sleep(1.1)
+    site.upstream.on("short-stream", Behaviour(chunks=8, gap=0.15))
+    site.upstream.on("long-stream", Behaviour(chunks=300, gap=0.1))
+    short, long = next(site.numbers), next(site.numbers)
+    for number, model in ((short, "short-stream"), (long, "long-stream")):
+        client = site.client()
+        await client.send(number, f"up/{model}", stream=True)
+        await client.head(Answer(number=number, began=time.monotonic()))
+        client.close()
+    await asyncio.sleep(0.3)
+    assert site.open_rows() == 2
+    assert site.installation.process is not None
+    site.installation.process.send_signal(signal.SIGTERM)
+    status, took = await ended(site)
+
+    assert status == 0
+    assert DRAIN_SECONDS - 0.5 < took < DRAIN_SECONDS + 3.0
+    await restarted(site, [])
+    admin.change(f"/projects/{first}", {"on_disconnect": "abort"})
+    rows = site.compare_books()
+    assert (rows[short].outcome, rows[short].source) == (Outcome.COMPLETED, UsageSource.REPORTED)
+    assert (rows[long].outcome, rows[long].source) == (Outcome.CLIENT_GONE, UsageSource.ESTIMATED)
 
 
 async def test_a_second_signal_hurries(site: Site, findings: Findings) -> None:

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from bailiwick.apps.gateway.watch import SLOW_READER_SECONDS
+from bailiwick.apps.gateway.server import SLOW_READER_SECONDS
 from bailiwick.domain.usage import Outcome
+from tests.faults.gauges import resident
 from tests.faults.http import Answer, Client
 from tests.faults.report import Findings
 from tests.faults.site import Site
-from tests.faults.test_soak import resident
 from tests.faults.trial import PROVE, eventually
 from tests.upstream import Behaviour, payloads
 

@@ -14,6 +14,7 @@ import msgspec
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
+from bailiwick.domain.tenancy import OnDisconnect
 
 
 @final
@@ -33,6 +34,7 @@ class Grant:
     models: tuple[str, ...] | None
     limits: Limits
     require_end_user: bool
+    on_disconnect: OnDisconnect
     tenant_active: bool
     project_active: bool
     bucket: str

@@ -44,6 +44,13 @@ class Status(StrEnum):
     SUSPENDED = "suspended"
 
 
+class OnDisconnect(StrEnum):
+    """What becomes of a call whose client goes away: the provider is left at once, or heard to the end."""
+
+    ABORT = "abort"
+    DRAIN = "drain"
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSpec:
@@ -87,6 +94,7 @@ class ProjectSpec:
     aliases: Mapping[str, tuple[str, ...]]
     require_end_user: bool
     cors_origins: tuple[str, ...]
+    on_disconnect: OnDisconnect
 
 
 @final
@@ -103,6 +111,7 @@ class Project:
     aliases: Mapping[str, tuple[str, ...]]
     require_end_user: bool
     cors_origins: tuple[str, ...]
+    on_disconnect: OnDisconnect
     created_at: datetime
     created_by: str
 
@@ -131,6 +140,7 @@ def project_spec(
     aliases: Mapping[str, Sequence[str]] | None = None,
     require_end_user: bool = False,
     cors_origins: Sequence[str] | None = None,
+    on_disconnect: OnDisconnect = OnDisconnect.ABORT,
 ) -> ProjectSpec:
     """Check what is asked of a project; raises `Invalid`."""
     findings = Findings()
@@ -142,6 +152,7 @@ def project_spec(
         aliases=findings.take(lambda: _read_aliases(aliases or {}), {}),
         require_end_user=require_end_user,
         cors_origins=findings.take(lambda: read_origins(cors_origins or ()), ()),
+        on_disconnect=on_disconnect,
     )
     findings.or_raise()
     return spec

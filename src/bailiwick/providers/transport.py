@@ -47,7 +47,7 @@ class Transport:
         *,
         resolve: Resolve,
         max_idle_per_origin: int = 128,
-        max_connections_per_origin: int = 4096,
+        max_connections_per_origin: int = 16_384,
         idle_seconds: float = 30.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:

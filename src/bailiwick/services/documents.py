@@ -43,6 +43,7 @@ def project_document(project: Project) -> Document:
         "aliases": {name: list(models) for name, models in project.aliases.items()},
         "require_end_user": project.require_end_user,
         "cors_origins": list(project.cors_origins),
+        "on_disconnect": project.on_disconnect.value,
         "created_at": written(project.created_at),
         "created_by": project.created_by,
     }

@@ -24,6 +24,7 @@ from bailiwick.domain.permissions import Permission
 from bailiwick.domain.policy import Decision, authorize, authorize_model, authorize_others
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
+from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, failure_of
@@ -48,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as it was asked for.
 
     `seen` takes what is learnt of it, `ip` is the address that limits count. `headers` are lines that are meant for the
-    provider, each with its end.
+    provider, each with its end. `read_body` is told whose it is; `let_go` that the body is not needed any more.
     """
 
     seen: Observation
@@ -56,7 +57,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ip: str
     content_type: bytes
     headers: bytes
-    read_body: Callable[[], Awaitable[bytes]]
+    read_body: Callable[[Principal], Awaitable[bytes]]
+    let_go: Callable[[], None]
+
+
+@final
+class _Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A call that has its row, and what is to be tried."""
+
+    attempt: Attempt
+    meter: Meter
+    usage_wanted: bool
 
 
 @final
@@ -84,12 +95,17 @@ class Pipeline:
         self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
 
     async def call(self, door: Door, asked: Asked, reply: Reply) -> None:
-        """Carry out one call to a model; raises `Refused` while nothing of the answer was sent.
+        """Carry out one call to a model; raises `Refused` while nothing of the answer was sent."""
+        # An answer may go on for long: nothing here may keep in memory what was asked.
+        await self._carry_out(door, await self._opened(door, asked, reply), reply, asked.let_go)
+
+    async def _opened(self, door: Door, asked: Asked, reply: Reply) -> _Opened:
+        """Decide on a call and open its row.
 
         The body is asked for only once the caller is known and may call.
         """
-        await self.authenticate(asked.presented, door.permission, asked.seen)
-        body = await asked.read_body()
+        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+        body = await asked.read_body(principal)
         # A body may be a minute on its way: what was taken away in the meantime is gone.
         principal = await self.authenticate(asked.presented, door.permission, asked.seen)
         large = len(body) > LARGE
@@ -120,7 +136,9 @@ class Pipeline:
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
-        await self._carry_out(door, attempt, meter, reply, usage_wanted=request.usage_wanted)
+        if principal.grant.on_disconnect is OnDisconnect.DRAIN:
+            reply.hear_out()
+        return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted)
 
     async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -192,13 +210,16 @@ class Pipeline:
         # Our price is that of one model.
         return allowed if request.others is None else [replace(target, price=None) for target in allowed]
 
-    async def _carry_out(self, door: Door, attempt: Attempt, meter: Meter, reply: Reply, *, usage_wanted: bool) -> None:
+    async def _carry_out(self, door: Door, opened: _Opened, reply: Reply, let_go: Callable[[], None]) -> None:
         """Take an open call to its provider and back. Every way out of here settles it."""
+        meter, usage_wanted, stream = opened.meter, opened.usage_wanted, opened.attempt.ask.stream
         try:
-            served, exchange = await self._attempts.send(attempt, meter)
+            served, exchange = await self._attempts.send(opened.attempt, meter)
             provider = served.provider
+            del opened
+            let_go()
             try:
-                if attempt.ask.stream:
+                if stream:
                     await relay_stream(door.answer, provider, exchange, meter, reply, usage_wanted=usage_wanted)
                 elif door.media:
                     await relay_media(door.answer, provider, exchange, meter, reply)
@@ -208,9 +229,10 @@ class Pipeline:
                 exchange.abort()
                 raise
         except (ProviderFailed, TransportError) as error:
-            failure = failure_of(error)
-            await meter.settle(failed(failure))
-            raise failure from error
+            await meter.settle(failed(failure_of(error)))
+            if isinstance(error, ProviderFailed):
+                raise
+            raise failure_of(error) from error
         except asyncio.CancelledError:
             # What was generated is still to be paid for.
             meter.settle_behind(Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE)

@@ -178,10 +178,9 @@ async def relay_stream(
     except (TransportError, ProviderFailed) as error:
         if not begun:
             raise
-        failure = failure_of(error)
         exchange.abort()
-        await meter.settle(failed(failure))
-        await reply.end_stream(stream.before_failure + form.failure(error_object(failure)))
+        await meter.settle(failed(failure_of(error)))
+        await reply.end_stream(stream.before_failure + form.failure(error_object(failure_of(error))))
         return
     if not begun:
         await reply.begin_stream()

@@ -10,7 +10,8 @@ from bailiwick.domain.limits import Decision
 class Reply(Protocol):
     """One call's answer: either `answer`, or `begin_stream`, any number of `send`, and `end_stream`.
 
-    Sending to a client that is gone does nothing; the application cancels the call when it learns of it.
+    Sending to a client that is gone does nothing. The application cancels the call when it learns of it, unless the
+    provider is to be heard out.
     """
 
     decision: Decision | None
@@ -18,7 +19,11 @@ class Reply(Protocol):
 
     @property
     def client_gone(self) -> bool:
-        """Whether a call that is cancelled is so because of its client; else this process ends before it does."""
+        """Whether the client went away; a call that is cancelled though it did not is so because this process ends."""
+        ...
+
+    def hear_out(self) -> None:
+        """From now on the call goes on when its client goes away, for as long as the application bounds it."""
         ...
 
     async def answer(self, body: bytes) -> None:

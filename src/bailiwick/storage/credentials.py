@@ -11,6 +11,7 @@ from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
+from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
@@ -59,6 +60,7 @@ def _key(row: Row) -> KeyOnFile:
             models=None if row["models"] is None else tuple(row["models"]),
             limits=parse_limits(row["limits"]),
             require_end_user=bool(row["require_end_user"]),
+            on_disconnect=OnDisconnect(row["on_disconnect"]),
             tenant_active=row["tenant_status"] == "active",
             project_active=row["project_status"] == "active",
             bucket=row["project_id"].hex,

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
-from bailiwick.domain.tenancy import Project, ProjectSpec, Slug, Status
+from bailiwick.domain.tenancy import OnDisconnect, Project, ProjectSpec, Slug, Status
 from bailiwick.storage.conflicts import slug_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -81,6 +81,7 @@ class ProjectRows:
             "aliases": Jsonb(spec.aliases),
             "require_end_user": spec.require_end_user,
             "cors_origins": list(spec.cors_origins),
+            "on_disconnect": spec.on_disconnect.value,
         }
 
 
@@ -95,6 +96,7 @@ def _project(row: Row) -> Project:
         aliases={name: tuple(models) for name, models in row["aliases"].items()},
         require_end_user=row["require_end_user"],
         cors_origins=tuple(row["cors_origins"]),
+        on_disconnect=OnDisconnect(row["on_disconnect"]),
         created_at=row["created_at"],
         created_by=row["created_by"],
     )

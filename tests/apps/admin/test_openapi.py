@@ -70,7 +70,7 @@ async def test_operations_have_names_of_their_own(control: Control) -> None:
 async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> None:
     schemas = (await described(control))["components"]["schemas"]
     assert set(schemas["ProjectBody"]["properties"]) == {
-        "name", "slug", "status", "limits", "aliases", "require_end_user", "cors_origins",
+        "name", "slug", "status", "limits", "aliases", "require_end_user", "cors_origins", "on_disconnect",
     }  # fmt: skip
     assert set(schemas["KeyBody"]["properties"]) == {"name", "scopes", "models", "act_as", "expires_at"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("default_tier", "on_disconnect", "default_max_output_tokens", "memory", "tools")
+LATER = ("default_tier", "default_max_output_tokens", "memory", "tools")
 
 
 async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:
@@ -27,6 +27,7 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "aliases": {},
         "require_end_user": False,
         "cors_origins": [],
+        "on_disconnect": "abort",
         "created_at": "2026-11-21T12:00:01Z",
         "created_by": control.operator_id,
     }

@@ -1,4 +1,4 @@
-"""Large bodies in memory, all together: bounded, counted as they come, and given back whatever becomes of a call."""
+"""Large bodies in memory, all together: bounded, shared among projects, counted as they come, given back in time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from uuid import UUID
 
 import httpx2
 import pytest
 
+from bailiwick.apps.gateway.body import Room
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.ids import ProjectId
 from tests.apps.gateway.wire import connect, request
 from tests.installation import Installation
 from tests.serving import MODEL, until
@@ -19,7 +23,8 @@ from tests.upstream import Behaviour, Upstream, scripts
 pytestmark = pytest.mark.slow
 
 LARGEST = 1024 * 1024
-FEW = 3  # as many of the largest bodies as there is room for
+OWNER, OTHER = ProjectId(UUID(int=1)), ProjectId(UUID(int=2))
+FEW = 3  # as many of the largest bodies as one project may have, if no other has any
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def provider() -> Iterator[Upstream]:
 def installation(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[Installation]:
     settings = {
         "BAILIWICK_MAX_BODY_BYTES": str(LARGEST),
-        "BAILIWICK_MAX_BUFFERED_BYTES": str(FEW * LARGEST),
+        "BAILIWICK_MAX_BUFFERED_BYTES": str(2 * FEW * LARGEST),
         "OPENAI_API_KEY": "sk-canary",
         "OPENAI_BASE_URL": provider.base_url,
     }
@@ -57,13 +62,19 @@ def chat(size: int, **fields: object) -> bytes:
     return json.dumps({**plain, "messages": [{"role": "user", "content": text}]}).encode()
 
 
-def sender(installation: Installation, size: int) -> socket.socket:
+def sender(installation: Installation, size: int, **fields: object) -> socket.socket:
     """A client that announces the largest body and has sent `size` bytes of it."""
     key = (b"authorization", b"Bearer " + installation.keys["api_key"].encode())
     head = request("/v1/chat/completions", [key, (b"content-length", b"%d" % LARGEST)], method="POST")
     sock = connect(installation.port)
-    sock.sendall(head + chat(LARGEST)[:size])
+    sock.sendall(head + chat(LARGEST, **fields)[:size])
     return sock
+
+
+def another(installation: Installation) -> httpx2.Client:
+    """A client of another project."""
+    project = installation.admin.project()
+    return installation.client(installation.admin.key(project["id"])["key"])
 
 
 def send(client: httpx2.Client, body: bytes) -> int:
@@ -71,14 +82,14 @@ def send(client: httpx2.Client, body: bytes) -> int:
 
 
 def all_is_free(client: httpx2.Client, provider: Upstream) -> bool:
-    """Whether as many of the largest bodies as there is room for are taken at the same time."""
+    """Whether as many of the largest bodies as a project may have are taken at the same time."""
     provider.clear()
     provider.on(MODEL, Behaviour(delay=0.2))
     with ThreadPoolExecutor(FEW) as pool:
         return [*pool.map(lambda _: send(client, chat(LARGEST)), range(FEW))] == [200] * FEW
 
 
-def test_a_large_body_beyond_the_room_for_all_is_turned_away(installation: Installation, client: httpx2.Client) -> None:
+def test_a_large_body_beyond_a_projects_share_is_turned_away(installation: Installation, client: httpx2.Client) -> None:
     with ExitStack() as senders:
         for _ in range(FEW):
             senders.enter_context(sender(installation, LARGEST - 1))
@@ -86,6 +97,42 @@ def test_a_large_body_beyond_the_room_for_all_is_turned_away(installation: Insta
         answer = client.post("/v1/chat/completions", content=chat(LARGEST))
         assert answer.json()["error"]["code"] == "unavailable"
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_project_that_takes_all_it_may_leaves_room_for_every_other(
+    installation: Installation, client: httpx2.Client
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(FEW):
+            stack.enter_context(sender(installation, LARGEST - 1))
+        until(lambda: send(client, chat(LARGEST)) == 503)
+        for _ in range(2):
+            assert send(stack.enter_context(another(installation)), chat(LARGEST)) == 200
+        assert send(client, chat(LARGEST)) == 503
+
+
+def test_a_body_may_take_all_the_room_if_there_is_no_other() -> None:
+    room = Room(100)
+    room.take(OWNER, 60, before=0)
+    room.take(OWNER, 40, before=60)
+    with pytest.raises(Refused):
+        room.take(OTHER, 1, before=0)
+    room.give_back(OWNER, 100)
+    room.take(OTHER, 100, before=0)
+
+
+def test_the_more_projects_take_all_they_may_the_less_is_that_and_there_is_always_some_left() -> None:
+    room = Room(1000)
+    taken = []
+    for number in range(9):
+        owner, held = ProjectId(UUID(int=number)), 0
+        with suppress(Refused):
+            while True:
+                room.take(owner, 1, before=0)
+                held += 1
+        taken.append(held)
+    assert taken[:3] == [500, 250, 125]
+    assert min(taken) >= 1
 
 
 def test_ordinary_calls_go_on_while_there_is_no_room(installation: Installation, client: httpx2.Client) -> None:
@@ -103,6 +150,19 @@ def test_a_body_that_is_announced_and_does_not_come_takes_no_room(
         for _ in range(5 * FEW):
             senders.enter_context(sender(installation, 1000))
         assert [send(client, chat(LARGEST)) for _ in range(FEW)] == [200] * FEW
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_gives_its_room_back_when_its_answer_begins(
+    installation: Installation, client: httpx2.Client, provider: Upstream, *, stream: bool
+) -> None:
+    provider.on(MODEL, Behaviour(chunks=100, gap=0.2) if stream else scripts.stall(0))
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST, stream=stream))
+        until(lambda: [bool(request.first_byte_at) for request in provider.requests] == [True] * FEW)
+        provider.on(MODEL, Behaviour())
+        assert send(client, chat(LARGEST)) == 200
 
 
 def test_a_call_holds_its_room_until_its_provider_has_answered(

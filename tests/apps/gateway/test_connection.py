@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -14,9 +16,14 @@ from bailiwick.apps.gateway.connection import Connection
 
 HEAD_SECONDS = 0.3
 LINGER_SECONDS = 0.4
+READER_SECONDS = 0.5
 
 
 ANSWERS_AFTER = HEAD_SECONDS * 2
+PIECE = b"x" * 65_536
+FLOODED: list[int] = []
+# What the system may keep for a connection, on both of its ends.
+KERNEL = 16 << 20
 PARTS = (b"one, ", b"two, ", b"three")
 
 
@@ -28,6 +35,14 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
         size += len(message.get("body", b""))
         if not message.get("more_body", False):
             break
+    if scope["path"] == "/flood":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone = asyncio.create_task(receive())
+        while not gone.done():
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+            FLOODED.append(len(PIECE))
+            await asyncio.sleep(0)
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(ANSWERS_AFTER)
     if scope["path"] == "/parts":
@@ -49,7 +64,12 @@ async def port() -> AsyncIterator[int]:
     state = ServerState()
 
     def connection() -> asyncio.Protocol:
-        ours = {"new_id": lambda: "0" * 32, "head_seconds": HEAD_SECONDS, "linger_seconds": LINGER_SECONDS}
+        ours = {
+            "new_id": lambda: "0" * 32,
+            "head_seconds": HEAD_SECONDS,
+            "linger_seconds": LINGER_SECONDS,
+            "reader_seconds": READER_SECONDS,
+        }
         return Connection(config=config, server_state=state, app_state={}, **ours)
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
@@ -60,10 +80,17 @@ async def port() -> AsyncIterator[int]:
     await server.wait_closed()
 
 
+@pytest.fixture
+def clients() -> Iterator[ExitStack]:
+    """What closes the clients' sockets."""
+    with ExitStack() as stack:
+        yield stack
+
+
 async def said(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[bytes, float]:
     """Send some pieces with a pause after each, and wait for the connection's end; returns what came and how long."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     began = asyncio.get_running_loop().time()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for piece in pieces:
         writer.write(piece)
         await asyncio.sleep(pause)
@@ -130,6 +157,33 @@ async def test_an_answer_is_not_cut_for_what_came_behind_its_request(port: int, 
     writer.write(stray)
     assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
     writer.close()
+
+
+async def test_a_client_that_takes_nothing_is_cut_and_holds_its_answer_up_until_then(
+    port: int, clients: ExitStack
+) -> None:
+    FLOODED.clear()
+    sock = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+    sock.sendall(REQUEST.replace(b"/", b"/flood", 1) + b"\r\n")
+    await asyncio.sleep(READER_SECONDS * 0.8)
+    held_up = sum(FLOODED)
+    assert 0 < held_up < KERNEL
+    await asyncio.sleep(READER_SECONDS * 0.8)
+    assert sum(FLOODED) <= held_up + 4 * len(PIECE)
+    sock.setblocking(False)
+    with suppress(ConnectionResetError):
+        while sock.recv(1 << 20):  # BlockingIOError, if the connection has not ended.
+            pass
+
+
+async def test_a_client_that_takes_little_at_a_time_is_not_cut(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REQUEST.replace(b"/", b"/flood", 1) + b"\r\n")
+    until = asyncio.get_running_loop().time() + READER_SECONDS * 3
+    while asyncio.get_running_loop().time() < until:
+        assert await reader.read(1 << 20)
+        await asyncio.sleep(0.01)
+    writer.transport.abort()
 
 
 async def test_a_connection_between_two_requests_is_kept(port: int) -> None:

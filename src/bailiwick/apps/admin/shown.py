@@ -45,6 +45,7 @@ class ProjectShown(_Shown):
     aliases: dict[str, list[str]]
     require_end_user: bool
     cors_origins: list[str]
+    on_disconnect: Literal["abort", "drain"]
     created_at: str
     created_by: CreatedBy
 

@@ -31,7 +31,16 @@ from bailiwick.domain.providers import (
     provider_spec,
     read_provider_secret,
 )
-from bailiwick.domain.tenancy import Project, ProjectSpec, Status, Tenant, TenantSpec, project_spec, tenant_spec
+from bailiwick.domain.tenancy import (
+    OnDisconnect,
+    Project,
+    ProjectSpec,
+    Status,
+    Tenant,
+    TenantSpec,
+    project_spec,
+    tenant_spec,
+)
 from bailiwick.domain.times import read_moment, written
 from bailiwick.services.acts import Acts
 
@@ -81,8 +90,8 @@ class ProjectBody(_Body):
     )
     require_end_user: bool | None = None
     cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
+    on_disconnect: Literal["abort", "drain"] | None = None
     default_tier: NotYet = None
-    on_disconnect: NotYet = None
     default_max_output_tokens: NotYet = None
     memory: NotYet = None
     tools: NotYet = None
@@ -173,6 +182,7 @@ def project_body(project: Project) -> Document:
         aliases={name: list(models) for name, models in project.aliases.items()},
         require_end_user=project.require_end_user,
         cors_origins=list(project.cors_origins),
+        on_disconnect=project.on_disconnect.value,
     )
 
 
@@ -229,6 +239,7 @@ def project_asked(body: ProjectBody) -> ProjectSpec:
         aliases=body.aliases,
         require_end_user=body.require_end_user is True,
         cors_origins=body.cors_origins,
+        on_disconnect=OnDisconnect.ABORT if body.on_disconnect is None else OnDisconnect(body.on_disconnect),
     )
 
 

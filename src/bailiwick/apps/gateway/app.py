@@ -95,7 +95,7 @@ class Gateway:
             self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
             return
         seen = self._observer.begin(self._new_id())
-        reply = HttpReply(send, seen, self._watch.time)
+        reply = HttpReply(send, seen)
         try:
             await self._answer(scope, receive, reply, seen, path, ip)
         except Refused as error:
@@ -174,7 +174,7 @@ class Gateway:
                 await self._pages.admit(call, head.origin)
             await handler(call)
         finally:
-            call.leave()
+            call.let_go()
 
     async def _answer_machine(self, path: str, method: str, reply: HttpReply) -> None:
         if path == _METRICS:

@@ -1,7 +1,7 @@
 """Reads a request's body, no larger than allowed and no slower, and bounds what all bodies take together.
 
 What counts is what has come, not what was announced: a client that sends nothing keeps no room from others. Small
-bodies do not count, so that ordinary calls go on whatever others send.
+bodies do not count, so that ordinary calls go on whatever others send; and no project can take what others need.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final, final
 
 from bailiwick.apps.gateway.watch import Receive
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.ids import ProjectId
 
 _SLOWEST_SECONDS: Final = 60.0
 # As much as the server holds of a body before anybody asks for it.
@@ -24,23 +25,37 @@ class ClientGone(Exception):
 
 @final
 class Room:
-    """What all calls together may hold of large bodies, in bytes."""
+    """What all calls together may hold of large bodies, in bytes, and each project of it.
 
-    __slots__ = ("free",)
+    A project's bodies may take as much as they leave free: half of it all if no other project has any, half of what is
+    left beside others. So whoever comes next finds room, whatever one project sends. A project's only body may take all
+    that is there.
+    """
+
+    __slots__ = ("_free", "_held")
 
     def __init__(self, size: int) -> None:
-        self.free = size
+        self._free = size
+        self._held: dict[ProjectId, int] = {}
 
-    def take(self, size: int) -> None:
-        """Take some of it; raises `Refused` (503) if there is not as much."""
-        if size > self.free:
+    def take(self, owner: ProjectId, size: int, *, before: int) -> None:
+        """Take `size` bytes for a body that has taken `before`; raises `Refused` (503) if that is too much."""
+        held = self._held.get(owner, 0)
+        left = self._free - size
+        if left < 0 or (held > before and held + size > left):
             message = "Too many large requests are being handled at once. Try again shortly."
             raise Refused(Code.UNAVAILABLE, message, retry_after=1)
-        self.free -= size
+        self._free = left
+        self._held[owner] = held + size
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, owner: ProjectId, size: int) -> None:
         """Give back what was taken."""
-        self.free += size
+        self._free += size
+        left = self._held[owner] - size
+        if left:
+            self._held[owner] = left
+        else:
+            del self._held[owner]
 
 
 async def read_body(receive: Receive, *, announced: int | None, most: int, hold: Callable[[int], None]) -> bytes:

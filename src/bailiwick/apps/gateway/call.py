@@ -11,6 +11,8 @@ from bailiwick.apps.gateway.body import Room, read_body
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Message, Receive, Watch
 from bailiwick.apps.http.request_head import RequestHead
+from bailiwick.domain.ids import ProjectId
+from bailiwick.domain.principal import Principal
 from bailiwick.services.authentication import Presented
 from bailiwick.telemetry.observer import Observation
 
@@ -21,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 class Call(msgspec.Struct, kw_only=True):
     """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string.
 
-    `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes until it leaves.
+    `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes, for `owner`.
     """
 
     seen: Observation
@@ -35,6 +37,7 @@ class Call(msgspec.Struct, kw_only=True):
     max_body: int
     room: Room
     held: int = 0
+    owner: ProjectId | None = None
 
     def presented(self) -> Presented:
         """What the call says of who it is."""
@@ -48,18 +51,23 @@ class Call(msgspec.Struct, kw_only=True):
             project=head.project,
         )
 
-    async def body(self) -> bytes:
-        """Read the body; from then on the client is watched, since there is nothing left for it to do but wait."""
+    async def body(self, principal: Principal) -> bytes:
+        """Read the body, which counts as the project's of `principal`.
+
+        From then on the client is watched, since there is nothing left for it to do but wait.
+        """
+        self.owner = principal.grant.project_id
         body = await read_body(self.receive, announced=self.head.length, most=self.max_body, hold=self._hold)
         self.reply.watched = self.watch.enter(self.receive)
         return body
 
-    def leave(self) -> None:
-        """The call is over, and so is what it held."""
-        if self.held:
-            self.room.give_back(self.held)
+    def let_go(self) -> None:
+        """The body is no longer in memory."""
+        if self.held and self.owner is not None:
+            self.room.give_back(self.owner, self.held)
             self.held = 0
 
     def _hold(self, size: int) -> None:
-        self.room.take(size)
-        self.held += size
+        if self.owner is not None:
+            self.room.take(self.owner, size, before=self.held)
+            self.held += size

@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Any, Final, NoReturn, final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bailiwick.apps.http.openai_errors import write_error
@@ -47,10 +48,10 @@ class _Cycle(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:
             try:
                 await self.flow.drain()
+            except TimeoutError:
+                self._hang_up()
             except asyncio.CancelledError:
-                # The client does not read. An orderly close would wait until it has taken what is here for it.
-                self.disconnected = True
-                self.transport.abort()
+                self._hang_up()
                 raise
         if self.disconnected:
             return
@@ -60,8 +61,7 @@ class _Cycle(RequestResponseCycle):
             self.head = self._head(message["status"], message["headers"])
             return
         if message["type"] == "bailiwick.break_off":
-            self.disconnected = True
-            self.transport.abort()
+            self._hang_up()
             return
         body: bytes = message["body"]
         more = message.get("more_body", False)
@@ -79,6 +79,11 @@ class _Cycle(RequestResponseCycle):
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    def _hang_up(self) -> None:
+        """End the connection now: an orderly close would wait until the client has taken what is here for it."""
+        self.disconnected = True
+        self.transport.abort()
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
         framed = status in _BODILESS or self.scope["method"] == "HEAD"
@@ -99,6 +104,20 @@ class _Cycle(RequestResponseCycle):
 
 
 @final
+class _Flow(FlowControl):
+    """What a client's slowness holds up, and for how long."""
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        super().__init__(transport)
+        self._seconds = seconds
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent; raises TimeoutError if it is too slow."""
+        async with asyncio.timeout(self._seconds):
+            await super().drain()
+
+
+@final
 class Connection(HttpToolsProtocol):
     """One client's connection."""
 
@@ -108,14 +127,17 @@ class Connection(HttpToolsProtocol):
         new_id: Callable[[], str],
         head_seconds: float,
         linger_seconds: float,
+        reader_seconds: float,
         **kwargs: Any,
     ) -> None:
         """`new_id` names error answers; a head has `head_seconds` to arrive, the first one from the very beginning.
 
-        The rest of a request that was answered before has `linger_seconds`. The other arguments are uvicorn's.
+        The rest of a request that was answered before has `linger_seconds`. A client that has not taken what was sent
+        for `reader_seconds` is cut. The other arguments are uvicorn's.
         """
         super().__init__(*args, **kwargs)
         self._linger_seconds = linger_seconds
+        self._reader_seconds = reader_seconds
         self._new_id = new_id
         self._head_seconds = head_seconds
         # Bytes since the last that was content: of a head, of trailers, of what goes by the name of chunk extension.
@@ -132,6 +154,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self._reader_seconds)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -104,11 +104,8 @@ class ControlRelay:
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             while (chunk := await response.next_chunk()) is not None:
-                watched.sending_since = self._watch.time()
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                watched.sending_since = None
             watched.ending = True
-            watched.sending_since = self._watch.time()
             await send({"type": "http.response.body", "body": b""})
         except (TransportError, asyncio.CancelledError):
             response.abort()  # The server closes a connection whose answer stays incomplete.

@@ -26,13 +26,11 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
 
-    __slots__ = ("_seen", "_send", "_streaming", "_time", "anthropic", "decision", "page", "watched")
+    __slots__ = ("_seen", "_send", "_streaming", "anthropic", "decision", "page", "watched")
 
-    def __init__(self, send: Send, seen: Observation, time: Callable[[], float]) -> None:
-        """`time` is the event loop's."""
+    def __init__(self, send: Send, seen: Observation) -> None:
         self._send = send
         self._seen = seen
-        self._time = time
         self.decision: Decision | None = None
         self._streaming = False
         # Whose errors this client reads: Anthropic's, or OpenAI's.
@@ -43,8 +41,13 @@ class HttpReply:
 
     @property
     def client_gone(self) -> bool:
-        """Whether the call was ended because of its client."""
+        """Whether the client went away before its answer's end."""
         return self.watched is not None and self.watched.gone
+
+    def hear_out(self) -> None:
+        """From now on the call goes on when its client goes away."""
+        if self.watched is not None:
+            self.watched.goes_on = True
 
     async def answer(self, body: bytes, content_type: Header = _JSON) -> None:
         """Send a whole answer."""
@@ -64,13 +67,7 @@ class HttpReply:
 
     async def send(self, events: bytes) -> None:
         """Send events; waits while the client does not read."""
-        watched = self.watched
-        if watched is None:
-            await self._send({"type": "http.response.body", "body": events, "more_body": True})
-            return
-        watched.sending_since = self._time()
         await self._send({"type": "http.response.body", "body": events, "more_body": True})
-        watched.sending_since = None
 
     async def end_stream(self, events: bytes) -> None:
         """Send the last events and end."""
@@ -109,5 +106,4 @@ class HttpReply:
         self._streaming = False
         if self.watched is not None:
             self.watched.ending = True
-            self.watched.sending_since = self._time()
         await self._send({"type": "http.response.body", "body": body})

@@ -55,6 +55,7 @@ class DataPlane:
             content_type=head.content_type,
             headers=head.for_provider if door.answer is MESSAGES else b"",
             read_body=call.body,
+            let_go=call.let_go,
         )
         await self._pipeline.call(door, asked, call.reply)
 

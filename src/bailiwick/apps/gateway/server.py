@@ -16,6 +16,7 @@ from bailiwick.apps.http.child_server import ChildServer
 
 _HEAD_SECONDS: Final = 30.0
 _LINGER_SECONDS: Final = 3.0
+SLOW_READER_SECONDS: Final = 60.0
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 4096
 
@@ -30,7 +31,13 @@ async def serve(
     # It tells of what clients sent, a line for each: theirs to write and ours to keep.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # Typed by uvicorn as a class; whatever makes a connection will do.
-    connection: Any = partial(Connection, new_id=new_id, head_seconds=_HEAD_SECONDS, linger_seconds=_LINGER_SECONDS)
+    connection: Any = partial(
+        Connection,
+        new_id=new_id,
+        head_seconds=_HEAD_SECONDS,
+        linger_seconds=_LINGER_SECONDS,
+        reader_seconds=SLOW_READER_SECONDS,
+    )
     config = uvicorn.Config(
         app,
         http=connection,

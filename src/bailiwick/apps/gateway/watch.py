@@ -1,8 +1,8 @@
-"""Notices clients that went away or stopped reading, and ends their calls.
+"""Notices clients that went away, and ends their calls: at once, or, where that is asked for, when they are done.
 
 Most calls are over before anybody could hang up, so nothing is done for a call in its first tenth of a second; then a
 task waits for the disconnect that the server reports. One timer serves all calls. Guarantees: a call whose client is
-gone is cancelled within about 0.2 s; a client that reads nothing for `SLOW_READER_SECONDS` is cut.
+gone is cancelled within about 0.2 s; one that goes on all the same, at most `HEARD_OUT_SECONDS` later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, final
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
-SLOW_READER_SECONDS: Final = 60.0
+HEARD_OUT_SECONDS: Final = 600.0
 _SWEEP_SECONDS: Final = 0.1
 
 
@@ -25,43 +25,39 @@ _SWEEP_SECONDS: Final = 0.1
 class Watched:
     """One call in flight.
 
-    `gone`: it was cancelled because of its client. `ending`: its last bytes are on their way. `sending_since`: when the
-    client was last asked to take bytes that it has not taken yet.
+    `gone`: its client is. `goes_on`: that is no reason to end it. `ending`: its last bytes are on their way.
     """
 
-    __slots__ = ("began", "ending", "gone", "over", "receive", "sending_since", "task", "watcher")
+    __slots__ = ("began", "ending", "goes_on", "gone", "over", "receive", "task", "watcher")
 
     def __init__(self, task: asyncio.Task[Any], receive: Receive, began: float) -> None:
         self.task = task
         self.receive = receive
         self.began = began
-        self.sending_since: float | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.gone = False
+        self.goes_on = False
         self.ending = False
         self.over = False
-
-    def cut(self) -> None:
-        """End the call; its client is gone or as good as gone."""
-        if not self.over and not self.gone:
-            self.gone = True
-            self.task.cancel()
 
     def leave(self) -> None:
         """The call is answered: what its client does now is no concern of it."""
         self.over = True
         if self.watcher is not None:
             self.watcher.cancel()
+            # What a cancelled task keeps of its end leads back to here: only the garbage collector would find them.
+            self.watcher = None
 
 
 @final
 class Watch:
     """Watches the calls of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """`loop` is the one that all calls run on."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, heard_out: float = HEARD_OUT_SECONDS) -> None:
+        """`loop` is the one that all calls run on; `heard_out` is how long a call may go on without its client."""
         self._loop = loop
-        self.time = loop.time
+        self._heard_out = heard_out
+        self._time = loop.time
         self._young: deque[Watched] = deque()
         self._watched: set[Watched] = set()
 
@@ -76,7 +72,7 @@ class Watch:
         if task is None:
             message = "a call is carried out in a task"
             raise RuntimeError(message)
-        watched = Watched(task, receive, self.time())
+        watched = Watched(task, receive, self._time())
         self._young.append(watched)
         return watched
 
@@ -84,25 +80,27 @@ class Watch:
         """Sweep until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            now = self.time()
+            now = self._time()
             while self._young and self._young[0].began <= now - _SWEEP_SECONDS:
                 watched = self._young.popleft()
                 if not watched.over:
                     self._watched.add(watched)
-                    watched.watcher = self._loop.create_task(_await_disconnect(watched))
+                    watched.watcher = self._loop.create_task(_await_disconnect(watched, self._heard_out))
                     # Not in the task itself: one that is cancelled before its first step never runs.
                     watched.watcher.add_done_callback(partial(self._forget, watched))
-            for watched in self._watched:
-                if watched.sending_since is not None and now - watched.sending_since > SLOW_READER_SECONDS:
-                    watched.cut()
 
     def _forget(self, watched: Watched, _watcher: asyncio.Task[None]) -> None:
         self._watched.discard(watched)
 
 
-async def _await_disconnect(watched: Watched) -> None:
+async def _await_disconnect(watched: Watched, heard_out: float) -> None:
     while (await watched.receive())["type"] != "http.disconnect":
         pass
     # A server reports the same when an answer is complete.
-    if not watched.ending:
-        watched.cut()
+    if watched.ending:
+        return
+    watched.gone = True
+    if watched.goes_on:
+        await asyncio.sleep(heard_out)
+    if not watched.over:
+        watched.task.cancel()

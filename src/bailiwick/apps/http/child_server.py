@@ -7,6 +7,7 @@ In the last two, what is left is cancelled, and waited for until it has said so 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -18,6 +19,11 @@ import uvicorn
 
 # How long a request that is cancelled may take for its last words: a client that does not read hears none.
 _LAST_WORDS_SECONDS: Final = 1.0
+
+
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Whether something is worth a line; not that calls are cut short: each of them is told, and settled."""
+    return not record.msg.startswith("Cancel ")
 
 
 @final
@@ -36,6 +42,7 @@ class ChildServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new requests, wait for those that are there, and cut short what is left when the time is up."""
+        logging.getLogger("uvicorn.error").addFilter(_is_unforeseen)
         await super().shutdown(sockets)
         left = set(self.server_state.tasks)
         if self.force_exit:  # Otherwise uvicorn has cancelled what is left; nobody has waited for that yet.

@@ -38,6 +38,7 @@ CREATE TABLE projects (
     aliases          jsonb NOT NULL DEFAULT '{}',
     require_end_user boolean NOT NULL DEFAULT false,
     cors_origins     text[] NOT NULL DEFAULT '{}',
+    on_disconnect    text NOT NULL DEFAULT 'abort' CHECK (on_disconnect IN ('abort', 'drain')),
     created_at       timestamptz NOT NULL DEFAULT now(),
     created_by       text NOT NULL,
     UNIQUE (tenant_id, id)
@@ -265,11 +266,13 @@ CREATE FUNCTION look_up_api_key(wanted text)
 RETURNS TABLE (id uuid, tenant_id uuid, project_id uuid, digest bytea, previous_digest bytea,
                previous_until timestamptz, scopes text[], models text[], act_as boolean,
                expires_at timestamptz, revoked_at timestamptz, project_slug text, project_status text,
-               tenant_status text, limits jsonb, require_end_user boolean)
+               tenant_status text, limits jsonb, require_end_user boolean,
+               on_disconnect text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
     SELECT k.id, k.tenant_id, k.project_id, k.digest, k.previous_digest, k.previous_until,
            k.scopes, k.models, k.act_as,
-           k.expires_at, k.revoked_at, p.slug, p.status, t.status, p.limits, p.require_end_user
+           k.expires_at, k.revoked_at, p.slug, p.status, t.status, p.limits, p.require_end_user,
+           p.on_disconnect
     FROM bailiwick.api_keys k
     JOIN bailiwick.projects p ON p.tenant_id = k.tenant_id AND p.id = k.project_id
     JOIN bailiwick.tenants t ON t.id = k.tenant_id

@@ -1,14 +1,14 @@
 -- name: find_project
 -- One project of a tenant.
-SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, created_at,
-       created_by
+SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,
+       created_at, created_by
 FROM bailiwick.projects
 WHERE tenant_id = %(tenant)s AND id = %(project)s;
 
 -- name: lock_project
 -- One project of a tenant, kept as it is until the end of the transaction.
-SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, created_at,
-       created_by
+SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,
+       created_at, created_by
 FROM bailiwick.projects
 WHERE tenant_id = %(tenant)s AND id = %(project)s
 FOR NO KEY UPDATE;
@@ -19,8 +19,8 @@ SELECT id FROM bailiwick.projects WHERE tenant_id = %(tenant)s AND id = %(projec
 
 -- name: list_projects
 -- The projects of a tenant, in the order of their ids.
-SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, created_at,
-       created_by
+SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,
+       created_at, created_by
 FROM bailiwick.projects
 WHERE tenant_id = %(tenant)s AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
 ORDER BY id
@@ -29,19 +29,22 @@ LIMIT %(limit)s;
 -- name: add_project
 -- Add a project to a tenant; no row if its slug is taken.
 INSERT INTO bailiwick.projects (id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins,
-                                created_at, created_by)
+                                on_disconnect, created_at, created_by)
 VALUES (%(project)s, %(tenant)s, %(slug)s, %(name)s, %(status)s, %(limits)s, %(aliases)s, %(require_end_user)s,
-        %(cors_origins)s, %(created_at)s, %(created_by)s)
+        %(cors_origins)s, %(on_disconnect)s, %(created_at)s, %(created_by)s)
 ON CONFLICT (slug) DO NOTHING
-RETURNING id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, created_at, created_by;
+RETURNING id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,
+          created_at, created_by;
 
 -- name: change_project
 -- Change what can be changed of a project.
 UPDATE bailiwick.projects
 SET slug = %(slug)s, name = %(name)s, status = %(status)s, limits = %(limits)s, aliases = %(aliases)s,
-    require_end_user = %(require_end_user)s, cors_origins = %(cors_origins)s
+    require_end_user = %(require_end_user)s, cors_origins = %(cors_origins)s,
+    on_disconnect = %(on_disconnect)s
 WHERE tenant_id = %(tenant)s AND id = %(project)s
-RETURNING id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, created_at, created_by;
+RETURNING id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,
+          created_at, created_by;
 
 -- name: remove_project
 -- Remove a project with its keys and providers; the ledger stays.
