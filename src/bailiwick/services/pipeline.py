@@ -199,14 +199,21 @@ class Pipeline:
         if not found:
             message = f"The model {model!r} does not exist in this project."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
-        served = [target for target in found if target.route.offer.kind in door.kinds]
-        if not served:
+        allowed: list[Served] = []
+        refused: Decision | None = None
+        for target in found:
+            if target.route.offer.kind not in door.kinds:
+                continue
+            decision = _authorized(principal, target, request.others)
+            if decision.allowed:
+                allowed.append(target)
+            else:
+                refused = refused or decision
+        if not allowed:
+            if refused is not None:
+                refused.or_raise()
             message = f"The provider of the model {model!r} cannot be asked at /v1{door.path}."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")
-        decisions = [_authorized(principal, target, request.others) for target in served]
-        if not any(decision.allowed for decision in decisions):
-            decisions[0].or_raise()
-        allowed = [target for target, decision in zip(served, decisions, strict=True) if decision.allowed]
         # Our price is that of one model.
         return allowed if request.others is None else [replace(target, price=None) for target in allowed]
 
