@@ -200,6 +200,10 @@ SETTINGS: Final = (
         parse=_number(1024, 1_099_511_627_776),
     ),
     Setting(
+        name="max_open_calls", default="8192", help="Most calls of one tenant at a time.",
+        parse=_number(1, 1_000_000),
+    ),
+    Setting(
         name="max_header_bytes", default="32768", help="Largest request head, in bytes.", parse=_number(1024, 1_048_576)
     ),
     Setting(
@@ -261,6 +265,7 @@ class Config:
     guard_failures: int
     max_body_bytes: int
     max_buffered_bytes: int
+    max_open_calls: int
     max_header_bytes: int
     provider_connect_seconds: float
     provider_first_byte_seconds: float

@@ -58,7 +58,7 @@ async def test_a_request_on_a_connection_that_was_closed_meanwhile_is_sent_again
 ) -> None:
     told: list[object] = []
     attempts = Attempts(Circuits(now=time.monotonic, report=lambda *change: told.append(change)), total=5.0)
-    metering = Metering(_ANY, _ANY, _ANY, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
+    metering = Metering(_ANY, _ANY, _ANY, max_open=1, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
     for number in range(8):  # More than would open a circuit.
         meter = Meter(metering, _ANY, new_call(), served, _ANY, time.monotonic_ns())
         attempt = Attempt(served=served, ask=ASK, later=(), write=_write)

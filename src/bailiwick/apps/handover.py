@@ -29,6 +29,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     guard_failures: int
     max_body_bytes: int
     max_buffered_bytes: int
+    max_open_calls: int
     max_header_bytes: int
     provider_connect_seconds: float
     provider_first_byte_seconds: float

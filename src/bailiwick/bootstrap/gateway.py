@@ -79,6 +79,7 @@ async def gateway(
     observer: Observer,
     guard_requests: int,
     guard_failures: int,
+    max_open_calls: int,
     timeouts: Timeouts,
     report_circuit: Report,
 ) -> AsyncGenerator[GatewayParts]:
@@ -95,8 +96,7 @@ async def gateway(
         admission = Admission(limits, LimitHistory(database), now_ns=steady)
         stack.push_async_callback(admission.aclose)
         ledger = await _ledger(stack, ledger_url, observer)
-        metering = Metering(ledger, admission, observer, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
-        stack.push_async_callback(metering.drain)
+        metering = _metering(stack, ledger, admission, observer, max_open_calls)
         transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
@@ -118,6 +118,14 @@ async def gateway(
             epoch=epoch,
             standing=partial(_standing, transport, (database, reports), ledger, limits, epoch, observer),
         )
+
+
+def _metering(
+    stack: AsyncExitStack, ledger: Ledger, admission: Admission, observer: Observer, max_open: int
+) -> Metering:
+    made = Metering(ledger, admission, observer, max_open=max_open, now_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
+    stack.push_async_callback(made.drain)
+    return made
 
 
 def _standing(

@@ -5,6 +5,7 @@ and settles it. Guarantees:
 
 - `settle` happens once, whoever asks for it and how often: the first one decides;
 - it is shielded: the settlement goes on when the caller is cancelled, and is waited for at shutdown;
+- no tenant has so many calls open that there are no connections, descriptors or memory left for others;
 - limits on tokens are corrected with it, to what the ledger says;
 - usage is what the provider reported of an answer that came to its end; of one that did not, it is what was seen or
   what was reported on the way, whichever is more, and marked as an estimate.
@@ -15,10 +16,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final, final
+from uuid import UUID
 
 import msgspec
 
-from bailiwick.domain.errors import Code, ProviderFailed
+from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.principal import Principal
@@ -53,10 +55,13 @@ class Metering:
         admission: Admission,
         observer: Observer,
         *,
+        max_open: int,
         now_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:
-        """`now_ns` is Unix time."""
+        """`max_open` is how many calls of one tenant may be open at once; `now_ns` is Unix time."""
+        self._max_open = max_open
+        self._open: dict[UUID, int] = {}
         self._ledger = ledger
         self._admission = admission
         self._observer = observer
@@ -67,8 +72,9 @@ class Metering:
     async def open(
         self, seen: Observation, principal: Principal, served: Served, place: Place, *, size: int, stream: bool
     ) -> Meter:
-        """Open a call whose request has `size` bytes; raises `Unavailable`, and then nothing was opened."""
+        """Open a call whose request has `size` bytes; raises `Refused` (503), and then nothing was opened."""
         grant = principal.grant
+        self._take(grant.tenant_id)
         estimate = estimated_tokens(size)
         price = served.price
         call = OpenCall(
@@ -87,7 +93,11 @@ class Metering:
             held_tokens=min(place.tokens, MAX_TOKENS) if place.tokens else None,
         )
         began = self._monotonic_ns()
-        await self._ledger.open(call)
+        try:
+            await self._ledger.open(call)
+        except BaseException:
+            self._give_back(grant.tenant_id)
+            raise
         self._observer.opened(seen, call, served.route.offer.kind)
         return Meter(self, seen, call, served, place, began)
 
@@ -101,6 +111,7 @@ class Metering:
 
     def settled(self, seen: Observation, kind: ProviderKind, settlement: Settlement) -> None:
         """Tell how a call ended."""
+        self._give_back(settlement.call.tenant_id)
         self._observer.settled(seen, kind, settlement)
 
     def correct(self, place: Place, usage: TokenUsage) -> None:
@@ -120,6 +131,20 @@ class Metering:
         task = asyncio.get_running_loop().create_task(self._ledger.settle(settlement))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
+
+    def _take(self, tenant_id: UUID) -> None:
+        already = self._open.get(tenant_id, 0)
+        if already >= self._max_open:
+            message = "Too many calls of this tenant are open at once. Try again when some of them have ended."
+            raise Refused(Code.UNAVAILABLE, message, retry_after=1)
+        self._open[tenant_id] = already + 1
+
+    def _give_back(self, tenant_id: UUID) -> None:
+        left = self._open[tenant_id] - 1
+        if left:
+            self._open[tenant_id] = left
+        else:
+            del self._open[tenant_id]
 
     async def drain(self) -> None:
         """Wait for every settlement that nobody waits for, as long as each of them waits for the ledger."""

@@ -243,6 +243,7 @@ class Parent:
                 guard_failures=settings.guard_failures,
                 max_body_bytes=settings.max_body_bytes,
                 max_buffered_bytes=settings.max_buffered_bytes,
+                max_open_calls=settings.max_open_calls,
                 max_header_bytes=settings.max_header_bytes,
                 provider_connect_seconds=settings.provider_connect_seconds,
                 provider_first_byte_seconds=settings.provider_first_byte_seconds,

@@ -65,6 +65,7 @@ async def run(settings: GatewaySettings) -> None:
             observer=observer,
             guard_requests=settings.guard_requests,
             guard_failures=settings.guard_failures,
+            max_open_calls=settings.max_open_calls,
             timeouts=Timeouts(
                 connect=settings.provider_connect_seconds,
                 first_byte=settings.provider_first_byte_seconds,
