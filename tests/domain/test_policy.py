@@ -120,8 +120,7 @@ def test_a_decision_can_be_raised() -> None:
 def test_a_key_reaches_the_models_that_its_patterns_name(
     patterns: tuple[str, ...] | None, asked: str, allowed: bool
 ) -> None:
-    route = Catalogue([UP, OTHER], {"fast": ["other/small"]}).resolve(asked)
-    assert route is not None
+    (route,) = Catalogue([UP, OTHER], {"fast": ["other/small"]}).routes(asked)
     decision = authorize_model(principal(models=patterns), *route.names)
     assert decision.allowed is allowed
     assert decision.code is (None if allowed else Code.MODEL_NOT_ALLOWED)
