@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# Much of the time tests wait for processes and timeouts: three at a time suit two cores.
+PARALLEL := -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check test prove bench lock clean
@@ -29,10 +31,11 @@ check: setup ## the fast loop: format, lint, types, layers, quick tests
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not slow and not proof"
+	$(BIN)/pytest -q $(PARALLEL) -m "not slow and not proof and not alone"
 
 test: setup ## the whole suite, long trials at a tenth
-	$(BIN)/pytest
+	$(BIN)/pytest -m alone
+	$(BIN)/pytest $(PARALLEL) -m "not alone"
 
 prove: setup ## every trial at full length; figures go to bench/
 	PROVE=1 $(BIN)/pytest -m proof --timeout 7200

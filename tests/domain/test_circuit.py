@@ -43,5 +43,5 @@ def test_of_an_open_circuit_one_call_a_pause_goes_through(gaps: list[float], ask
         now += gap
         after = let_through(circuit, now)
         if after is not None:
-            assert now - last >= PAUSE
+            assert now >= last + PAUSE
             circuit, last = after, now

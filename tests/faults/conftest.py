@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults.report import Findings
 from tests.faults.site import Site
 from tests.faults.trial import PROVE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Trials kill, measure and time: nothing else runs beside them."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("alone")
 
 
 @pytest.fixture(scope="session")

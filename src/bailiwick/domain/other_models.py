@@ -23,12 +23,11 @@ _KEYS: Final = re.compile(rf'"(?:{_NAME.pattern})"\s*+:', re.ASCII)
 _ROUTERS: Final = frozenset({"preset", "route"})
 # In a conversation, these tell which models have answered.
 _PAST: Final = frozenset({"from", "svg_usage"})
-_SIGNS: Final = (b'odels"', b"allback", b"odel_list", b'"preset"', b'"route"', b"\\u00")
 
 
 def other_models(body: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
     """The field of a body that names other models than `model`, None for none; raises `Refused` (400)."""
-    if body.count(b'model"') <= (_MODEL in fields) and not any(sign in body for sign in _SIGNS):
+    if not _may_name_others(body, fields):
         return None
     for name, raw in fields.items():
         text = str(raw, "latin-1")
@@ -40,6 +39,19 @@ def other_models(body: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
             if (_KEYS.search(text) or ESCAPED_LETTER.search(text)) and _named_within(name, text):
                 return name
     return None
+
+
+def _may_name_others(body: bytes, fields: Mapping[str, msgspec.Raw]) -> bool:
+    # Asked of every body; written out, it takes half of the time that a loop takes.
+    return (
+        body.count(b'model"') > (_MODEL in fields)
+        or b'odels"' in body
+        or b"allback" in body
+        or b"odel_list" in body
+        or b'"preset"' in body
+        or b'"route"' in body
+        or b"\\u00" in body
+    )
 
 
 def _named_within(name: str, text: str) -> bool:

@@ -114,7 +114,7 @@ async def test_a_connection_that_says_nothing_is_closed(port: int) -> None:
 
 @pytest.mark.parametrize("pieces", [[REQUEST], [b"G"], [bytes([letter]) for letter in REQUEST]])
 async def test_a_head_that_does_not_arrive_is_given_up(port: int, pieces: list[bytes]) -> None:
-    seen, took = await said(port, *pieces, pause=0.01)
+    seen, took = await said(port, *pieces, pause=0.001)
     assert seen.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in seen
     assert HEAD_SECONDS <= took < HEAD_SECONDS + 1

@@ -107,7 +107,7 @@ async def test_an_early_answer_ends_the_upload_and_the_connection(
 async def test_an_early_answer_is_not_kept_waiting_for_a_piece_that_does_not_come(
     transport: Transport, upstream: Upstream
 ) -> None:
-    upstream.on("/v1/files", Behaviour(reads_body=False, status=401, body=b"who are you"))
+    upstream.on("/v1/files", Behaviour(reads_body=False, delay=0.2, status=401, body=b"who are you"))
     over = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:

@@ -34,6 +34,7 @@ def test_first_start_makes_a_cluster_and_the_next_one_finds_its_rows(folder: Pat
         assert connection.execute("SELECT it FROM kept").fetchone() == (7,)
 
 
+@pytest.mark.alone
 def test_cold_start_takes_two_seconds_at_most(folder: Path, new_engine: NewEngine) -> None:
     began = time.perf_counter()
 
@@ -42,6 +43,7 @@ def test_cold_start_takes_two_seconds_at_most(folder: Path, new_engine: NewEngin
     assert time.perf_counter() - began <= 2.0
 
 
+@pytest.mark.alone
 def test_warm_start_takes_a_tenth_of_a_second_at_most(root: Path, new_engine: NewEngine) -> None:
     def timed() -> float:
         engine = new_engine(root)
