@@ -20,6 +20,10 @@ from tests.faults.trial import eventually
 from tests.installation import Installation
 from tests.upstream import Behaviour, Upstream
 
+_OPEN: Final = """
+    SELECT o.sid, o.process_id, now() - o.opened_at AS age, now() - p.beat_at AS beat
+    FROM bailiwick.open_calls o LEFT JOIN bailiwick.processes p ON p.id = o.process_id
+"""
 # Calls of a dead process are settled within its lease, and a beat or two.
 SETTLED_WITHIN: Final = LEASE_SECONDS + 5.0
 ANSWER: Final = "up/answer"
@@ -162,7 +166,12 @@ class Site:
 
     async def settled(self, within: float = SETTLED_WITHIN) -> float:
         """Wait until no call is open any more; returns how long that took."""
-        return await eventually(lambda: self.open_rows() == 0, within, "no call is open")
+        try:
+            return await eventually(lambda: self.open_rows() == 0, within, "no call is open")
+        except AssertionError as problem:
+            problem.add_note(f"open: {self._sql(_OPEN)}\nits provider saw: {sorted(self.seen())[-5:]}")
+            problem.add_note("\n".join(self.installation.log.splitlines()[-40:]))
+            raise
 
     def compare_books(self, answers: Iterable[Answer] = ()) -> dict[int, Row]:
         """Hold the ledger against what the provider saw and what callers got; returns the rows by number."""

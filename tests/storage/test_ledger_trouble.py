@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -31,6 +32,39 @@ async def until(reached: Callable[[], object | Awaitable[object]], patience: flo
 
 
 # Connections that break.
+
+
+async def test_a_connection_that_broke_takes_nothing_from_the_next_one_of_its_number(
+    fragile: tuple[Ledger, Proxy],
+) -> None:
+    """The system gives a closed descriptor's number to the next connection that is made, maybe in the same moment."""
+    ledger, proxy = fragile
+    await ledger.open(new_call())
+    loop = asyncio.get_running_loop()
+    opener = ledger._opener._connection
+    assert opener is not None
+    number, heard = opener.fileno(), asyncio.Event()
+    mine, other = socket.socketpair()
+
+    def take_the_number() -> None:
+        try:
+            os.fstat(number)
+            loop.call_soon(take_the_number)
+        except OSError:
+            os.dup2(mine.fileno(), number)
+            loop.add_reader(number, heard.set)
+
+    call = new_call()
+    proxy.break_at(call.id, Break.AFTER)
+    take_the_number()
+    await ledger.open(call)
+    other.send(b"x")
+    async with asyncio.timeout(2):
+        await heard.wait()
+    loop.remove_reader(number)
+    os.close(number)
+    mine.close()
+    other.close()
 
 
 async def beaten(ledger: Ledger) -> bool:

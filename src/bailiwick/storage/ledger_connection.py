@@ -11,11 +11,12 @@ would take more time over them than everything else that opens and settles it.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final, final
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from bailiwick.storage.patience import at_most
@@ -23,6 +24,8 @@ from bailiwick.storage.sql import Sql, load
 
 # Longer than any batch takes on a slow disk; what was cut off is tried again.
 _STATEMENT_SECONDS: Final = 5.0
+# How long a connection's end may go unnoticed.
+_LOOK_SECONDS: Final = 0.25
 # What PostgreSQL says of a row: said again however often it is tried. Anything else is trouble, and may pass.
 REFUSALS: Final = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -117,43 +120,85 @@ class LedgerConnection:
         return (await _result(pgconn)).command_tuples or 0
 
 
-async def _result(pgconn: PGconn) -> PGresult:
-    """Wait for the outcome of what was just sent; raises what the server says of it."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[PGresult] = loop.create_future()
-    results: list[PGresult] = []
-    socket = pgconn.socket
+@final
+class _Answer:
+    """Waits for the outcome of what was just sent.
 
-    def read() -> None:
+    Whenever libpq reads or writes, it may close a broken connection's descriptor, and the next connection that is made
+    is given its number. So the descriptor is let go of in the very step in which it may have been closed: later it
+    might be another's to watch. And because libuv says nothing more of a descriptor once it has an error, which it has
+    when a server is killed before it has read all that was sent, it is looked at now and then unasked.
+    """
+
+    __slots__ = ("_again", "_loop", "_pgconn", "_results", "_socket", "_watched", "outcome")
+
+    def __init__(self, pgconn: PGconn) -> None:
+        self._pgconn = pgconn
+        self._loop = asyncio.get_running_loop()
+        self._socket = pgconn.socket
+        self._results: list[PGresult] = []
+        self._watched = False
+        self._again: asyncio.TimerHandle | None = None
+        self.outcome: asyncio.Future[PGresult] = self._loop.create_future()
+
+    def watch(self) -> None:
+        """Begin; `ignore` ends it."""
+        self._watched = True
+        self._again = self._loop.call_later(_LOOK_SECONDS, self._look_again)
+        self._loop.add_reader(self._socket, self._read)
+        if self._pgconn.flush():  # More than the socket takes at once.
+            self._loop.add_writer(self._socket, self._write)
+        elif self._pgconn.status != ConnStatus.OK:
+            self._read()
+
+    def ignore(self) -> None:
+        """Let go of the descriptor."""
+        if self._watched:
+            self._watched = False
+            if self._again is not None:
+                self._again.cancel()
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+
+    def _look_again(self) -> None:
+        self._read()
+        if self._watched:
+            self._again = self._loop.call_later(_LOOK_SECONDS, self._look_again)
+
+    def _read(self) -> None:
         try:
-            pgconn.consume_input()
+            self._pgconn.consume_input()
             # The last result is followed by none: only then may the next statement be sent.
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
+            while not self._pgconn.is_busy():
+                result = self._pgconn.get_result()
                 if result is None:
-                    if not outcome.done():
-                        outcome.set_result(results[0])
+                    self.ignore()
+                    if not self.outcome.done():
+                        self.outcome.set_result(self._results[0])
                     return
-                results.append(result)
+                self._results.append(result)
         except Exception as broken:  # noqa: BLE001 - whatever it is, it must reach whoever waits
-            if not outcome.done():
-                outcome.set_exception(broken)
+            self.ignore()
+            if not self.outcome.done():
+                self.outcome.set_exception(broken)
 
-    def write() -> None:
-        try:
-            if not pgconn.flush():
-                loop.remove_writer(socket)
-        except psycopg.Error:
-            loop.remove_writer(socket)  # Reading tells why.
+    def _write(self) -> None:
+        with suppress(psycopg.Error):  # Reading tells why.
+            if self._pgconn.flush():
+                return
+        self._loop.remove_writer(self._socket)
+        if self._pgconn.status != ConnStatus.OK:
+            self._read()
 
-    loop.add_reader(socket, read)
+
+async def _result(pgconn: PGconn) -> PGresult:
+    """The outcome of what was just sent; raises what the server says of it."""
+    answer = _Answer(pgconn)
     try:
-        if pgconn.flush():  # More than the socket takes at once.
-            loop.add_writer(socket, write)
-        result = await outcome
+        answer.watch()
+        result = await answer.outcome
     finally:
-        loop.remove_writer(socket)
-        loop.remove_reader(socket)
+        answer.ignore()
     if result.status not in _DONE:
         raise error_from_result(result)
     return result
