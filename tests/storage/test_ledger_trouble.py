@@ -67,6 +67,24 @@ async def test_a_connection_that_broke_takes_nothing_from_the_next_one_of_its_nu
     other.close()
 
 
+async def test_an_end_that_the_event_loop_does_not_tell_of_is_noticed(
+    fragile: tuple[Ledger, Proxy], database: TestDatabase
+) -> None:
+    ledger, proxy = fragile
+    await ledger.open(new_call())
+    opener = ledger._opener._connection
+    assert opener is not None
+    call = new_call()
+    proxy.break_at(call.id, Break.SILENCE)
+    opening = asyncio.ensure_future(ledger.open(call))
+    await until(lambda: proxy.broken)
+    assert asyncio.get_running_loop().remove_reader(opener.fileno())
+    proxy.cut()
+    async with asyncio.timeout(2):
+        await opening
+    assert look(database, call) == OPEN
+
+
 async def beaten(ledger: Ledger) -> bool:
     """Whether a beat went through; over a connection that was killed unnoticed it does not."""
     with suppress(Unavailable):

@@ -126,8 +126,8 @@ class _Answer:
 
     Whenever libpq reads or writes, it may close a broken connection's descriptor, and the next connection that is made
     is given its number. So the descriptor is let go of in the very step in which it may have been closed: later it
-    might be another's to watch. And because libuv says nothing more of a descriptor once it has an error, which it has
-    when a server is killed before it has read all that was sent, it is looked at now and then unasked.
+    might be another's to watch. And an event loop that does not tell of a connection's end, as was seen when servers
+    were killed in the middle, must not be waited for: the connection is looked at now and then unasked.
     """
 
     __slots__ = ("_again", "_loop", "_pgconn", "_results", "_socket", "_watched", "outcome")
