@@ -5,3 +5,8 @@ from tests.database import database, scratch, server
 from tests.serving import running_site, site, upstream
 
 __all__ = ["audit", "control", "database", "running_site", "scratch", "server", "site", "upstream"]
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes that are no text are named by their length: written out they are unreadable, and may hold a time."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None

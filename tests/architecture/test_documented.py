@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 import typer.main
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.cli.main import app as command_line
@@ -19,7 +20,7 @@ from bailiwick.domain.errors import STATUS, Code
 from bailiwick.domain.limits import LimitLevel
 from bailiwick.domain.permissions import EXERCISED_BY, Permission
 from bailiwick.domain.usage import Outcome, UsageSource
-from bailiwick.telemetry.exposition import FAMILIES, Counter, Distributed, Gauge
+from bailiwick.telemetry.exposition import FAMILIES, Numbers
 from tests.architecture.markdown import DOCS, ROOT, code, codes, table
 from tests.database import TestDatabase
 
@@ -140,8 +141,11 @@ def test_every_database_role_is_documented(database: TestDatabase) -> None:
 
 def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     documented = [(code(name), kind, codes(labels)) for name, kind, labels, _ in table(METRICS, "metric")]
-    kinds = {Counter: "counter", Gauge: "gauge", Distributed: "histogram"}
-    assert documented == [(family.name, kinds[type(family)], list(family.labels)) for family in FAMILIES]
+    kinds = {CounterMetricFamily: "counter", GaugeMetricFamily: "gauge"}
+    assert documented == [
+        (family.name, kinds[family.kind] if isinstance(family, Numbers) else "histogram", list(family.labels))
+        for family in FAMILIES
+    ]
 
 
 def test_every_label_of_a_metric_is_documented() -> None:

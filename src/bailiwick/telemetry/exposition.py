@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Final, NamedTuple, final
 
@@ -46,9 +47,10 @@ Distribution = tuple[Labels, Histogram, int]
 
 
 @final
-class Counter(NamedTuple):
-    """A family of numbers that only grow; its name ends in `_total`."""
+class Numbers(NamedTuple):
+    """A family of numbers: a counter's only grow, and its name ends in `_total`; a gauge's go up and down."""
 
+    kind: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
     labels: Labels
     help: str
@@ -56,27 +58,14 @@ class Counter(NamedTuple):
 
     def read(self, metrics: Metrics, standing: Standing) -> Metric:
         """The family as it is now."""
-        family = CounterMetricFamily(self.name, self.help, labels=self.labels)
+        family = self.kind(self.name, self.help, labels=self.labels)
         for labels, value in self.samples(metrics, standing):
             family.add_metric(labels, value)
         return family
 
 
-@final
-class Gauge(NamedTuple):
-    """A family of numbers that go up and down."""
-
-    name: str
-    labels: Labels
-    help: str
-    samples: Callable[[Metrics, Standing], Iterable[Sample]]
-
-    def read(self, metrics: Metrics, standing: Standing) -> Metric:
-        """The family as it is now."""
-        family = GaugeMetricFamily(self.name, self.help, labels=self.labels)
-        for labels, value in self.samples(metrics, standing):
-            family.add_metric(labels, value)
-        return family
+_counter: Final = partial(Numbers, CounterMetricFamily)
+_gauge: Final = partial(Numbers, GaugeMetricFamily)
 
 
 @final
@@ -136,23 +125,23 @@ def _pools(_: Metrics, standing: Standing) -> Iterator[Sample]:
         yield (pool, "idle"), idle
 
 
-FAMILIES: Final[tuple[Counter | Gauge | Distributed, ...]] = (
-    Counter(
+FAMILIES: Final[tuple[Numbers | Distributed, ...]] = (
+    _counter(
         "bailiwick_responses_total", ("door", "status"), "Answers, by address and class of status.", _answers
     ),
-    Counter(
+    _counter(
         "bailiwick_refusals_total", ("code",), "Answers that are errors, by code.",
         lambda metrics, _: (((code.value,), count) for code, count in metrics.refusals.items() if count),
     ),
-    Counter(
+    _counter(
         "bailiwick_calls_total", ("door", "provider", "outcome"), "Calls that went to a provider and are settled.",
         _outcomes,
     ),
-    Counter(
+    _counter(
         "bailiwick_tokens_total", ("door", "provider", "kind"), "Tokens of settled calls; parts count in their whole.",
         _tokens,
     ),
-    Counter(
+    _counter(
         "bailiwick_cost_usd_total", ("door", "provider"), "Cost of settled calls with a known price, in US dollars.",
         lambda metrics, _: (
             ((door, kind.value), spent.cost_nano / _NANO) for (door, kind), spent in metrics.spent.items()
@@ -170,11 +159,11 @@ FAMILIES: Final[tuple[Counter | Gauge | Distributed, ...]] = (
             ((door, kind.value), spent.first_byte_ms, _MS) for (door, kind), spent in metrics.spent.items()
         ),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_open_calls", ("door",), "Calls that are open in the ledger.",
         lambda metrics, _: (((door,), count) for door, count in metrics.open_calls.items()),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_upstream_connections", ("state",), "Connections to providers and to the control process.",
         _connections,
     ),
@@ -186,23 +175,23 @@ FAMILIES: Final[tuple[Counter | Gauge | Distributed, ...]] = (
         "bailiwick_ledger_batch_duration_seconds", ("step",), "What a batch took to be durable.",
         lambda metrics, _: (((step,), batches.duration_us, _US) for step, batches in metrics.batches.items()),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_ledger_settlements_waiting", (), "Settlements that wait for the next batch.",
         lambda _, standing: (((), standing.settlements_waiting),),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_limit_buckets", (), "Buckets of rate limits that are held.",
         lambda _, standing: (((), standing.limit_buckets),),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_database_connections", ("pool", "state"), "Connections to the database for what is looked up.",
         _pools,
     ),
-    Gauge(
+    _gauge(
         "bailiwick_database_waiting", ("pool",), "Calls that wait for such a connection.",
         lambda _, standing: (((pool,), waiting) for pool, (_, _, waiting) in standing.database_pools.items()),
     ),
-    Gauge(
+    _gauge(
         "bailiwick_database_up", (), "1 while the database answers, else 0.",
         lambda _, standing: (((), standing.database_up),),
     ),
@@ -210,7 +199,7 @@ FAMILIES: Final[tuple[Counter | Gauge | Distributed, ...]] = (
         "bailiwick_event_loop_lag_seconds", (), "How late the event loop came back, asked four times a second.",
         lambda metrics, _: (((), metrics.lag_us, _US),),
     ),
-    Counter(
+    _counter(
         "bailiwick_spans_total", ("result",), "OpenTelemetry spans.",
         lambda _, standing: ((("sent",), standing.spans_sent), (("dropped",), standing.spans_dropped)),
     ),

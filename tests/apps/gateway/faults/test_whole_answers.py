@@ -111,6 +111,7 @@ def test_a_success_that_is_not_200(caller: Caller, upstream: Upstream, behaviour
 @pytest.mark.parametrize(
     ("coding", "content"),
     [("gzip", gzip.compress(SHORT)), ("deflate", zlib.compress(SHORT)), ("br", BROTLI), ("zstd", ZSTD)],
+    ids=["gzip", "deflate", "br", "zstd"],
 )
 def test_an_answer_that_is_compressed(caller: Caller, upstream: Upstream, coding: str, content: bytes) -> None:
     upstream.on(MODEL, replace(body(content), headers=(("content-encoding", coding),)))
