@@ -22,6 +22,7 @@ from bailiwick.identity.sealing import provider_row_identity, unseal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.providers.echo import EchoProvider
 from bailiwick.providers.http1 import Timeouts
+from bailiwick.providers.names import Names
 from bailiwick.providers.openai import OpenAIProvider
 from bailiwick.providers.prices import list_price
 from bailiwick.providers.provider import ModelProvider
@@ -97,7 +98,7 @@ async def gateway(
         stack.push_async_callback(admission.aclose)
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
-        transport = Transport(resolve=OutboundGuard(tuple(outbound_allow)).resolve)
+        transport = _transport(outbound_allow)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
         lookup = ServingLookup(database)
@@ -118,6 +119,11 @@ async def gateway(
             epoch=epoch,
             standing=partial(_standing, transport, (database, reports), ledger, limits, epoch, observer),
         )
+
+
+def _transport(outbound_allow: Sequence[IPv4Network | IPv6Network]) -> Transport:
+    names = Names()
+    return Transport(resolve=OutboundGuard(tuple(outbound_allow), lookup=names.addresses).resolve, names=names)
 
 
 def _metering(

@@ -16,9 +16,7 @@ What is inside `allow` is exempt: it names private networks that the platform ch
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, TypeAlias, final
@@ -82,9 +80,9 @@ class OutboundGuard:
     """Judges URLs and addresses; holds no state."""
 
     def __init__(self, allow: tuple[Network, ...] = (), *, lookup: Lookup | None = None) -> None:
-        """Open the networks of `allow`; `lookup` resolves names, by the system's resolver if not given."""
+        """Open the networks of `allow`; `lookup` finds the addresses of names, of which without it none has any."""
         self._allow = allow
-        self._lookup = _system_lookup if lookup is None else lookup
+        self._lookup = lookup
 
     def check_url(self, url: str) -> None:
         """Raise OutboundRefused unless this is an absolute URL that we could be asked to fetch.
@@ -121,6 +119,8 @@ class OutboundGuard:
             found: Sequence[Address] = (spelled,)
         elif _is_local(spelled):
             found = self._local(spelled)
+        elif self._lookup is None:
+            found = ()
         else:
             found = [_parsed_address(text) for text in await self._lookup(spelled, port)]
         if not found:
@@ -218,8 +218,3 @@ def _is_local(name: str) -> bool:
 def _check_port(port: int) -> None:
     if not 0 < port <= _MAX_PORT:
         raise OutboundRefused("the port is out of range")
-
-
-async def _system_lookup(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]

@@ -16,6 +16,7 @@ from itertools import zip_longest
 from typing import Final, Protocol, final
 
 from bailiwick.providers.http1 import Connection
+from bailiwick.providers.names import Names
 from bailiwick.providers.transport_errors import ConnectFailed
 
 
@@ -56,10 +57,12 @@ class Dialer:
     is aborted too early, and the second time it may be somebody else's.
     """
 
-    def __init__(self, resolve: Resolve, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, resolve: Resolve, names: Names, tls: ssl.SSLContext | None) -> None:
         """`resolve` judges guarded origins; `tls` is the system's trust if not given. ALPN is set on it."""
         self._resolve = resolve
+        self._names = names
         self._tls = tls
+        self._reading = asyncio.Lock()
         if tls is not None:
             tls.set_alpn_protocols(_ALPN)
 
@@ -84,14 +87,15 @@ class Dialer:
             return [(origin.unix_path, 0)]
         if origin.guarded:
             return await self._resolve(origin.host, origin.port, plain=origin.scheme == "http")
-        found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-        return [(str(sockaddr[0]), origin.port) for *_, sockaddr in found]
+        return [(address, origin.port) for address in await self._names.addresses(origin.host, origin.port)]
 
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            context = await asyncio.to_thread(ssl.create_default_context)  # reads some hundred certificates
-            context.set_alpn_protocols(_ALPN)
-            self._tls = context
+            async with self._reading:  # Once, however many connections are the first.
+                if self._tls is None:
+                    context = await asyncio.to_thread(ssl.create_default_context)  # reads some hundred certificates
+                    context.set_alpn_protocols(_ALPN)
+                    self._tls = context
         return self._tls
 
 

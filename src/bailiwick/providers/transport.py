@@ -20,6 +20,7 @@ from typing import Final, final
 
 from bailiwick.providers.dialing import Dialer, Origin, Resolve
 from bailiwick.providers.http1 import HEAD, Connection, Response, Timeouts
+from bailiwick.providers.names import Names
 from bailiwick.providers.pool import OriginPool
 from bailiwick.providers.transport_errors import (
     ConnectFailed,
@@ -46,13 +47,17 @@ class Transport:
         self,
         *,
         resolve: Resolve,
+        names: Names | None = None,
         max_idle_per_origin: int = 128,
         max_connections_per_origin: int = 16_384,
         idle_seconds: float = 30.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`resolve` finds and judges the addresses of guarded origins; `tls` replaces the system's trust."""
-        self._dialer = Dialer(resolve, tls)
+        """`resolve` finds and judges the addresses of guarded origins, `names` finds those of others.
+
+        `tls` replaces the system's trust.
+        """
+        self._dialer = Dialer(resolve, names or Names(), tls)
         self._max_idle = max_idle_per_origin
         self._max_connections = max_connections_per_origin
         self._idle_seconds = idle_seconds

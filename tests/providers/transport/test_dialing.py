@@ -345,3 +345,14 @@ async def test_origins_differ_by_scheme_and_guard(open_transport: Open, upstream
     assert response.reused
     assert origin_of(upstream) == origin_of(upstream)
     await response.read(ENOUGH)
+
+
+async def test_the_systems_certificates_are_read_once(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[ssl.SSLContext] = []
+    original = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: read.append(original()) or read[-1])
+    origin = Origin(scheme="https", host="127.0.0.1", port=closed_port(), guarded=False)
+    asked = [transport.send(origin, chat(), timeouts=PATIENT) for _ in range(10)]
+    for failure in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(failure, ConnectFailed)
+    assert len(read) == 1
