@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, final
 from uuid import UUID
@@ -53,6 +53,13 @@ class Control:
     clock: Clock
     log: io.StringIO
     operator_id: str
+
+    def asked_by(self, operator: tuple[str, str] | None) -> Control:
+        """The same application, as somebody else asks it: an operator's shown id and its text, or nobody."""
+        operator_id, text = operator or ("nobody", "")
+        headers = {"Authorization": f"Bearer {text}"} if text else {}
+        http = httpx2.AsyncClient(transport=self.http._transport, base_url=self.http.base_url, headers=headers)
+        return replace(self, http=http, operator_id=operator_id)
 
     async def ask(self, method: str, path: str, body: object = None, **options: Any) -> httpx2.Response:
         """Any request below `/admin/v1`; it takes a second."""
@@ -113,16 +120,24 @@ class Control:
 
 
 def add_operator(
-    database: TestDatabase, *, expires_at: datetime | None = None, revoked_at: datetime | None = None
+    database: TestDatabase,
+    *,
+    role: str = "owner",
+    tenant: str | None = None,
+    expires_at: datetime | None = None,
+    revoked_at: datetime | None = None,
 ) -> tuple[str, str]:
-    """A new operator key; returns its shown id and its text."""
+    """A new operator key, of the installation unless `tenant` is one's id; returns its shown id and its text."""
     made = api_keys.make(api_keys.OPERATOR_KEY, os.urandom(48))
     key_id = ids.uuid7(1_700_000_000_000, os.urandom(10))
     digest = api_keys.digest(MASTER_KEY.control_keys().operator_pepper, made)
     database.run(
-        "INSERT INTO bailiwick.operator_keys (id, name, lookup_id, digest, expires_at, revoked_at, created_by)"
-        " VALUES (%s, 'Test', %s, %s, %s, %s, 'test')",
+        "INSERT INTO bailiwick.operator_keys"
+        " (id, name, role, tenant_id, lookup_id, digest, expires_at, revoked_at, created_by)"
+        " VALUES (%s, 'Test', %s, %s, %s, %s, %s, %s, 'test')",
         key_id,
+        role,
+        None if tenant is None else ids.parsed(ids.TENANT, tenant),
         made.lookup_id,
         digest,
         expires_at,

@@ -16,6 +16,7 @@ from bailiwick.apps.cli.main import app as command_line
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.http import request_head
 from bailiwick.config import SETTINGS
+from bailiwick.domain.administration import NEEDS, AdminPermission
 from bailiwick.domain.errors import STATUS, Code
 from bailiwick.domain.limits import LimitLevel
 from bailiwick.domain.permissions import EXERCISED_BY, Permission
@@ -59,6 +60,15 @@ def test_every_permission_is_documented_with_who_may_exercise_it() -> None:
     assert documented == {
         permission.value: {kind.value for kind in EXERCISED_BY[permission]} for permission in Permission
     }
+
+
+def test_every_permission_of_operators_is_documented_with_what_it_takes() -> None:
+    rows = table(REFERENCE / "permissions.md", "operator's permission")
+    documented = [(code(name), code(role), code(reach)) for name, role, reach, _ in rows]
+    assert documented == [
+        (permission.value, NEEDS[permission].role.value, NEEDS[permission].reach.value)
+        for permission in AdminPermission
+    ]
 
 
 def test_every_command_and_flag_is_documented() -> None:

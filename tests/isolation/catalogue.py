@@ -75,6 +75,16 @@ def _seed(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project, os.urandom(40)),
     )
     connection.execute(
+        "INSERT INTO bailiwick.operator_keys (id, tenant_id, name, role, lookup_id, digest, created_by)"
+        " VALUES (%s, %s, 'k', 'owner', %s, %s, 'test')",
+        (new_id(), tenant, slug[-12:], os.urandom(32)),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.operators (id, tenant_id, email, name, role, status, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'o', 'owner', 'active', now(), 'test')",
+        (new_id(), tenant, f"{slug}@example.com"),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.audit (id, tenant_id, actor, action, target, detail) VALUES (%s, %s, 'a', 'b', 'c', %s)",
         (new_id(), tenant, Jsonb({})),
     )

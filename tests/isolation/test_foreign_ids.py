@@ -6,10 +6,9 @@ Once as everything is, and once with the policies switched off, so that our own 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final, final
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -24,27 +23,11 @@ from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.sql import Sql
 from tests.control import UNKNOWN, Control, controlled
 from tests.database import TestDatabase, TestServer
+from tests.holdings import Holding, addresses, body_for, filled, holding
 from tests.isolation.catalogue import tenant_tables
 from tests.ledger import Call, settle
 
 CANARY: Final = "canary-of-the-other"
-# What would be done if the address were right.
-BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
-    ("post", "projects"): {"name": "Intruder"},
-    ("post", "keys"): {"name": "Intruder"},
-    ("post", "providers"): {"name": "intruder", "kind": "echo"},
-    ("post", "rotate"): {"grace_seconds": 60},
-    ("post", "revoke"): {},
-}
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
-    """Everything that one tenant has, by the names that ids have in addresses."""
-
-    ids: Mapping[str, str]
-    tenant_provider: str
 
 
 @pytest.fixture(params=[True, False], ids=["with the policies", "by the code alone"])
@@ -63,45 +46,6 @@ def kept_apart(request: pytest.FixtureRequest, server: TestServer) -> TestDataba
 async def plane(kept_apart: TestDatabase) -> AsyncIterator[Control]:
     async with controlled(kept_apart) as control:
         yield control
-
-
-async def holding(control: Control, name: str) -> Holding:
-    """A tenant with a project, a key, and providers of both kinds, all of which carry `name`."""
-    tenant = await control.tenant(name)
-    project = await control.make(
-        f"/tenants/{tenant['id']}/projects",
-        name=name,
-        aliases={name: [name]},
-        limits={"ip": {"requests": 7, "per": "7m"}},
-    )
-    key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
-    own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
-    tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
-    return Holding(
-        ids={
-            "tenant_id": tenant["id"],
-            "project_id": project["id"],
-            "key_id": key["id"],
-            "provider_id": own["id"],
-        },
-        tenant_provider=tenants["id"],
-    )
-
-
-async def addresses(control: Control) -> list[tuple[str, str]]:
-    """Every method and address that has an id in it."""
-    document = (await control.http.get("/admin/openapi.json")).json()
-    return [(method, path) for path, item in document["paths"].items() for method in item if "{" in path]
-
-
-def filled(path: str, values: Mapping[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path).removeprefix("/admin/v1")
-
-
-def body_for(method: str, path: str) -> dict[str, Any] | None:
-    if method == "patch":
-        return {"name": "renamed"}
-    return BODIES.get((method, path.rpartition("/")[2]))
 
 
 def misplaced(path: str, own: Holding, foreign: Holding) -> list[tuple[dict[str, str], dict[str, str]]]:

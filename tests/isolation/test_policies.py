@@ -19,7 +19,10 @@ from tests.isolation.probe import reached, taken_along
 
 ROLES = (roles.APP, roles.CONTROL)
 # What the schema has today, so that a catalogue query that finds nothing cannot pass for isolation.
-TABLES = {"tenants", "projects", "api_keys", "providers", "audit", "open_calls", "ledger", "ledger_default"}
+TABLES = {
+    "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "audit", "open_calls", "ledger",
+    "ledger_default",
+}  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
 

@@ -81,8 +81,8 @@ PLANTED: Final[dict[str, tuple[str, ...]]] = {
     "GRANT SELECT (digest) ON bailiwick.api_keys TO bailiwick_ledger": (
         "column bailiwick.api_keys.digest: bailiwick_ledger may SELECT",
     ),
-    "GRANT UPDATE (digest) ON bailiwick.operator_keys TO bailiwick_control": (
-        "column bailiwick.operator_keys.digest: bailiwick_control may UPDATE",
+    "GRANT UPDATE (digest) ON bailiwick.operator_keys TO bailiwick_app": (
+        "column bailiwick.operator_keys.digest: bailiwick_app may UPDATE",
     ),
     "GRANT EXECUTE ON FUNCTION bailiwick.tenant_of TO bailiwick_ledger": ("tenant_of", "bailiwick_ledger may EXECUTE"),
     "CREATE ROLE caller LOGIN; GRANT EXECUTE ON FUNCTION bailiwick.look_up_api_key TO caller": (

@@ -28,6 +28,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "ledger": (roles.LEDGER,),
     "limit_history": (roles.APP,),
     "operators": (roles.OPERATOR,),
+    "operators.add_operator_key": (roles.CONTROL, roles.OPERATOR),
     "operators.look_up_operator_key": (roles.CONTROL,),
     "origins": (roles.APP,),
     "projects": (roles.CONTROL,),

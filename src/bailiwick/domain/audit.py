@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from bailiwick.domain.ids import TenantId
+from bailiwick.domain.operators import Operator
 
 INSTALLATION: Final = "installation"
 
@@ -17,10 +18,30 @@ INSTALLATION: Final = "installation"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts: an operator key (`opk_…`), `bootstrap` or `environment`; `request_id` if it came by a request."""
+    """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap` or `environment`.
+
+    `shown` is what people call it; `request_id` and `ip` are of the request that it came by. What an operator may do is
+    decided by `operator`; an act of the installation's own has none.
+    """
 
     name: str
+    shown: str | None = None
     request_id: str | None = None
+    ip: str | None = None
+    operator: Operator | None = None
+
+    @classmethod
+    def of(cls, operator: Operator, *, request_id: str | None = None, ip: str | None = None) -> Actor:
+        """An operator, as it acts by one request."""
+        return cls(name=operator.shown_id, shown=operator.name, request_id=request_id, ip=ip, operator=operator)
+
+    @property
+    def authority(self) -> Operator:
+        """The operator, for what only an operator may ask for."""
+        if self.operator is None:
+            msg = f"{self.name} is no operator"
+            raise TypeError(msg)
+        return self.operator
 
 
 BOOTSTRAP: Final = Actor(name="bootstrap")

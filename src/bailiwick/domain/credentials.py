@@ -15,7 +15,7 @@ from typing import Final, TypeAlias, final
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Findings, invalid, read_name
-from bailiwick.domain.ids import KeyId, OperatorKeyId, ProjectId, TenantId
+from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.model_names import read_models
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 
@@ -111,16 +111,6 @@ class ApiKey:
                 raise Refused(Code.CONFLICT, "The key has expired. Set expires_at before rotating it.")
             case Revoked():
                 raise Refused(Code.CONFLICT, "The key was revoked. Create another one.")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorKey:
-    """Whoever administers the installation, by a key."""
-
-    id: OperatorKeyId
-    name: str
-    lifetime: Lifetime
 
 
 def key_spec(

@@ -13,12 +13,14 @@ TenantId = NewType("TenantId", UUID)
 ProjectId = NewType("ProjectId", UUID)
 KeyId = NewType("KeyId", UUID)
 ProviderId = NewType("ProviderId", UUID)
+OperatorId = NewType("OperatorId", UUID)
 OperatorKeyId = NewType("OperatorKeyId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
 KEY: Final = "key"
 PROVIDER: Final = "prv"
+OPERATOR: Final = "opr"
 OPERATOR_KEY: Final = "opk"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"

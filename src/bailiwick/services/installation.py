@@ -13,9 +13,10 @@ from typing import final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import BOOTSTRAP, ENVIRONMENT, INSTALLATION, changes
-from bailiwick.domain.credentials import Lifetime, OperatorKey, key_spec
+from bailiwick.domain.credentials import Lifetime, key_spec
 from bailiwick.domain.errors import BailiwickError
 from bailiwick.domain.ids import OperatorKeyId
+from bailiwick.domain.operators import OperatorKey, OperatorRole
 from bailiwick.domain.providers import PLATFORM, EnvironmentProvider, Provider, provider_spec, read_provider_secret
 from bailiwick.domain.tenancy import project_spec, tenant_spec
 from bailiwick.identity import api_keys
@@ -161,16 +162,14 @@ class Installing:
         operator = OperatorKey(
             id=OperatorKeyId(self._acts.new_id()),
             name="First start",
-            lifetime=Lifetime(expires_at=None, revoked_at=None),
-        )
-        await add_operator_key(
-            scope,
-            operator,
+            role=OperatorRole.OWNER,
+            tenant_id=None,
             lookup_id=made.lookup_id,
-            digest=api_keys.digest(self._keys.operator_pepper, made),
+            lifetime=Lifetime(expires_at=None, revoked_at=None),
             created_at=now,
             created_by=BOOTSTRAP.name,
         )
+        await add_operator_key(scope, operator, digest=api_keys.digest(self._keys.operator_pepper, made))
         shown_operator = ids.shown(ids.OPERATOR_KEY, operator.id)
         await self._acts.record(scope, BOOTSTRAP, "installation.create", INSTALLATION, tenant_id=None, detail={})
         await self._acts.record(
@@ -179,7 +178,7 @@ class Installing:
             "operator_key.create",
             shown_operator,
             tenant_id=None,
-            detail={"after": {"id": shown_operator, "name": operator.name}},
+            detail={"after": {"id": shown_operator, "name": operator.name, "role": operator.role.value}},
         )
         tenant = await add_tenant(scope, self._acts, BOOTSTRAP, tenant_spec(name="Default"))
         project = await add_project(scope, self._acts, BOOTSTRAP, tenant.id, project_spec(name="Default"))

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import final
 
-from bailiwick.domain.credentials import Active, Expired, OperatorKey, Revoked
+from bailiwick.domain.credentials import Active, Expired, Revoked
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.operators import Operator
 from bailiwick.identity import api_keys
 from bailiwick.storage.operators import OperatorLookup
 
@@ -26,8 +27,8 @@ class Operators:
         self._pepper = pepper
         self._now = now
 
-    async def authenticate(self, credential: str | None) -> OperatorKey:
-        """Say whose key this is; raises `Refused` (401) and `Unavailable`."""
+    async def authenticate(self, credential: str | None) -> Operator:
+        """Say who asks; raises `Refused` (401) and `Unavailable`."""
         if credential is None:
             message = "No operator key was sent. Use the header Authorization: Bearer <operator key>."
             raise Refused(Code.MISSING_CREDENTIALS, message)
@@ -35,17 +36,23 @@ class Operators:
         if presented is None or presented.kind != api_keys.OPERATOR_KEY:
             raise _refused()
         on_file = await self._lookup.find_key(presented.lookup_id)
-        stored = None if on_file is None else on_file.digest
+        stored, before = (None, None) if on_file is None else (on_file.digest, on_file.previous_digest)
         # Compared when there is nothing to compare with, too: an unknown key takes the time of a wrong one.
-        if not api_keys.matches(self._pepper, presented, stored) or on_file is None:
+        current = api_keys.matches(self._pepper, presented, stored)
+        previous = api_keys.matches(self._pepper, presented, before)
+        if not (current or previous) or on_file is None:
             raise _refused()
-        match on_file.key.lifetime.state(self._now()):
-            case Active():
-                return on_file.key
+        now = self._now()
+        match on_file.key.lifetime.state(now):
             case Expired():
                 raise Refused(Code.EXPIRED_CREDENTIALS, "The operator key has expired.")
             case Revoked():
                 raise Refused(Code.REVOKED_CREDENTIALS, "The operator key was revoked.")
+            case Active(previous_until=until):
+                if not current and until is None:
+                    message = "This secret was rotated and its time of grace has ended."
+                    raise Refused(Code.EXPIRED_CREDENTIALS, message)
+        return on_file.key.operator
 
 
 def _refused() -> Refused:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from bailiwick.domain import ids
+from bailiwick.domain.administration import authorize_tenant_change
 from bailiwick.domain.audit import INSTALLATION, Actor, changes
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
@@ -52,7 +53,11 @@ class Provisioning:
         return found(await tenant_of(self._database, Kind.KEY, key_id))
 
     async def list_tenants(self, actor: Actor, page: PageRequest) -> Page[Tenant]:
-        """A page of all tenants; looking across them is audited as well."""
+        """A page of all tenants; looking across them is audited as well. A tenant's operator sees its own alone."""
+        own = actor.authority.tenant_id
+        if own is not None:
+            tenant = await self.find_tenant(own)
+            return Page(items=(tenant,) if page.after is None or page.after < tenant.id else (), has_more=False)
         async with self._database.operating() as scope:
             detail = {"limit": page.limit, "after": None if page.after is None else ids.shown(ids.TENANT, page.after)}
             await self._acts.record(scope, actor, "tenant.list", INSTALLATION, tenant_id=None, detail=detail)
@@ -71,11 +76,12 @@ class Provisioning:
             return await add_tenant(scope, self._acts, actor, spec)
 
     async def change_tenant(self, actor: Actor, tenant_id: TenantId, change: Callable[[Tenant], TenantSpec]) -> Tenant:
-        """Make a tenant what `change` says of it; raises `Refused` (404, 409) and `Invalid`."""
+        """Make a tenant what `change` says of it; raises `Refused` (403, 404, 409) and `Invalid`."""
         async with self._database.acting(tenant_id) as scope:
             rows = TenantRows(scope, tenant_id)
             before = found(await rows.lock())
             spec = change(before)
+            authorize_tenant_change(actor.authority, before, spec).or_raise()
             chosen = spec.default_project
             if chosen is not None and not await ProjectRows(scope, tenant_id).hold(chosen):
                 raise invalid("default_project", _NOT_ITS_OWN)

@@ -24,6 +24,8 @@ async def append(scope: Scope, entry_id: UUID, entry: Entry, at: datetime) -> No
             "tenant": entry.tenant_id,
             "at": at,
             "actor": entry.actor.name,
+            "actor_name": entry.actor.shown,
+            "ip": entry.actor.ip,
             "action": entry.action,
             "target": entry.target,
             "detail": Jsonb(entry.detail),

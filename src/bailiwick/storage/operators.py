@@ -1,14 +1,14 @@
-"""Operator keys in the database."""
+"""Operator keys in the database. They are read by their look-up id before anybody is known to ask."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, final
 
-from bailiwick.domain.credentials import Lifetime, OperatorKey
-from bailiwick.domain.ids import OperatorKeyId
-from bailiwick.storage.scope import Database, Scope
+from bailiwick.domain.credentials import Lifetime
+from bailiwick.domain.ids import OperatorKeyId, TenantId
+from bailiwick.domain.operators import OperatorKey, OperatorRole
+from bailiwick.storage.scope import Database, Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("operators")
@@ -17,10 +17,11 @@ _SQL: Final = load("operators")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorKeyOnFile:
-    """What is stored of an operator key; `digest` is HMAC-SHA-256 under the operators' pepper."""
+    """What is stored of an operator key; digests are HMAC-SHA-256 under the operators' pepper."""
 
     key: OperatorKey
     digest: bytes
+    previous_digest: bytes | None
 
 
 @final
@@ -36,30 +37,41 @@ class OperatorLookup:
             row = await scope.fetch_one(_SQL["look_up_operator_key"], {"lookup_id": lookup_id})
         if row is None:
             return None
-        lifetime = Lifetime(expires_at=row["expires_at"], revoked_at=row["revoked_at"])
-        key = OperatorKey(id=OperatorKeyId(row["id"]), name=row["name"], lifetime=lifetime)
-        return OperatorKeyOnFile(key=key, digest=bytes(row["digest"]))
+        return OperatorKeyOnFile(
+            key=_key(row),
+            digest=bytes(row["digest"]),
+            previous_digest=None if row["previous_digest"] is None else bytes(row["previous_digest"]),
+        )
 
 
-async def add_operator_key(
-    scope: Scope,
-    key: OperatorKey,
-    *,
-    lookup_id: str,
-    digest: bytes,
-    created_at: datetime,
-    created_by: str,
-) -> None:
-    """Add an operator key, in an operator's scope."""
+async def add_operator_key(scope: Scope, key: OperatorKey, *, digest: bytes) -> None:
+    """Add an operator key: a tenant's in its scope, the installation's in an operator's."""
     await scope.execute(
         _SQL["add_operator_key"],
         {
             "key": key.id,
+            "tenant": key.tenant_id,
             "name": key.name,
-            "lookup_id": lookup_id,
+            "role": key.role.value,
+            "lookup_id": key.lookup_id,
             "digest": digest,
             "expires_at": key.lifetime.expires_at,
-            "created_at": created_at,
-            "created_by": created_by,
+            "created_at": key.created_at,
+            "created_by": key.created_by,
         },
+    )
+
+
+def _key(row: Row) -> OperatorKey:
+    return OperatorKey(
+        id=OperatorKeyId(row["id"]),
+        name=row["name"],
+        role=OperatorRole(row["role"]),
+        tenant_id=None if row["tenant_id"] is None else TenantId(row["tenant_id"]),
+        lookup_id=row["lookup_id"],
+        lifetime=Lifetime(
+            expires_at=row["expires_at"], revoked_at=row["revoked_at"], previous_until=row["previous_until"]
+        ),
+        created_at=row["created_at"],
+        created_by=row["created_by"],
     )

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from bailiwick.apps.admin.edge import Edge
 from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
+from bailiwick.apps.admin.route import ControlRoute
 from bailiwick.apps.admin.routes import keys, projects, providers, tenants, usage
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.telemetry.logs import Log
@@ -29,6 +30,9 @@ def create_app(plane: ControlPlane, *, new_id: Callable[[], UUID], monotonic: Ca
     app.state.plane = plane
     routers = [resource.router for resource in (tenants, projects, keys, providers, usage)]
     for router in routers:
+        if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:
+            msg = f"routes that ask nobody who they are: {strays}"
+            raise TypeError(msg)
         app.include_router(router)
     add_handlers(app, [route for router in routers for route in router.routes])
     app.openapi = describe(app, version=version("bailiwick"))  # type: ignore[method-assign]

@@ -1,24 +1,21 @@
 """What the ids of an address name. An id of a wrong form is refused as an unknown one is: 404, the same bytes.
 
-Most resources have two addresses, below their parent and of their own. Where the parent is not in the address, the
-tenant is looked up by the id itself, which nobody can guess; everything is then read within that tenant, and within
-the parent that was named.
+Most resources have two addresses, below their parent and of their own. Everything is read within the tenant that the
+route found the address to be about, and within the parent that was named.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from bailiwick.apps.admin.route import Plane
+from bailiwick.apps.admin.address import id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import KeyId, ProjectId, ProviderId, TenantId
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest, read_limit
 from bailiwick.domain.providers import PLATFORM, Place
-from bailiwick.services.absence import found
 from bailiwick.services.credentials import KeyPlace
 
 Limit = Annotated[str | None, Query(description="How many, 1 to 200; 50 by default.")]
@@ -37,27 +34,23 @@ def page_of(prefix: str, limit: str | None, after: str | None) -> PageRequest:
 
 
 def _tenant(request: Request) -> TenantId:
-    return TenantId(_id(request, "tenant_id", ids.TENANT))
+    tenant_id: TenantId = request.state.tenant_id
+    return tenant_id
 
 
-async def _project(request: Request, plane: Plane) -> tuple[TenantId, ProjectId]:
-    project_id = ProjectId(_id(request, "project_id", ids.PROJECT))
-    if "tenant_id" in request.path_params:
-        return _tenant(request), project_id
-    return await plane.provisioning.tenant_of_project(project_id), project_id
+def _project(request: Request) -> tuple[TenantId, ProjectId]:
+    return _tenant(request), ProjectId(id_of(request, "project_id", ids.PROJECT))
 
 
-async def _key(request: Request, plane: Plane) -> tuple[KeyPlace, KeyId]:
-    key_id = KeyId(_id(request, "key_id", ids.KEY))
+def _key(request: Request) -> tuple[KeyPlace, KeyId]:
+    project_id = _project(request)[1] if "project_id" in request.path_params else None
+    place = KeyPlace(tenant_id=_tenant(request), project_id=project_id)
+    return place, KeyId(id_of(request, "key_id", ids.KEY))
+
+
+def _whose_provider(request: Request) -> Place:
     if "project_id" in request.path_params:
-        tenant_id, project_id = await _project(request, plane)
-        return KeyPlace(tenant_id=tenant_id, project_id=project_id), key_id
-    return KeyPlace(tenant_id=await plane.provisioning.tenant_of_key(key_id), project_id=None), key_id
-
-
-async def _whose_provider(request: Request, plane: Plane) -> Place:
-    if "project_id" in request.path_params:
-        tenant_id, project_id = await _project(request, plane)
+        tenant_id, project_id = _project(request)
         return Place(tenant_id=tenant_id, project_id=project_id)
     if "tenant_id" in request.path_params:
         return Place(tenant_id=_tenant(request), project_id=None)
@@ -65,11 +58,7 @@ async def _whose_provider(request: Request, plane: Plane) -> Place:
 
 
 def _provider(request: Request) -> ProviderId:
-    return ProviderId(_id(request, "provider_id", ids.PROVIDER))
-
-
-def _id(request: Request, name: str, prefix: str) -> UUID:
-    return found(ids.parsed(prefix, request.path_params[name]))
+    return ProviderId(id_of(request, "provider_id", ids.PROVIDER))
 
 
 AtTenant = Annotated[TenantId, Depends(_tenant)]

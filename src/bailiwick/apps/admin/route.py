@@ -1,6 +1,7 @@
-"""What happens to every request of `/admin/v1`, in this order: who asks, with what parameters, with what body.
+"""What happens to every request of `/admin/v1`, in this order: who asks, may they, with what parameters and body.
 
-Whoever has no operator key learns nothing and costs one look-up: the body is read after.
+Whoever has no operator key learns nothing and costs one look-up; whoever may not do what the address does, or not
+there, is told so before the body is read.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from bailiwick.apps.admin.address import tenant_of_address
 from bailiwick.apps.admin.body import read_body
+from bailiwick.apps.admin.needs import stated
 from bailiwick.bootstrap.control import ControlPlane
-from bailiwick.domain import ids
+from bailiwick.domain.administration import authorize, confine
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import FieldError, Invalid
@@ -30,6 +33,7 @@ class ControlRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Put authentication and reading before the framework's own handling."""
         handle = super().get_route_handler()
+        needed = stated(self.openapi_extra, self.path)
         parameters = frozenset(field.alias for field in self.dependant.query_params).union(
             *((field.alias for field in dependency.query_params) for dependency in self.dependant.dependencies)
         )
@@ -37,9 +41,13 @@ class ControlRoute(APIRoute):
         async def handle_control(request: Request) -> Response:
             plane: ControlPlane = request.app.state.plane
             operator = await plane.operators.authenticate(_credential(request))
-            request.state.actor = Actor(
-                name=ids.shown(ids.OPERATOR_KEY, operator.id), request_id=request.state.request_id
-            )
+            # Only the gateway's relay can say this: the socket is its own.
+            ip = request.headers.get("x-forwarded-for")
+            request.state.actor = Actor.of(operator, request_id=request.state.request_id, ip=ip)
+            authorize(operator, needed.permission).or_raise()
+            request.state.tenant_id = await tenant_of_address(request, plane)
+            if not (needed.confined and request.state.tenant_id is None):
+                confine(operator, request.state.tenant_id).or_raise()
             _check_parameters(request, parameters)
             return await handle(await read_body(request))
 
@@ -82,4 +90,4 @@ def _actor(request: Request) -> Actor:
 
 
 Plane = Annotated[ControlPlane, Depends(_plane)]
-Operator = Annotated[Actor, Depends(_actor)]
+CurrentActor = Annotated[Actor, Depends(_actor)]

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
+from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtKey, AtProject, Limit, page_of
-from bailiwick.apps.admin.route import ControlRoute, Operator, Plane
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import IssuedKeyShown, KeyShown, Listed, listed
 from bailiwick.apps.admin.wire import (
     EmptyBody,
@@ -20,6 +21,7 @@ from bailiwick.apps.admin.wire import (
     read_body_as,
 )
 from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.credentials import ApiKey, KeySpec
 from bailiwick.domain.merge_patch import Document, merged
 from bailiwick.services.credentials import IssuedKey
@@ -34,16 +36,16 @@ router = APIRouter(route_class=ControlRoute, tags=["keys"])
 KeyPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(KeyBody))]
 
 
-@router.get(_LIST, response_model=Listed[KeyShown])
+@router.get(_LIST, response_model=Listed[KeyShown], openapi_extra=needs(AdminPermission.KEYS_READ))
 async def list_keys(plane: Plane, at: AtProject, limit: Limit = None, after: After = None) -> Document:
     """List the keys of a project."""
     page = await plane.credentials.list(*at, page_of(ids.KEY, limit, after))
     return listed(page, lambda key: key_document(key, plane.acts.now()))
 
 
-@router.post(_LIST, status_code=201, response_model=IssuedKeyShown)
+@router.post(_LIST, status_code=201, response_model=IssuedKeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
 async def create_key(
-    request: Request, response: Response, plane: Plane, actor: Operator, at: AtProject, body: KeyBody
+    request: Request, response: Response, plane: Plane, actor: CurrentActor, at: AtProject, body: KeyBody
 ) -> Document:
     """Make a key. Its text is in this answer and nowhere else, ever."""
     issued = await plane.credentials.create(actor, *at, key_asked(body, plane.acts))
@@ -52,16 +54,16 @@ async def create_key(
     return document
 
 
-@router.get(_OWN, response_model=KeyShown)
-@router.get(_ITEM, response_model=KeyShown)
+@router.get(_OWN, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_READ))
+@router.get(_ITEM, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_READ))
 async def read_key(plane: Plane, at: AtKey) -> Document:
     """Read a key, without its text."""
     return key_document(await plane.credentials.find(*at), plane.acts.now())
 
 
-@router.patch(_OWN, response_model=KeyShown)
-@router.patch(_ITEM, response_model=KeyShown)
-async def change_key(plane: Plane, actor: Operator, at: AtKey, patch: KeyPatch) -> Document:
+@router.patch(_OWN, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+@router.patch(_ITEM, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+async def change_key(plane: Plane, actor: CurrentActor, at: AtKey, patch: KeyPatch) -> Document:
     """Change what a key may do."""
 
     def change(key: ApiKey) -> KeySpec:
@@ -70,20 +72,24 @@ async def change_key(plane: Plane, actor: Operator, at: AtKey, patch: KeyPatch) 
     return key_document(await plane.credentials.change(actor, *at, change), plane.acts.now())
 
 
-@router.delete(_OWN, status_code=204)
-@router.delete(_ITEM, status_code=204)
-async def remove_key(plane: Plane, actor: Operator, at: AtKey) -> None:
+@router.delete(_OWN, status_code=204, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+@router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+async def remove_key(plane: Plane, actor: CurrentActor, at: AtKey) -> None:
     """Remove a key: from then on it is unknown, where a revoked one is known to be revoked."""
     await plane.credentials.remove(actor, *at)
 
 
-@router.post(f"{_OWN}/rotate", status_code=201, response_model=IssuedKeyShown)
-@router.post(f"{_ITEM}/rotate", status_code=201, response_model=IssuedKeyShown)
+@router.post(
+    f"{_OWN}/rotate", status_code=201, response_model=IssuedKeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE)
+)
+@router.post(
+    f"{_ITEM}/rotate", status_code=201, response_model=IssuedKeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE)
+)
 async def rotate_key(
     request: Request,
     response: Response,
     plane: Plane,
-    actor: Operator,
+    actor: CurrentActor,
     at: AtKey,
     body: RotateBody | None = None,
 ) -> Document:
@@ -94,9 +100,9 @@ async def rotate_key(
     return _issued(issued, plane)
 
 
-@router.post(f"{_OWN}/revoke", response_model=KeyShown)
-@router.post(f"{_ITEM}/revoke", response_model=KeyShown)
-async def revoke_key(plane: Plane, actor: Operator, at: AtKey, _body: EmptyBody | None = None) -> Document:
+@router.post(f"{_OWN}/revoke", response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+@router.post(f"{_ITEM}/revoke", response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
+async def revoke_key(plane: Plane, actor: CurrentActor, at: AtKey, _body: EmptyBody | None = None) -> Document:
     """End a key with all its texts, for good."""
     return key_document(await plane.credentials.revoke(actor, *at), plane.acts.now())
 

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
+from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit, page_of
-from bailiwick.apps.admin.route import ControlRoute, Operator, Plane
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProjectShown, listed
 from bailiwick.apps.admin.wire import ProjectBody, patch_schema, project_asked, project_body, read_body_as
 from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document, merged
 from bailiwick.domain.tenancy import Project, ProjectSpec
 from bailiwick.services.documents import project_document
@@ -25,19 +27,19 @@ router = APIRouter(route_class=ControlRoute, tags=["projects"])
 ProjectPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(ProjectBody))]
 
 
-@router.get(_LIST, response_model=Listed[ProjectShown])
+@router.get(_LIST, response_model=Listed[ProjectShown], openapi_extra=needs(AdminPermission.PROJECTS_READ))
 async def list_projects(plane: Plane, tenant_id: AtTenant, limit: Limit = None, after: After = None) -> Document:
     """List the projects of a tenant."""
     page = page_of(ids.PROJECT, limit, after)
     return listed(await plane.provisioning.list_projects(tenant_id, page), project_document)
 
 
-@router.post(_LIST, status_code=201, response_model=ProjectShown)
+@router.post(_LIST, status_code=201, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
 async def create_project(
     request: Request,
     response: Response,
     plane: Plane,
-    actor: Operator,
+    actor: CurrentActor,
     tenant_id: AtTenant,
     body: ProjectBody,
 ) -> Document:
@@ -47,16 +49,16 @@ async def create_project(
     return document
 
 
-@router.get(_OWN, response_model=ProjectShown)
-@router.get(_ITEM, response_model=ProjectShown)
+@router.get(_OWN, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_READ))
+@router.get(_ITEM, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_READ))
 async def read_project(plane: Plane, at: AtProject) -> Document:
     """Read a project."""
     return project_document(await plane.provisioning.find_project(*at))
 
 
-@router.patch(_OWN, response_model=ProjectShown)
-@router.patch(_ITEM, response_model=ProjectShown)
-async def change_project(plane: Plane, actor: Operator, at: AtProject, patch: ProjectPatch) -> Document:
+@router.patch(_OWN, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
+@router.patch(_ITEM, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
+async def change_project(plane: Plane, actor: CurrentActor, at: AtProject, patch: ProjectPatch) -> Document:
     """Change a project. While it is suspended, every call is refused."""
 
     def change(project: Project) -> ProjectSpec:
@@ -65,8 +67,8 @@ async def change_project(plane: Plane, actor: Operator, at: AtProject, patch: Pr
     return project_document(await plane.provisioning.change_project(actor, *at, change))
 
 
-@router.delete(_OWN, status_code=204)
-@router.delete(_ITEM, status_code=204)
-async def remove_project(plane: Plane, actor: Operator, at: AtProject) -> None:
+@router.delete(_OWN, status_code=204, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
+@router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
+async def remove_project(plane: Plane, actor: CurrentActor, at: AtProject) -> None:
     """Remove a project with its keys and providers. Its ledger rows stay."""
     await plane.provisioning.remove_project(actor, *at)

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
+from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProvider, AtProviders, Limit, page_of
-from bailiwick.apps.admin.route import ControlRoute, Operator, Plane
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProviderShown, listed
 from bailiwick.apps.admin.wire import ProviderBody, patch_schema, provider_asked, provider_body, read_body_as
 from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document, merged
 from bailiwick.domain.providers import Provider, ProviderSpec
 from bailiwick.services.documents import provider_document
@@ -27,22 +29,33 @@ router = APIRouter(route_class=ControlRoute, tags=["providers"])
 ProviderPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(ProviderBody))]
 
 
-@router.get(_PROJECT, response_model=Listed[ProviderShown])
-@router.get(_TENANT, response_model=Listed[ProviderShown])
-@router.get(_PLATFORM, response_model=Listed[ProviderShown])
+@router.get(_PROJECT, response_model=Listed[ProviderShown], openapi_extra=needs(AdminPermission.PROVIDERS_READ))
+@router.get(_TENANT, response_model=Listed[ProviderShown], openapi_extra=needs(AdminPermission.PROVIDERS_READ))
+@router.get(
+    _PLATFORM, response_model=Listed[ProviderShown], openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_READ)
+)
 async def list_providers(
-    plane: Plane, actor: Operator, at: AtProviders, limit: Limit = None, after: After = None
+    plane: Plane, actor: CurrentActor, at: AtProviders, limit: Limit = None, after: After = None
 ) -> Document:
     """List the providers of this place alone."""
     page = await plane.providers.list(actor, at, page_of(ids.PROVIDER, limit, after))
     return listed(page, provider_document)
 
 
-@router.post(_PROJECT, status_code=201, response_model=ProviderShown)
-@router.post(_TENANT, status_code=201, response_model=ProviderShown)
-@router.post(_PLATFORM, status_code=201, response_model=ProviderShown)
+@router.post(
+    _PROJECT, status_code=201, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE)
+)
+@router.post(
+    _TENANT, status_code=201, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE)
+)
+@router.post(
+    _PLATFORM,
+    status_code=201,
+    response_model=ProviderShown,
+    openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE),
+)
 async def create_provider(
-    request: Request, response: Response, plane: Plane, actor: Operator, at: AtProviders, body: ProviderBody
+    request: Request, response: Response, plane: Plane, actor: CurrentActor, at: AtProviders, body: ProviderBody
 ) -> Document:
     """Set up a provider. Its API key is sealed, and never shown again."""
     provider = await plane.providers.create(actor, at, provider_asked(body), body.api_key)
@@ -51,19 +64,21 @@ async def create_provider(
     return document
 
 
-@router.get(_PROJECT + _ID, response_model=ProviderShown)
-@router.get(_TENANT + _ID, response_model=ProviderShown)
-@router.get(_PLATFORM + _ID, response_model=ProviderShown)
-async def read_provider(plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider) -> Document:
+@router.get(_PROJECT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_READ))
+@router.get(_TENANT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_READ))
+@router.get(_PLATFORM + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_READ))
+async def read_provider(plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider) -> Document:
     """Read a provider; of its API key only whether there is one."""
     return provider_document(await plane.providers.find(actor, at, provider_id))
 
 
-@router.patch(_PROJECT + _ID, response_model=ProviderShown)
-@router.patch(_TENANT + _ID, response_model=ProviderShown)
-@router.patch(_PLATFORM + _ID, response_model=ProviderShown)
+@router.patch(_PROJECT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
+@router.patch(_TENANT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
+@router.patch(
+    _PLATFORM + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE)
+)
 async def change_provider(
-    plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch
+    plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch
 ) -> Document:
     """Change a provider. Another `base_url` needs the API key again: a key only goes where it was given for."""
 
@@ -74,9 +89,9 @@ async def change_provider(
     return provider_document(await plane.providers.change(actor, at, provider_id, change))
 
 
-@router.delete(_PROJECT + _ID, status_code=204)
-@router.delete(_TENANT + _ID, status_code=204)
-@router.delete(_PLATFORM + _ID, status_code=204)
-async def remove_provider(plane: Plane, actor: Operator, at: AtProviders, provider_id: AtProvider) -> None:
+@router.delete(_PROJECT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
+@router.delete(_TENANT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
+@router.delete(_PLATFORM + _ID, status_code=204, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE))
+async def remove_provider(plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider) -> None:
     """Remove a provider."""
     await plane.providers.remove(actor, at, provider_id)

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
+from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtTenant, Limit, page_of
-from bailiwick.apps.admin.route import ControlRoute, Operator, Plane
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, TenantShown, listed
 from bailiwick.apps.admin.wire import TenantBody, patch_schema, read_body_as, tenant_asked, tenant_body
 from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document, merged
 from bailiwick.domain.tenancy import Tenant, TenantSpec
 from bailiwick.services.documents import tenant_document
@@ -24,16 +26,18 @@ router = APIRouter(route_class=ControlRoute, tags=["tenants"])
 TenantPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(TenantBody))]
 
 
-@router.get(_LIST, response_model=Listed[TenantShown])
-async def list_tenants(plane: Plane, actor: Operator, limit: Limit = None, after: After = None) -> Document:
+@router.get(_LIST, response_model=Listed[TenantShown], openapi_extra=needs(AdminPermission.TENANTS_READ, confined=True))
+async def list_tenants(plane: Plane, actor: CurrentActor, limit: Limit = None, after: After = None) -> Document:
     """List the tenants of the installation."""
     page = page_of(ids.TENANT, limit, after)
     return listed(await plane.provisioning.list_tenants(actor, page), tenant_document)
 
 
-@router.post(_LIST, status_code=201, response_model=TenantShown)
+@router.post(
+    _LIST, status_code=201, response_model=TenantShown, openapi_extra=needs(AdminPermission.TENANTS_ADMINISTER)
+)
 async def create_tenant(
-    request: Request, response: Response, plane: Plane, actor: Operator, body: TenantBody
+    request: Request, response: Response, plane: Plane, actor: CurrentActor, body: TenantBody
 ) -> Document:
     """Make a tenant."""
     document = tenant_document(await plane.provisioning.create_tenant(actor, tenant_asked(body)))
@@ -41,14 +45,14 @@ async def create_tenant(
     return document
 
 
-@router.get(_ITEM, response_model=TenantShown)
+@router.get(_ITEM, response_model=TenantShown, openapi_extra=needs(AdminPermission.TENANTS_READ))
 async def read_tenant(plane: Plane, tenant_id: AtTenant) -> Document:
     """Read a tenant."""
     return tenant_document(await plane.provisioning.find_tenant(tenant_id))
 
 
-@router.patch(_ITEM, response_model=TenantShown)
-async def change_tenant(plane: Plane, actor: Operator, tenant_id: AtTenant, patch: TenantPatch) -> Document:
+@router.patch(_ITEM, response_model=TenantShown, openapi_extra=needs(AdminPermission.TENANTS_WRITE))
+async def change_tenant(plane: Plane, actor: CurrentActor, tenant_id: AtTenant, patch: TenantPatch) -> Document:
     """Change a tenant. While it is suspended, every call of its projects is refused."""
 
     def change(tenant: Tenant) -> TenantSpec:
@@ -57,7 +61,7 @@ async def change_tenant(plane: Plane, actor: Operator, tenant_id: AtTenant, patc
     return tenant_document(await plane.provisioning.change_tenant(actor, tenant_id, change))
 
 
-@router.delete(_ITEM, status_code=204)
-async def remove_tenant(plane: Plane, actor: Operator, tenant_id: AtTenant) -> None:
+@router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.TENANTS_ADMINISTER))
+async def remove_tenant(plane: Plane, actor: CurrentActor, tenant_id: AtTenant) -> None:
     """Remove a tenant with its projects, keys and providers. Its ledger and audit rows stay."""
     await plane.provisioning.remove_tenant(actor, tenant_id)

@@ -6,9 +6,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
+from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, Limit
 from bailiwick.apps.admin.route import ControlRoute, Plane
 from bailiwick.apps.admin.shown import UsageReportShown
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
 
@@ -17,7 +19,7 @@ _REPORT: Final = "/admin/v1/projects/{project_id}/usage"
 router = APIRouter(route_class=ControlRoute, tags=["usage"])
 
 
-@router.get(_REPORT, response_model=UsageReportShown)
+@router.get(_REPORT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
 async def read_usage(
     plane: Plane,
     at: AtProject,

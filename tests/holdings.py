@@ -1,0 +1,75 @@
+"""Everything that a tenant can have, and requests that would act on it: for tests that walk all addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from tests.control import Control
+
+# What would be done if the address were right.
+BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
+    ("post", "tenants"): {"name": "Intruder"},
+    ("post", "projects"): {"name": "Intruder"},
+    ("post", "keys"): {"name": "Intruder"},
+    ("post", "providers"): {"name": "intruder", "kind": "echo"},
+    ("post", "rotate"): {"grace_seconds": 60},
+    ("post", "revoke"): {},
+}
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """Everything that one tenant has, by the names that ids have in addresses."""
+
+    ids: Mapping[str, str]
+    tenant_provider: str
+
+
+async def holding(control: Control, name: str) -> Holding:
+    """A tenant with a project, a key, and providers of both kinds, all of which carry `name`."""
+    tenant = await control.tenant(name)
+    project = await control.make(
+        f"/tenants/{tenant['id']}/projects",
+        name=name,
+        aliases={name: [name]},
+        limits={"ip": {"requests": 7, "per": "7m"}},
+    )
+    key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
+    own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
+    tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
+    return Holding(
+        ids={
+            "tenant_id": tenant["id"],
+            "project_id": project["id"],
+            "key_id": key["id"],
+            "provider_id": own["id"],
+        },
+        tenant_provider=tenants["id"],
+    )
+
+
+async def addresses(control: Control) -> list[tuple[str, str]]:
+    """Every method and address that has an id in it."""
+    return [(method, path) for method, path in await every_address(control) if "{" in path]
+
+
+async def every_address(control: Control) -> list[tuple[str, str]]:
+    """Every method and address of the control plane."""
+    document = (await control.http.get("/admin/openapi.json")).json()
+    return [(method, path) for path, item in document["paths"].items() for method in item]
+
+
+def filled(path: str, values: Mapping[str, str]) -> str:
+    """The address with these ids, below `/admin/v1`."""
+    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], path).removeprefix("/admin/v1")
+
+
+def body_for(method: str, path: str) -> dict[str, Any] | None:
+    """A body that the address takes."""
+    if method == "patch":
+        return {"name": "renamed"}
+    return BODIES.get((method, path.rpartition("/")[2]))
