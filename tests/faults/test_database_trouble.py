@@ -78,8 +78,9 @@ async def test_without_its_database_it_says_so_and_heals(site: Site, findings: F
     for _ in range(times(5, 1)):
         async with Load(site, CALLERS) as load:
             await asyncio.sleep(0.5)
-            in_flight = [asyncio.create_task(site.call("up/long", stream=True)) for _ in range(5)]
-            await asyncio.sleep(0.5)
+            numbers = {next(site.numbers) for _ in range(5)}
+            in_flight = [asyncio.create_task(site.call("up/long", stream=True, number=number)) for number in numbers]
+            await eventually(lambda: numbers <= site.seen().keys(), 5.0, "the provider is at work on them")  # noqa: B023
             with WAYS[way](site):
                 gone_at = time.monotonic()
                 told.append(await eventually(lambda: not ready(site), TRUTH_WITHIN, "it is not ready"))

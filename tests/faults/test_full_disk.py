@@ -22,6 +22,7 @@ pytestmark = pytest.mark.proof
 
 DISK_BYTES = 160 << 20
 LONGEST_CALL = 10.0
+FULL_WITHIN = 60.0
 # PostgreSQL, when it could not even start, is tried again every two seconds.
 RECOVERED_WITHIN = 10.0
 _TITLE = "The disk full under load"
@@ -78,7 +79,9 @@ async def test_a_full_disk_refuses_calls_and_room_heals_it(small_disk: Path, fin
             if severity == "the server cannot even start":
                 await asyncio.to_thread(break_down, site)
             full_at = time.monotonic()
-            while time.monotonic() - full_at < full_seconds:
+            # A slow machine takes longer until there is no room left for one more row.
+            while time.monotonic() - full_at < full_seconds or not any(answer.status == 503 for answer in load.answers):
+                assert time.monotonic() - full_at < FULL_WITHIN, "every row finds room"
                 await asyncio.to_thread(fill, small_disk)
                 await asyncio.sleep(0.2)
             freed_at = time.monotonic()
@@ -89,7 +92,6 @@ async def test_a_full_disk_refuses_calls_and_room_heals_it(small_disk: Path, fin
         await site.settled()
         site.compare_books(load.answers)
         acceptable(load.answers)
-    assert any(answer.status == 503 for answer in load.answers)
     slowest = max(answer.seconds for answer in load.answers)
     assert slowest < LONGEST_CALL
     findings.add(

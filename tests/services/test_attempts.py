@@ -65,6 +65,5 @@ async def test_a_request_on_a_connection_that_was_closed_meanwhile_is_sent_again
         _, exchange = await attempts.send(attempt, meter)
         await exchange.read(1 << 20)
         assert len(upstream.requests) == number + 1
-        upstream.drop_connections()
-        time.sleep(0.05)  # noqa: ASYNC251 - the end is here, and our loop has had no turn to see it
+        upstream.drop_connections()  # The end is here, and our loop has had no turn to see it.
     assert told == []

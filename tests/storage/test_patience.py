@@ -44,7 +44,7 @@ async def test_a_pipeline_is_broken_off_too(database: TestDatabase) -> None:
 
 async def test_what_is_done_in_time_leaves_the_connection_whole(database: TestDatabase) -> None:
     async with await connect(database) as connection:
-        with at_most(0.2, connection):
+        with at_most(0.5, connection):
             await connection.execute("SELECT")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         assert await (await connection.execute("SELECT 1")).fetchone() == (1,)

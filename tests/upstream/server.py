@@ -129,9 +129,9 @@ class Upstream:
     # lifetime
 
     def drop_connections(self) -> None:
-        """Close every open connection, as a provider's restart would."""
+        """Close every open connection, as a provider's restart would; they are when this returns."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._abort_connections)
+            asyncio.run_coroutine_threadsafe(self._drop_connections(), self._loop).result()
 
     def stop(self) -> None:
         """Close everything; idempotent."""
@@ -216,6 +216,12 @@ class Upstream:
         self._abort_connections()
         while self._open:  # noqa: ASYNC110 - it ends within a turn of the loop
             await asyncio.sleep(_POLL)
+
+    async def _drop_connections(self) -> None:
+        dropped = set(self._open)
+        self._abort_connections()
+        while dropped & self._open:  # noqa: ASYNC110 - it ends within a turn of the loop
+            await asyncio.sleep(0)
 
     def _abort_connections(self) -> None:
         for connection in list(self._open):

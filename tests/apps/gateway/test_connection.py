@@ -14,9 +14,9 @@ from uvicorn.server import ServerState
 
 from bailiwick.apps.gateway.connection import Connection
 
-HEAD_SECONDS = 0.3
-LINGER_SECONDS = 0.4
-READER_SECONDS = 0.5
+HEAD_SECONDS = 0.8
+LINGER_SECONDS = 0.8
+READER_SECONDS = 1.0
 
 
 ANSWERS_AFTER = HEAD_SECONDS * 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -18,7 +17,9 @@ from bailiwick.providers.transport import (
 from tests.providers.transport.calls import ENOUGH, ONE_LOOP, ask, ask_and_read, chunks_of, idle
 from tests.upstream import Behaviour, Ending, Upstream, scripts
 
-HURRIED = Timeouts(connect=0.3, first_byte=0.3, between_bytes=0.3)
+HURRIED = Timeouts(connect=5, first_byte=0.3, between_bytes=5)
+SILENCE = 0.5
+IMPATIENT = Timeouts(connect=5, first_byte=5, between_bytes=SILENCE)
 LATE = 1.0
 """How much later than its due a timeout may come: the sweep, and a busy machine."""
 
@@ -63,8 +64,7 @@ async def test_a_request_that_the_provider_cannot_have_heard_is_told_apart(
 ) -> None:
     for _ in range(3):
         await ask_and_read(transport, upstream)
-    upstream.drop_connections()
-    time.sleep(0.1)  # noqa: ASYNC251 - the end is here, and our loop has had no turn to see it
+    upstream.drop_connections()  # The end is here, and our loop has had no turn to see it.
     with pytest.raises(ConnectionBroken) as caught:
         await ask(transport, upstream)
     assert (caught.value.reused, caught.value.answered, caught.value.unheard) == (True, False, True)
@@ -234,7 +234,7 @@ async def test_a_head_that_drips_must_still_come_in_time(transport: Transport, u
 @pytest.mark.parametrize("after", [0, 2])
 async def test_silence_in_the_middle(transport: Transport, upstream: Upstream, after: float) -> None:
     upstream.on("m", scripts.stall(after))
-    assert await timed_out(transport, upstream, HURRIED, stream=True) == "between_bytes"
+    assert await timed_out(transport, upstream, IMPATIENT, stream=True) == "between_bytes"
 
 
 @ONE_LOOP
@@ -256,16 +256,16 @@ async def test_a_limit_for_the_whole(transport: Transport, upstream: Upstream, b
 
 @ONE_LOOP
 async def test_a_slow_stream_is_no_silence(transport: Transport, upstream: Upstream) -> None:
-    upstream.on("m", Behaviour(frames=(b"x",) * 6, gap=0.1))
-    response = await ask(transport, upstream, timeouts=HURRIED, stream=True)
-    assert await response.read(ENOUGH) == b"x" * 6
+    upstream.on("m", Behaviour(frames=(b"x",) * 11, gap=SILENCE / 5))
+    response = await ask(transport, upstream, timeouts=IMPATIENT, stream=True)
+    assert await response.read(ENOUGH) == b"x" * 11
 
 
 @ONE_LOOP
 async def test_a_slow_reader_is_no_silence(transport: Transport, upstream: Upstream) -> None:
     upstream.on("m", Behaviour(frames=(b"x",) * 3, gap=0.02))
-    response = await ask(transport, upstream, timeouts=HURRIED, stream=True)
-    await asyncio.sleep(0.7)
+    response = await ask(transport, upstream, timeouts=IMPATIENT, stream=True)
+    await asyncio.sleep(SILENCE * 2)
     assert await response.read(ENOUGH) == b"x" * 3
 
 

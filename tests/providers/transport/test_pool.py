@@ -131,10 +131,10 @@ async def test_an_idle_connection_is_closed_by_its_age(
 async def test_a_connection_that_is_used_now_and_then_stays(
     open_transport: Callable[..., Transport], upstream: Upstream
 ) -> None:
-    transport = open_transport(idle_seconds=0.5)
+    transport = open_transport(idle_seconds=1.0)
     for _ in range(8):
         await ask_and_read(transport, upstream)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
     assert upstream.accepted == 1
 
 

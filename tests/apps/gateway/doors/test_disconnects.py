@@ -29,7 +29,7 @@ from tests.upstream import Behaviour
 from tests.upstream.record import Record
 
 # From the first byte of an answer to its last, and before the first, in seconds.
-LASTS: Final = 1.2
+LASTS: Final = 2.0
 BEGINS_AFTER: Final = 0.5
 CLOSED_WITHIN: Final = 1.0
 WAYS: Final = ("closed", "reset", "half-closed")
