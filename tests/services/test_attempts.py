@@ -43,7 +43,7 @@ async def served(upstream: Upstream) -> AsyncIterator[Served]:
     )
     offer = Offer(id=ProviderId(UUID(int=1)), name="up", kind=ProviderKind.OPENAI, models=None, shared=False)
     route = Route(offer=offer, model="m", names=("up/m",))
-    key = CircuitKey(TenantId(UUID(int=1)), offer.id, "m")
+    key = CircuitKey(TenantId(UUID(int=1)), offer.id, "m", offer.kind)
     yield Served(route=route, provider=provider, price=None, circuit=key)
     await transport.aclose()
 

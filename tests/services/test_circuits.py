@@ -8,6 +8,7 @@ import pytest
 
 from bailiwick.domain.circuit import FAILURES, PAUSE
 from bailiwick.domain.ids import ProviderId, TenantId
+from bailiwick.domain.models import ProviderKind
 from bailiwick.services import circuits
 from bailiwick.services.circuits import CircuitKey, Circuits
 
@@ -33,7 +34,20 @@ def world() -> World:
 
 
 def key(model: str = "m", tenant: int = 1) -> CircuitKey:
-    return CircuitKey(TenantId(UUID(int=tenant)), ProviderId(UUID(int=9)), model)
+    return CircuitKey(TenantId(UUID(int=tenant)), ProviderId(UUID(int=9)), model, ProviderKind.OPENAI)
+
+
+def test_open_circuits_and_openings_are_counted_by_the_kind_of_provider(world: World) -> None:
+    echo = key("e")._replace(kind=ProviderKind.ECHO)
+    for failing in (key(), key("n"), echo):
+        world.fail(failing)
+    world.fail(key("still well"), FAILURES - 1)
+    assert {kind: count for kind, count in world.circuits.open_now().items() if count} == {"openai": 2, "echo": 1}
+    world.circuits.succeeded(key())
+    world.now += PAUSE
+    world.fail(echo)
+    assert world.circuits.open_now()[ProviderKind.OPENAI] == 1
+    assert {kind: count for kind, count in world.circuits.openings.items() if count} == {"openai": 2, "echo": 1}
 
 
 def test_each_change_is_told_once(world: World) -> None:
@@ -54,7 +68,7 @@ def test_an_open_circuit_says_when_to_come_back(world: World) -> None:
 
 def test_each_tenant_and_model_has_its_own(world: World) -> None:
     world.fail(key())
-    others = (key("n"), key(tenant=2), CircuitKey(TenantId(UUID(int=1)), None, "m"))
+    others = (key("n"), key(tenant=2), CircuitKey(TenantId(UUID(int=1)), None, "m", ProviderKind.ECHO))
     assert all(world.circuits.let_through(other) for other in others)
 
 

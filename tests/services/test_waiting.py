@@ -290,3 +290,31 @@ async def test_what_waits_takes_no_more_than_there_is_room_for(users: int, most:
 async def settled(task: asyncio.Task[Decision]) -> bool:
     await asyncio.wait([task], timeout=0.01)
     return task.done()
+
+
+async def test_waits_are_counted_by_how_long_they_were_and_how_they_ended(admission: Admission) -> None:
+    crowd, who = Crowd(admission), caller(user=queue(5, burst=1))
+    in_time = [crowd.come(name, who) for name in ("in", "waits")]
+    leaves = crowd.come("leaves", who)
+    await asyncio.sleep(0.1)
+    leaves.cancel()
+    await asyncio.gather(*in_time)
+    await admission.admit(caller("b", user=queue(1, max_wait="2s")), "127.0.0.1", 0, 100)
+    found = {end: (sum(waits.counts), waits.total) for end, waits in admission.waiting.waits.items()}
+
+    assert found == {"admitted": (1, 201), "refused": (0, 0), "left": (1, 100)}
+
+
+async def test_a_wait_that_was_in_vain_is_counted_as_refused(admission: Admission) -> None:
+    limits = {"user": queue(1), "ip": {"requests": 2, "per": "1h"}}
+    await admission.admit(caller("a", **limits), "127.0.0.1", 0, 100)
+    waits = asyncio.ensure_future(admission.admit(caller("a", **limits), "127.0.0.1", 0, 100))
+    await asyncio.sleep(0.1)
+    # The last place of the address, for which nobody waits.
+    await admission.admit(caller("b", **limits), "127.0.0.1", 0, 100)
+    with pytest.raises(RateLimited):
+        await waits
+
+    assert {end: sum(waits.counts) for end, waits in admission.waiting.waits.items()} == {
+        "admitted": 0, "refused": 1, "left": 0,
+    }  # fmt: skip

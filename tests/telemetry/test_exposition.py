@@ -12,14 +12,20 @@ from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
 from bailiwick.telemetry.exposition import Exposition, Standing
-from bailiwick.telemetry.metrics import Metrics
+from bailiwick.telemetry.metrics import CALL_MS, Histogram, Metrics
 
+WAITS: Final = Histogram(CALL_MS)
+WAITS.observe(1500)
 STANDING: Final = Standing(
     connections=7,
     idle_connections=3,
     database_pools={"gateway": (8, 2, 5)},
     settlements_waiting=11,
     limit_buckets=13,
+    queue_calls=23,
+    queue_waits_ms={"admitted": WAITS, "left": Histogram(CALL_MS)},
+    open_circuits={ProviderKind.OPENAI: 2, ProviderKind.ECHO: 0},
+    circuit_openings={ProviderKind.OPENAI: 29},
     database_up=False,
     spans_sent=17,
     spans_dropped=19,
@@ -57,6 +63,14 @@ def test_how_things_stand_is_asked_for_when_it_is_written() -> None:
     assert found["bailiwick_database_waiting['gateway']"] == 5
     assert found["bailiwick_ledger_settlements_waiting[]"] == 11
     assert found["bailiwick_limit_buckets[]"] == 13
+    assert found["bailiwick_queue_calls[]"] == 23
+    assert found["bailiwick_queue_wait_seconds_sum['admitted']"] == 1.5
+    assert found["bailiwick_queue_wait_seconds_bucket['1.0', 'admitted']"] == 0
+    assert found["bailiwick_queue_wait_seconds_bucket['2.5', 'admitted']"] == 1
+    assert found["bailiwick_queue_wait_seconds_count['left']"] == 0
+    assert found["bailiwick_open_circuits['openai']"] == 2
+    assert found["bailiwick_open_circuits['echo']"] == 0
+    assert found["bailiwick_circuit_openings_total['openai']"] == 29
     assert found["bailiwick_database_up[]"] == 0
     assert found["bailiwick_spans_total['sent']"] == 17
     assert found["bailiwick_spans_total['dropped']"] == 19

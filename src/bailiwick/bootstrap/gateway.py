@@ -94,21 +94,21 @@ async def gateway(
         database = await _database(stack, app_url, name="gateway", size=_APP_CONNECTIONS)
         reports = await _database(stack, app_url, name="gateway reports", size=_REPORT_CONNECTIONS)
         epoch = await _epoch(stack, app_url)
-        admission = Admission(limits, LimitHistory(database), now_ns=steady)
-        stack.push_async_callback(admission.aclose)
+        admission = _admission(stack, limits, database, steady)
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
         transport = _transport(outbound_allow)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
         lookup = ServingLookup(database)
+        attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=Authentication(CredentialLookup(database), epoch, pepper=keys.pepper, now=now),
                 serving=Serving(lookup, epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns),
                 admission=admission,
                 metering=metering,
-                attempts=Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total),
+                attempts=attempts,
                 pseudonym_key=keys.pseudonyms,
                 aside=aside,
             ),
@@ -117,13 +117,21 @@ async def gateway(
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,
             epoch=epoch,
-            standing=partial(_standing, transport, (database, reports), ledger, limits, epoch, observer),
+            standing=partial(_standing, transport, (database, reports), ledger, admission, attempts, epoch, observer),
         )
 
 
 def _transport(outbound_allow: Sequence[IPv4Network | IPv6Network]) -> Transport:
     names = Names()
     return Transport(resolve=OutboundGuard(tuple(outbound_allow), lookup=names.addresses).resolve, names=names)
+
+
+def _admission(
+    stack: AsyncExitStack, limits: InProcessLimitStore, database: Database, now_ns: SteadyClock
+) -> Admission:
+    made = Admission(limits, LimitHistory(database), now_ns=now_ns)
+    stack.push_async_callback(made.aclose)
+    return made
 
 
 def _metering(
@@ -138,7 +146,8 @@ def _standing(
     transport: Transport,
     databases: tuple[Database, Database],
     ledger: Ledger,
-    limits: InProcessLimitStore,
+    admission: Admission,
+    attempts: Attempts,
     epoch: Epoch,
     observer: Observer,
 ) -> Standing:
@@ -149,7 +158,11 @@ def _standing(
         idle_connections=idle,
         database_pools={"gateway": databases[0].connections(), "reports": databases[1].connections()},
         settlements_waiting=ledger.settlements_waiting,
-        limit_buckets=len(limits),
+        limit_buckets=admission.buckets,
+        queue_calls=len(admission.waiting),
+        queue_waits_ms=admission.waiting.waits,
+        open_circuits=attempts.circuits.open_now(),
+        circuit_openings=attempts.circuits.openings,
         database_up=epoch.fresh,
         spans_sent=0 if spans is None else spans.queue.sent,
         spans_dropped=0 if spans is None else spans.queue.dropped,

@@ -73,6 +73,11 @@ class Admission:
         self._rebuilds: dict[str, LimitRebuild] = {}
         self._running: dict[str, asyncio.Task[Unavailable | None]] = {}
 
+    @property
+    def buckets(self) -> int:
+        """How many buckets of limits are held."""
+        return len(self._store)
+
     async def admit(self, principal: Principal, ip: str, tokens: int, size: int) -> Place:
         """Take one request, and so many `tokens`, from every limit that applies; wait for a turn where they say so.
 

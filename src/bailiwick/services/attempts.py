@@ -68,18 +68,18 @@ class Attempts:
 
     def __init__(self, circuits: Circuits, *, total: float | None) -> None:
         """`total` is how long a call may take altogether, in seconds; None: without end."""
-        self._circuits = circuits
+        self.circuits: Final = circuits
         self._total = inf if total is None else total
 
     async def first(self, attempt: Attempt) -> Attempt:
         """The first attempt that may be made now; raises `ProviderFailed` if there is none."""
         key = attempt.served.circuit
-        if self._circuits.let_through(key):
+        if self.circuits.let_through(key):
             return attempt
         following = await self._next(attempt)
         if following is None:
             message = "The model provider keeps failing, and is left alone for a moment."
-            raise ProviderFailed(message, retry_after=self._circuits.seconds_left(key))
+            raise ProviderFailed(message, retry_after=self.circuits.seconds_left(key))
         return following
 
     async def send(self, attempt: Attempt, meter: Meter) -> tuple[Served, Exchange]:
@@ -98,9 +98,9 @@ class Attempts:
             else:
                 status = meter.status = exchange.status
                 if status < _SERVER_ERRORS:
-                    self._circuits.succeeded(served.circuit)
+                    self.circuits.succeeded(served.circuit)
                 else:
-                    self._circuits.failed(served.circuit)
+                    self.circuits.failed(served.circuit)
                 if status < _REDIRECTS or status in _THE_REQUESTS_FAULT:
                     return served, exchange
                 following = await self._following(attempt, meter, _pause_asked_for(exchange, meter.now()))
@@ -118,7 +118,7 @@ class Attempts:
         if unheard and attempt.pause is None:
             # The connection was closed while it was idle, which says nothing of the provider.
             return self._within(meter, msgspec.structs.replace(attempt, pause=0.0))
-        self._circuits.failed(attempt.served.circuit)
+        self.circuits.failed(attempt.served.circuit)
         refused = isinstance(error, ConnectFailed)
         if not (unheard or refused or (isinstance(error, TransportTimeout) and error.phase == "connect")):
             at_work = attempt.served.route.offer.id
@@ -130,7 +130,7 @@ class Attempts:
         """What is tried after `attempt`; itself, once, after `pause`, if there is nobody else."""
         following = await self._next(attempt)
         if following is None:
-            if pause is None or attempt.pause is not None or not self._circuits.let_through(attempt.served.circuit):
+            if pause is None or attempt.pause is not None or not self.circuits.let_through(attempt.served.circuit):
                 return None
             following = msgspec.structs.replace(attempt, pause=pause)
         return self._within(meter, following)
@@ -147,7 +147,7 @@ class Attempts:
         for place, served in enumerate(attempt.later, 1):
             with suppress(Refused):
                 ask = await attempt.write(served)
-                if self._circuits.let_through(served.circuit):
+                if self.circuits.let_through(served.circuit):
                     return Attempt(served=served, ask=ask, later=attempt.later[place:], write=attempt.write)
         return None
 

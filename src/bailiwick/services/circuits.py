@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias, final
 
 from bailiwick.domain.circuit import Circuit, Open, failed, let_through
 from bailiwick.domain.ids import ProviderId, TenantId
+from bailiwick.domain.models import ProviderKind
 
 _KEPT: Final = 4096
 
@@ -24,6 +25,8 @@ class CircuitKey(NamedTuple):
     tenant_id: TenantId
     provider_id: ProviderId | None
     model: str
+    kind: ProviderKind
+    """The provider's."""
 
 
 Report: TypeAlias = Callable[[CircuitKey, bool], None]
@@ -38,6 +41,15 @@ class Circuits:
         self._now = now
         self._report = report
         self._circuits: dict[CircuitKey, Circuit] = {}
+        self.openings: Final = dict.fromkeys(ProviderKind, 0)
+        """How often one has opened, by its provider's kind."""
+
+    def open_now(self) -> dict[ProviderKind, int]:
+        """Count those that are open, by their provider's kind; also who was not asked again since."""
+        found = dict.fromkeys(ProviderKind, 0)
+        for key, circuit in self._circuits.items():
+            found[key.kind] += isinstance(circuit, Open)
+        return found
 
     def let_through(self, key: CircuitKey) -> bool:
         """Whether a call may go through now; an open circuit's one call is taken by asking."""
@@ -66,4 +78,5 @@ class Circuits:
         if len(self._circuits) > _KEPT:
             del self._circuits[next(iter(self._circuits))]
         if isinstance(after, Open) and not isinstance(before, Open):
+            self.openings[key.kind] += 1
             self._report(key, True)

@@ -79,7 +79,7 @@ class ProjectModels:
             route=route,
             provider=self._providers[offer.id],
             price=price or self._list_price(offer.kind, route.model, _EPOCH + timedelta(days=today)),
-            circuit=CircuitKey(self._tenant_id, offer.id, route.model),
+            circuit=CircuitKey(self._tenant_id, offer.id, route.model, offer.kind),
         )
 
 

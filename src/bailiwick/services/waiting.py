@@ -26,6 +26,7 @@ from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.limits import Decision, LimitLevel, Unit
 from bailiwick.domain.principal import Principal
 from bailiwick.limiting.store import Charge, LimitStore
+from bailiwick.telemetry.metrics import CALL_MS, Histogram
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 # What a waiting call takes beside its body: its task, its connection, what was read of it.
@@ -34,6 +35,7 @@ _CALL_BYTES: Final = 16 * 1024
 _NUDGE_SECONDS: Final = 0.05
 # Event loops count in milliseconds, and may be early by one.
 _TICK_SECONDS: Final = 0.001
+_MS: Final = 1_000_000
 
 
 @final
@@ -94,6 +96,12 @@ class WaitingRooms:
         self._most = most_bytes
         self._taken = 0
         self._rooms: dict[str, _Room] = {}
+        self.waits: Final[dict[str, Histogram]] = {
+            "admitted": Histogram(CALL_MS),
+            "refused": Histogram(CALL_MS),
+            "left": Histogram(CALL_MS),
+        }
+        """How long calls have waited, in milliseconds, by how that ended: `left` is a client that was gone before."""
 
     def __len__(self) -> int:
         """How many calls wait."""
@@ -122,18 +130,32 @@ class WaitingRooms:
         if not foreseen.admitted and (wait_ns > patience_ns or not self._fits(room, line, call)):
             return foreseen.told_to_wait(wait_ns)
         self._add(principal, room, line, call)
+        began = self._now_ns()
+        end = "refused"
+        try:
+            decision = await self._turn(call, patience_ns)
+        except asyncio.CancelledError:
+            end = "left"
+            raise
+        else:
+            end = "admitted" if decision.admitted else "refused"
+            return decision
+        finally:
+            self.waits[end].observe((self._now_ns() - began) // _MS)
+            self._remove(principal, room, line, call)
+
+    async def _turn(self, call: _Waiting, patience_ns: int) -> Decision:
+        """Wait until it is a call's turn, or its time is over."""
         try:
             async with asyncio.timeout(patience_ns / SECOND):
                 return await call.decided
         except TimeoutError:
-            return _result(call) or await self._store.admit(charges, self._now_ns())
+            return _result(call) or await self._store.admit(call.charges, self._now_ns())
         except asyncio.CancelledError:
             decision = _result(call)
             if decision is not None and decision.admitted:
-                await self._store.refund(charges, decision, self._now_ns())
+                await self._store.refund(call.charges, decision, self._now_ns())
             raise
-        finally:
-            self._remove(principal, room, line, call)
 
     def freed(self, charges: Sequence[Charge]) -> None:
         """Something was given back of what was taken for these charges: some may pass earlier than was foreseen."""

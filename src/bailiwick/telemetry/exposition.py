@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.usage import Outcome
 from bailiwick.telemetry.metrics import Histogram, Metrics
 
@@ -36,6 +37,11 @@ class Standing(NamedTuple):
     """By name: connections, those of them that are idle, and who waits for one."""
     settlements_waiting: int
     limit_buckets: int
+    queue_calls: int
+    queue_waits_ms: Mapping[str, Histogram]
+    """By how the wait ended."""
+    open_circuits: Mapping[ProviderKind, int]
+    circuit_openings: Mapping[ProviderKind, int]
     database_up: bool
     spans_sent: int
     spans_dropped: int
@@ -182,6 +188,22 @@ FAMILIES: Final[tuple[Numbers | Distributed, ...]] = (
     _gauge(
         "bailiwick_limit_buckets", (), "Buckets of rate limits that are held.",
         lambda _, standing: (((), standing.limit_buckets),),
+    ),
+    _gauge(
+        "bailiwick_queue_calls", (), "Calls that wait for a rate limit to admit them.",
+        lambda _, standing: (((), standing.queue_calls),),
+    ),
+    Distributed(
+        "bailiwick_queue_wait_seconds", ("end",), "How long calls have waited for a rate limit, by how that ended.",
+        lambda _, standing: (((end,), waits, _MS) for end, waits in standing.queue_waits_ms.items()),
+    ),
+    _gauge(
+        "bailiwick_open_circuits", ("provider",), "Models of a provider that are left alone since they keep failing.",
+        lambda _, standing: (((kind.value,), count) for kind, count in standing.open_circuits.items()),
+    ),
+    _counter(
+        "bailiwick_circuit_openings_total", ("provider",), "How often a model of a provider came to be left alone.",
+        lambda _, standing: (((kind.value,), count) for kind, count in standing.circuit_openings.items()),
     ),
     _gauge(
         "bailiwick_database_connections", ("pool", "state"), "Connections to the database for what is looked up.",

@@ -9,11 +9,12 @@ from typing import Any, Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bailiwick.domain.circuit import FAILURES
 from tests.apps.gateway.doors.cases import BY_PATH, CASES, project
 from tests.apps.gateway.wire import exchange, request
 from tests.architecture.markdown import DOCS, code, table
 from tests.serving import ASK, METRICS_READER, MODEL, STRANGER, TRUSTED_PROXY, Site, until
-from tests.upstream import Behaviour, Upstream
+from tests.upstream import Behaviour, Upstream, scripts
 
 CHAT: Final = "/v1/chat/completions"
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -233,3 +234,33 @@ def test_no_key_opens_it(site: Site) -> None:
     for key in keys:
         headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"authorization", b"Bearer " + key.encode())]
         assert asked_from(site, TRUSTED_PROXY, *headers)[0] == 404
+
+
+def test_a_provider_that_is_left_alone_is_counted_until_it_answers(site: Site, upstream: Upstream) -> None:
+    caller = site.project()
+    upstream.on(MODEL, scripts.error(500))
+    before = samples(site)
+    for _ in range(FAILURES):
+        assert caller.chat().status_code == 500
+    during = samples(site)
+    assert grew(before, during, "bailiwick_open_circuits", provider="openai") == 1
+    assert grew(before, during, "bailiwick_circuit_openings_total", provider="openai") == 1
+    upstream.on(MODEL, Behaviour())
+    until(lambda: caller.chat().status_code == 200, patience=8)
+    after = samples(site)
+    assert grew(before, after, "bailiwick_open_circuits", provider="openai") == 0
+    assert grew(before, after, "bailiwick_circuit_openings_total", provider="openai") == 1
+
+
+def test_a_call_that_waits_for_its_turn_is_counted_while_it_waits_and_after(site: Site) -> None:
+    caller = site.project(limits={"key": {"requests": 1, "per": "1s", "overflow": "queue", "max_wait": "5s"}})
+    before = samples(site)
+    assert caller.chat(model="echo").status_code == 200
+    waiting = threading.Thread(target=caller.chat, kwargs={"model": "echo"})
+    waiting.start()
+    until(lambda: grew(before, samples(site), "bailiwick_queue_calls") == 1)
+    waiting.join()
+    after = samples(site)
+    assert grew(before, after, "bailiwick_queue_calls") == 0
+    assert grew(before, after, "bailiwick_queue_wait_seconds_count", end="admitted") == 1
+    assert 0 < grew(before, after, "bailiwick_queue_wait_seconds_sum", end="admitted") <= 1.5
