@@ -90,6 +90,11 @@ def test_the_room_for_all_bodies_holds_the_largest_one() -> None:
     assert "--max-buffered-bytes" in refused(max_body_bytes=str(2**29))
 
 
+@pytest.mark.parametrize("alone", ["tls_cert", "tls_key"])
+def test_a_certificate_and_its_key_need_each_other(alone: str) -> None:
+    assert refused(**{alone: "/some.pem"}) == "--tls-cert and --tls-key need each other"
+
+
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS if setting.secret])
 def test_the_value_of_a_secret_is_never_told(name: str) -> None:
     if name in {"master_key", "valkey_url"}:

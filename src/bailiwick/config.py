@@ -175,6 +175,10 @@ SETTINGS: Final = (
         name="master_key", default=None, help="32 bytes in URL-safe base 64; made on the first start otherwise.",
         parse=_master_key, secret=True,
     ),
+    Setting(
+        name="tls_cert", default=None, help="PEM file of the certificate to serve HTTPS with.", parse=Path
+    ),
+    Setting(name="tls_key", default=None, help="PEM file of its key.", parse=Path),
     Setting(name="public_url", default=None, help="Where clients reach this installation.", parse=_url),
     Setting(name="base_domain", default=None, help="Serve {slug}.BASE_DOMAIN as that project.", parse=_domain),
     Setting(
@@ -257,6 +261,8 @@ class Config:
     valkey_url: str | None
     limit_store: str
     master_key: MasterKey | None
+    tls_cert: Path | None
+    tls_key: Path | None
     public_url: str | None
     base_domain: str | None
     trusted_proxies: tuple[Network, ...]
@@ -305,6 +311,9 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str] | None 
             raise InvalidConfig(message) from None
     if values["max_buffered_bytes"] < values["max_body_bytes"]:
         message = "--max-buffered-bytes must be at least --max-body-bytes: the largest body could never be read"
+        raise InvalidConfig(message)
+    if (values["tls_cert"] is None) != (values["tls_key"] is None):
+        message = "--tls-cert and --tls-key need each other"
         raise InvalidConfig(message)
     return Config(**values, providers=_providers(variables), traces=_traces(variables))
 

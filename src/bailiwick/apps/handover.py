@@ -19,6 +19,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sealing: bytes
     pseudonyms: bytes
     listen_fd: int
+    tls_cert: str | None
+    tls_key: str | None
     control_socket: str
     limits_snapshot: str
     base_domain: str | None

@@ -12,9 +12,10 @@ import psycopg
 import typer
 
 from bailiwick import config
+from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
 from bailiwick.apps.cli.doctor import NothingToExamine, examine
-from bailiwick.apps.cli.serve import CannotStart, Parent
+from bailiwick.apps.cli.serve import Parent
 from bailiwick.config import SETTINGS, InvalidConfig, Setting
 from bailiwick.domain.errors import BailiwickError
 from bailiwick.storage.migrate import MigrationError

@@ -28,7 +28,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bailiwick import config
-from bailiwick.apps.cli import first_start
+from bailiwick.apps.cli import first_start, port
+from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import Child
 from bailiwick.apps.handover import ControlSettings, GatewaySettings
 from bailiwick.bootstrap.ambient import now
@@ -42,16 +43,9 @@ from bailiwick.storage.embedded import EmbeddedPostgres, EngineError
 _LOOK_SECONDS: Final = 0.05
 _DATABASE_AGAIN_SECONDS: Final = 2.0
 _PARTITIONS_EVERY: Final = 6 * 3600.0
-_BACKLOG: Final = 4096
-# Silent for a minute: asked every 10 seconds, three times. Sent, or to be sent, and not taken: a minute (milliseconds).
-_CLIENT_PATIENCE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 _DATABASE: Final = "bailiwick"
 # A socket's address is a fixed field of 104 (macOS) or 108 bytes.
 _LONGEST_SOCKET_PATH: Final = 100
-
-
-class CannotStart(Exception):
-    """Why `serve` does not start, and what to do about it."""
 
 
 @final
@@ -76,14 +70,15 @@ class Parent:
             signal.signal(signal.SIGHUP, self._end)
         with self._stack:
             _check_packages(self._config)
+            port.check_certificate(self._config)
             self._prepare_folder()
-            listener = self._listen()
+            listener = self._stack.enter_context(port.listen(self._config.host, self._config.port))
             key = config.master_key(self._config)
             owner_url, urls = self._prepare_database(key)
             public_url = self._introduce(key, urls[roles.CONTROL], listener)
             self._start_children(key, urls, listener, public_url)
             if not self._ending:
-                self._out.write(f"ready {_address(self._config.host, listener)}\n")
+                self._out.write(f"ready {port.address(self._config, listener)}\n")
                 self._out.flush()
             self._watch(owner_url)
 
@@ -105,23 +100,6 @@ class Parent:
             message = f"another `bailiwick serve` is using the data folder {folder}"
             raise CannotStart(message) from None
         (folder / "run").mkdir(mode=0o700, exist_ok=True)
-
-    def _listen(self) -> socket.socket:
-        host, port = self._config.host, self._config.port
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind, protocol)
-            self._stack.callback(listener.close)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _end_with_dead_clients(listener)
-            listener.bind(address)
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            message = f"cannot listen on {host} port {port}: {error.strerror}"
-            raise CannotStart(message) from error
-        return listener
 
     def _prepare_database(self, key: MasterKey) -> tuple[str, dict[str, str]]:
         """Start PostgreSQL if it is ours, bring it up to date, refuse it if it cannot keep tenants apart."""
@@ -169,7 +147,8 @@ class Parent:
         """Make the installation if there is none, and the environment's providers; returns its public URL."""
         settings = self._config
         # Nobody can call "every address"; a client on this machine calls this one.
-        address = _address("127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host, listener)  # noqa: S104
+        local = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else None  # noqa: S104 - a comparison
+        address = port.address(settings, listener, host=local)
         made: list[first_start.Bootstrap] = []
 
         def keep(secrets: FirstKeys) -> None:
@@ -196,6 +175,8 @@ class Parent:
                 before_commit=keep,
             )
         )
+        if settings.tls_cert is not None and public_url.startswith("http:"):
+            notes.append(f"the public URL is {public_url}, without TLS; set --public-url to the https:// address")
         for note in notes:
             self._tell(note)
         if made:
@@ -233,6 +214,8 @@ class Parent:
                 sealing=gateway_keys.sealing,
                 pseudonyms=gateway_keys.pseudonyms,
                 listen_fd=listener.fileno(),
+                tls_cert=_text(settings.tls_cert),
+                tls_key=_text(settings.tls_key),
                 control_socket=str(control_socket),
                 limits_snapshot=str(run / "limits.snapshot"),
                 base_domain=settings.base_domain,
@@ -330,17 +313,6 @@ def _check_packages(settings: Config) -> None:
             raise CannotStart(message)
 
 
-def _end_with_dead_clients(listener: socket.socket) -> None:
-    """Have the system end every connection whose client takes nothing for a minute, or is gone without a word.
-
-    What was accepted inherits it. Where a system knows no such option, its own longer patience holds.
-    """
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _CLIENT_PATIENCE.items():
-        if hasattr(socket, name):
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
 def _check_login(role: str, url: str) -> None:
     """Refuse a login that is not the role it is meant for: it could be one that no policy binds."""
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
@@ -356,9 +328,8 @@ def _create_database(conninfo: str) -> None:
             connection.execute("CREATE DATABASE bailiwick")
 
 
-def _address(host: str, listener: socket.socket) -> str:
-    port = listener.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
 
 
 def _short_socket(folder: Path, stack: ExitStack) -> Path:

@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import socket
+import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,7 @@ from bailiwick.apps.gateway.server import serve
 from bailiwick.apps.gateway.watch import Watch
 from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
+from bailiwick.apps.http.tls import CertificateFiles, follow
 from bailiwick.bootstrap.ambient import monotonic, monotonic_ns, new_id, now
 from bailiwick.bootstrap.gateway import gateway
 from bailiwick.bootstrap.traces import sending_spans
@@ -104,6 +106,7 @@ async def run(settings: GatewaySettings) -> None:
             max_head=settings.max_header_bytes,
         )
         async with (
+            _tls(settings, log) as tls,
             background(watch.run()),
             background(tell_of_database(lambda: parts.epoch.fresh, log)),
             background(watch_event_loop(observer.metrics, monotonic)),
@@ -116,11 +119,24 @@ async def run(settings: GatewaySettings) -> None:
             await serve(
                 app,
                 socket.socket(fileno=settings.listen_fd),
+                tls=tls,
                 new_id=new_id,
                 drain_seconds=settings.drain_seconds,
                 on_ready=say_ready,
             )
         _keep(limits, snapshot, log)
+
+
+@asynccontextmanager
+async def _tls(settings: GatewaySettings, log: Log) -> AsyncGenerator[ssl.SSLContext | None]:
+    """The certificate to serve with, if there is one, and whatever it is renewed to."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        yield None
+        return
+    files = CertificateFiles(certificate=settings.tls_cert, key=settings.tls_key)
+    context = files.context()
+    async with background(follow(files, context, log.warning)):
+        yield context
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 from math import ceil
@@ -22,11 +23,17 @@ _BACKLOG: Final = 4096
 
 
 async def serve(
-    app: Any, listener: socket.socket, *, new_id: Callable[[], str], drain_seconds: float, on_ready: Callable[[], None]
+    app: Any,
+    listener: socket.socket,
+    *,
+    tls: ssl.SSLContext | None,
+    new_id: Callable[[], str],
+    drain_seconds: float,
+    on_ready: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM, then take no new calls and wait for those in flight, at most `drain_seconds`.
 
-    `app` is an ASGI application; its type is as wide as uvicorn's.
+    `app` is an ASGI application; its type is as wide as uvicorn's. Without `tls` it is plain HTTP.
     """
     # It tells of what clients sent, a line for each: theirs to write and ours to keep.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
@@ -55,5 +62,6 @@ async def serve(
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ceil(drain_seconds),
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
     await ChildServer(config, on_ready).serve(sockets=[listener])
