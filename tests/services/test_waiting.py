@@ -101,8 +101,9 @@ async def test_users_of_a_project_take_turns_and_each_is_served_in_order(admissi
     assert await crowd.over() == ["first", "a1", "b1", "c1", "a2", "b2", "a3", "a4", "a5"]
 
 
-async def test_nobody_who_comes_later_goes_before_those_who_wait(admission: Admission) -> None:
-    crowd, limits = Crowd(admission), {"project": queue(10, burst=1)}
+@pytest.mark.parametrize("level", ["ip", "project", "key"])
+async def test_nobody_who_comes_later_goes_before_those_who_wait(admission: Admission, level: str) -> None:
+    crowd, limits = Crowd(admission), {level: queue(10, burst=1)}
     crowd.come("first", caller("a", **limits))
     crowd.come("waits", caller("a", **limits))
     await asyncio.sleep(0.01)
@@ -123,6 +124,19 @@ async def test_whoever_waits_for_a_limit_of_their_own_keeps_nobody_waiting(admis
     assert running().time() == began
 
     assert (await crowd.over())[:2] == ["a1", "b1"]
+
+
+async def test_whoever_waits_for_a_limit_of_their_own_and_the_projects_keeps_nobody_waiting(
+    admission: Admission,
+) -> None:
+    crowd, limits = Crowd(admission), {"user": queue(1, burst=1), "project": queue(10, burst=1)}
+    for name in ("a1", "a2", "b1", "c1"):
+        crowd.come(name, caller(name[0], **limits))
+    began = running().time()
+    await asyncio.gather(*crowd.tasks[2:])
+    assert running().time() - began < 0.2 + SOON
+
+    assert await crowd.over() == ["a1", "b1", "c1", "a2"]
 
 
 async def test_whoever_names_nobody_stands_in_the_line_of_the_key(admission: Admission) -> None:
@@ -247,6 +261,41 @@ async def test_nobody_polls(admission: Admission) -> None:
     assert all(decision.admitted for decision in decisions)
     # Each is asked for when its time has come, and the next one behind it; and once when it came.
     assert store.asked <= 1 + 3 * 5
+
+
+@pytest.mark.parametrize("level", ["ip", "project", "key"])
+async def test_one_call_is_let_in_without_asking_for_all_who_wait(level: str) -> None:
+    store = CountingStore()
+    rooms = WaitingRooms(store, now_ns=now_ns)
+    callers = [caller(str(number), **{level: queue(50, burst=1)}) for number in range(200)]
+    await store.admit(charges(callers[0], "127.0.0.1", 0), now_ns())
+    waits = [asyncio.create_task(rooms.wait(who, charges(who, "127.0.0.1", 0), 100)) for who in callers]
+    await asyncio.gather(*waits[:5])
+    let_in = sum(task.done() for task in waits)
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+
+    assert store.asked <= 2 + 3 * let_in
+
+
+async def test_what_one_user_gives_back_is_offered_to_nobody_who_waits_for_something_else() -> None:
+    store = CountingStore()
+    rooms = WaitingRooms(store, now_ns=now_ns)
+    callers = [caller(str(number), user=queue(1, "5s", burst=1)) for number in range(200)]
+    taken = [charges(who, "127.0.0.1", 0) for who in callers]
+    admitted = [await store.admit(charged, now_ns()) for charged in taken]
+    waits = [asyncio.create_task(rooms.wait(*call, 100)) for call in zip(callers, taken, strict=True)]
+    await asyncio.sleep(0.05)
+    before = store.asked
+    await store.refund(taken[7], admitted[7], now_ns())
+    rooms.freed(taken[7])
+    assert (await waits[7]).admitted
+
+    assert store.asked == before + 1
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def test_a_call_that_leaves_in_the_moment_it_is_let_in_gives_its_place_back() -> None:

@@ -87,7 +87,7 @@ class Admission:
             await self._rebuilt(principal.grant)
         charged = charges(principal, ip, tokens)
         may_wait = bool(principal.grant.limits.max_waits)
-        waited = may_wait and self.waiting.must_wait(principal)
+        waited = may_wait and self.waiting.must_wait(principal, charged)
         decision = None if waited else await self._store.admit(charged, self._now_ns())
         if decision is None or (may_wait and not decision.admitted):
             waited = True

@@ -10,7 +10,12 @@ one line a key. Guarantees:
   one user at most a third;
 - leaving costs nothing, whether the client hangs up or its time is over;
 - nobody polls: one task a project sleeps until the moment for which the arithmetic says that a bucket has drained, or
-  until tokens were given back.
+  until tokens were given back;
+- to let one call in, the limits are asked about few others, however many wait: a project's queue takes no time that
+  other projects need.
+
+A line stands at the bucket that refuses its first call for the longest time, behind all others that wait for the same
+bucket. When a bucket has drained, only the line that is first there is tried.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from bailiwick.domain.durations import MINUTE, SECOND
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.limits import Decision, LimitLevel, Unit
 from bailiwick.domain.principal import Principal
-from bailiwick.limiting.store import Charge, LimitStore
+from bailiwick.limiting.store import BucketKey, Charge, LimitStore
 from bailiwick.telemetry.metrics import CALL_MS, Histogram
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -40,49 +45,95 @@ _MS: Final = 1_000_000
 
 @final
 class _Waiting:
-    """One call. `decided` becomes the decision that admits it, or that it may no longer wait."""
+    """One call, `in_line` until it is decided: `decided` becomes what admits it, or says that it may no longer wait."""
 
-    __slots__ = ("charges", "decided", "max_waits", "tokens", "weight")
+    __slots__ = ("charges", "decided", "in_line", "max_waits", "tokens", "weight")
 
     def __init__(self, charges: Sequence[Charge], max_waits: Mapping[LimitLevel, int], weight: int) -> None:
         self.charges = charges
         self.max_waits = max_waits
         self.tokens = max((cost for key, _, cost in charges if key[1] is Unit.TOKENS), default=0)
         self.weight = weight
+        self.in_line = True
         self.decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
 
 @final
 class _Line:
-    """One user's calls. Until `held_until_ns` they are refused by a limit that is not everybody's; 0 if not so."""
+    """One user's calls that are still to be decided, and at which stop they are: None if there are none."""
 
-    __slots__ = ("calls", "held_until_ns", "tokens", "weight")
+    __slots__ = ("calls", "name", "stop", "tokens", "weight")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.calls: deque[_Waiting] = deque()
-        self.held_until_ns = 0
+        self.stop: _Stop | None = None
         self.tokens = 0
         self.weight = 0
 
 
 @final
-class _Room:
-    """One project's lines, whose turn is next first. `full`: the project's own limit refuses the next of them."""
+class _Stop:
+    """A bucket that refuses the first of these lines until `until_ns`; the others stand behind it, in turn."""
 
-    __slots__ = ("changed", "full", "held", "lines", "nudge", "task", "weight")
+    __slots__ = ("bucket", "lines", "until_ns")
+
+    def __init__(self, bucket: BucketKey | None, until_ns: int) -> None:
+        """`bucket` None: where lines are that no bucket is known to refuse."""
+        self.bucket = bucket
+        self.until_ns = until_ns
+        self.lines: OrderedDict[str, _Line] = OrderedDict()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether nobody else waits for this bucket: who leaves it has not stood behind others yet."""
+        return self.bucket is None or self.bucket[0] is LimitLevel.USER
+
+
+@final
+class _Room:
+    """One project's lines, and where each of them stands."""
+
+    __slots__ = ("changed", "freed", "lines", "nudge", "stops", "task", "undecided", "weight")
 
     def __init__(self) -> None:
-        self.lines: OrderedDict[str, _Line] = OrderedDict()
+        self.lines: dict[str, _Line] = {}
+        self.undecided = _Stop(None, 0)
+        self.stops: dict[BucketKey, _Stop] = {}
+        # Buckets to which something was given back since the last nudge.
+        self.freed: set[BucketKey] = set()
         self.changed = asyncio.Event()
-        self.full = False
-        self.held = 0
         self.nudge: asyncio.TimerHandle | None = None
         self.task: asyncio.Task[None] | None = None
         self.weight = 0
 
-    def hold(self, line: _Line, until_ns: int) -> None:
-        self.held += (until_ns > 0) - (line.held_until_ns > 0)
-        line.held_until_ns = until_ns
+    def move(self, line: _Line, stop: _Stop | None) -> None:
+        """Have a line stand at the end of `stop`; None: nowhere, since it has no more calls."""
+        before = line.stop
+        if before is not None:
+            del before.lines[line.name]
+            if before.bucket is not None and not before.lines:
+                del self.stops[before.bucket]
+        line.stop = stop
+        if stop is not None:
+            stop.lines[line.name] = line
+            if stop.bucket is not None:
+                self.stops[stop.bucket] = stop
+
+    def leave(self, line: _Line, call: _Waiting) -> None:
+        """Take a call out of its line, which keeps its turn, if it has other calls."""
+        if line.calls[0] is call and line.stop is not None:
+            line.stop.until_ns = 0  # Whoever is first there now may pass earlier.
+        line.calls.remove(call)
+        line.tokens -= call.tokens
+        call.in_line = False
+        if not line.calls:
+            self.move(line, None)
+
+    def stop_of(self, charges: Sequence[Charge], *, besides: _Stop | None = None) -> _Stop | None:
+        """Where others wait for one of these buckets."""
+        found = (self.stops.get(key) for key, _, _ in charges)
+        return next((stop for stop in found if stop is not None and stop is not besides), None)
 
 
 @final
@@ -107,10 +158,10 @@ class WaitingRooms:
         """How many calls wait."""
         return sum(len(line.calls) for room in self._rooms.values() for line in room.lines.values())
 
-    def must_wait(self, principal: Principal) -> bool:
+    def must_wait(self, principal: Principal, charges: Sequence[Charge]) -> bool:
         """Whether others wait for the same as a call of `principal`, so that it has to stand behind them."""
         room = self._rooms.get(principal.grant.bucket)
-        return room is not None and (room.full or _line_of(principal) in room.lines)
+        return room is not None and (_line_of(principal) in room.lines or room.stop_of(charges) is not None)
 
     async def wait(self, principal: Principal, charges: Sequence[Charge], size: int) -> Decision:
         """Wait for a turn; the decision admits the call, whose body has `size` bytes, or refuses it.
@@ -129,7 +180,7 @@ class WaitingRooms:
         call = _Waiting(charges, max_waits, size + _CALL_BYTES)
         if not foreseen.admitted and (wait_ns > patience_ns or not self._fits(room, line, call)):
             return foreseen.told_to_wait(wait_ns)
-        self._add(principal, room, line, call)
+        self._add(principal.grant.bucket, room, line, call)
         began = self._now_ns()
         end = "refused"
         try:
@@ -142,7 +193,7 @@ class WaitingRooms:
             return decision
         finally:
             self.waits[end].observe((self._now_ns() - began) // _MS)
-            self._remove(principal, room, line, call)
+            self._remove(room, line, call)
 
     async def _turn(self, call: _Waiting, patience_ns: int) -> Decision:
         """Wait until it is a call's turn, or its time is over."""
@@ -160,7 +211,10 @@ class WaitingRooms:
     def freed(self, charges: Sequence[Charge]) -> None:
         """Something was given back of what was taken for these charges: some may pass earlier than was foreseen."""
         room = self._rooms.get(charges[0][0][2]) if charges and self._rooms else None
-        if room is not None and room.nudge is None:
+        if room is None:
+            return
+        room.freed.update(key for key, _, _ in charges if key in room.stops)
+        if room.freed and room.nudge is None:
             room.nudge = asyncio.get_running_loop().call_later(_NUDGE_SECONDS, _let_try, room)
 
     async def aclose(self) -> None:
@@ -172,19 +226,20 @@ class WaitingRooms:
 
     def _place_of(self, principal: Principal) -> tuple[_Room, _Line]:
         """Where a call would stand."""
-        room = self._rooms.get(principal.grant.bucket) or _Room()
-        return room, room.lines.get(_line_of(principal)) or _Line()
+        room, name = self._rooms.get(principal.grant.bucket) or _Room(), _line_of(principal)
+        return room, room.lines.get(name) or _Line(name)
 
     def _fits(self, room: _Room, line: _Line, call: _Waiting) -> bool:
         """Whether there is room: the more a project or a user has taken of it, the more must be left."""
         free = self._most - self._taken
         return room.weight + call.weight <= free and line.weight + call.weight <= free - room.weight
 
-    def _add(self, principal: Principal, room: _Room, line: _Line, call: _Waiting) -> None:
-        project = principal.grant.bucket
+    def _add(self, project: str, room: _Room, line: _Line, call: _Waiting) -> None:
         line.calls.append(call)
         line.tokens += call.tokens
-        room.lines[_line_of(principal)] = line
+        room.lines[line.name] = line
+        if line.stop is None:
+            room.move(line, room.undecided)
         for part in (line, room):
             part.weight += call.weight
         self._taken += call.weight
@@ -193,16 +248,16 @@ class WaitingRooms:
             room.task = asyncio.get_running_loop().create_task(self._serve(project, room))
         room.changed.set()
 
-    def _remove(self, principal: Principal, room: _Room, line: _Line, call: _Waiting) -> None:
-        line.calls.remove(call)
-        line.tokens -= call.tokens
+    def _remove(self, room: _Room, line: _Line, call: _Waiting) -> None:
+        """Let a call go whose wait is over, whatever ended it."""
+        if call.in_line:
+            room.leave(line, call)
+            room.changed.set()
         for part in (line, room):
             part.weight -= call.weight
         self._taken -= call.weight
-        if not line.calls:
-            room.hold(line, 0)
-            del room.lines[_line_of(principal)]
-        if not line.calls or call.decided.cancelled():
+        if not line.weight:
+            del room.lines[line.name]
             room.changed.set()
 
     async def _serve(self, project: str, room: _Room) -> None:
@@ -220,44 +275,58 @@ class WaitingRooms:
             del self._rooms[project]
 
     async def _let_in(self, room: _Room) -> int:
-        """Go round the lines until none of them moves; returns after how many nanoseconds one may move again."""
-        wait_ns, unmoved = MINUTE, 0
-        while unmoved < len(room.lines):
-            name, line = next(iter(room.lines.items()))
-            now_ns = self._now_ns()
-            held_ns = line.held_until_ns - now_ns
-            call = None if held_ns > 0 else next((call for call in line.calls if not call.decided.done()), None)
-            if call is None:
-                wait_ns, unmoved = min(wait_ns, held_ns if held_ns > 0 else MINUTE), unmoved + 1
-                room.lines.move_to_end(name)
+        """Let in whoever may pass now; returns after how many nanoseconds somebody may again."""
+        await self._go_round(room, room.undecided)
+        now_ns = self._now_ns()
+        for stop in [stop for stop in room.stops.values() if stop.until_ns <= now_ns]:
+            await self._go_round(room, stop)
+        return min((stop.until_ns - now_ns for stop in room.stops.values()), default=MINUTE)
+
+    async def _go_round(self, room: _Room, stop: _Stop) -> None:
+        """Let the lines of a stop in, a call each in turn, until its bucket refuses the next of them."""
+        while stop.lines:
+            line = next(iter(stop.lines.values()))
+            call = line.calls[0]
+            if call.decided.done():  # Its wait has ended in this moment.
+                room.leave(line, call)
                 continue
-            room.hold(line, 0)
-            try:
-                decision = await self._store.admit(call.charges, now_ns)
-            except Unavailable as trouble:
-                call.decided.set_exception(trouble)
+            if stop.is_own and (behind := room.stop_of(call.charges, besides=stop)) is not None:
+                room.move(line, behind)
                 continue
-            retry_ns = decision.retry_after_ns
-            if decision.admitted or retry_ns is None or not _may_wait(call.max_waits, decision):
-                call.decided.set_result(decision)
-                unmoved = 0
-                room.lines.move_to_end(name)
-            elif any(refusal.level is LimitLevel.PROJECT for refusal in decision.refusals):
-                # Whoever is next has to pass there too. This line keeps its turn.
-                room.full = True
-                return min(wait_ns, retry_ns)
-            else:
-                room.hold(line, now_ns + retry_ns)
-                wait_ns, unmoved = min(wait_ns, retry_ns), unmoved + 1
-                room.lines.move_to_end(name)
-        room.full = False
-        return wait_ns
+            refused = await self._decide(call)
+            if refused is None:
+                room.leave(line, call)
+                if line.calls:
+                    room.move(line, stop)
+                continue
+            bucket, until_ns = refused
+            if bucket == stop.bucket:
+                stop.until_ns = until_ns
+                return
+            room.move(line, room.stops.get(bucket) or _Stop(bucket, until_ns))
+
+    async def _decide(self, call: _Waiting) -> tuple[BucketKey, int] | None:
+        """Decide a call, unless it has to go on waiting: then returns for which bucket, and until when."""
+        now_ns = self._now_ns()
+        try:
+            decision = await self._store.admit(call.charges, now_ns)
+        except Unavailable as trouble:
+            call.decided.set_exception(trouble)
+            return None
+        retry_ns = decision.retry_after_ns
+        if decision.admitted or retry_ns is None or not _may_wait(call.max_waits, decision):
+            call.decided.set_result(decision)
+            return None
+        first = decision.refusals[0]
+        bucket = next(key for key, _, _ in call.charges if key[:2] == (first.level, first.unit))
+        return bucket, now_ns + retry_ns
 
 
 def _let_try(room: _Room) -> None:
     room.nudge = None
-    for line in room.lines.values():
-        room.hold(line, 0)
+    for bucket in room.freed & room.stops.keys():
+        room.stops[bucket].until_ns = 0
+    room.freed.clear()
     room.changed.set()
 
 
@@ -278,14 +347,13 @@ def _patience_ns(max_waits: Mapping[LimitLevel, int], decision: Decision) -> int
 
 def _behind(charges: Sequence[Charge], room: _Room, line: _Line, in_line: LimitLevel) -> list[Charge]:
     """What the calls that certainly come before cost together with this one: all of its line, and a turn of others."""
-    turns = len(room.lines) - room.held - (bool(line.calls) and not line.held_until_ns) if room.full else 0
     found: list[Charge] = []
     for key, rate, cost in charges:
         ahead = 0
         if key[0] is in_line or key[0] is LimitLevel.PROJECT:
             ahead = len(line.calls) if key[1] is Unit.REQUESTS else line.tokens
-        if key[0] is LimitLevel.PROJECT:
-            ahead += turns
+        if (stop := room.stops.get(key)) is not None:
+            ahead += len(stop.lines) - (line.name in stop.lines)
         found.append((key, rate, cost + ahead))
     return found
 
