@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -176,3 +177,16 @@ def test_a_route_leads_only_to_a_provider_that_takes_the_model(
         # A permission for a name is for the nearest provider of that name.
         nearest = next((offer for offer in offers if offer.name == route.offer.name), route.offer)
         assert (f"{route.offer.name}/{route.model}" in route.names) == (nearest == route.offer)
+
+
+def seconds_to_list(models: int) -> float:
+    """What a process works to tell all names of a provider, and where they lead."""
+    catalogue = Catalogue([offer("up", *(f"model-{number}" for number in range(models)))], {})
+    began = time.process_time()
+    assert sum(len(catalogue.routes(name)) for name in catalogue.listed()) == models + 1
+    return time.process_time() - began
+
+
+def test_ten_times_the_models_are_ten_times_the_work_and_not_a_hundred_times() -> None:
+    seconds_to_list(100)
+    assert seconds_to_list(1000) < 30 * min(seconds_to_list(100) for _ in range(5))

@@ -10,7 +10,7 @@ always exists, `agent` never.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, final
 
@@ -52,12 +52,18 @@ class Offer:
     id: ProviderId | None
     name: str
     kind: ProviderKind
-    models: tuple[str, ...] | None
+    models: tuple[str, ...] | None = field(hash=False)
     shared: bool
+    listed: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The same models, to look one up: there may be a thousand."""
+
+    def __post_init__(self) -> None:
+        """Derive what is looked up."""
+        object.__setattr__(self, "listed", frozenset(self.models or ()))
 
     def accepts(self, model: str) -> bool:
         """Whether this provider could serve a model of this name when asked for by its own name."""
-        return self.models is None or model in self.models
+        return self.models is None or model in self.listed
 
 
 @final
@@ -80,15 +86,17 @@ ECHO_OFFER: Final = Offer(id=None, name=ECHO, kind=ProviderKind.ECHO, models=(EC
 class Catalogue:
     """A project's providers, in order of precedence, and its aliases."""
 
-    __slots__ = ("_aliases", "_listing", "_offers", "_open")
+    __slots__ = ("_aliases", "_listing", "_named", "_offers", "_open")
 
     def __init__(self, offers: Sequence[Offer], aliases: Mapping[str, Sequence[str]]) -> None:
         """`offers`: project before tenant before platform, then the oldest."""
         self._offers = tuple(offers)
         self._aliases = aliases
         self._open = tuple(offer for offer in offers if offer.models is None)
+        self._named: dict[str, Offer] = {}
         self._listing: dict[str, Offer] = {}
         for offer in offers:
+            self._named.setdefault(offer.name, offer)
             for model in offer.models or ():
                 self._listing.setdefault(model, offer)
 
@@ -131,7 +139,7 @@ class Catalogue:
         if first in RESERVED_NAMES:
             return (ECHO_OFFER, ECHO) if name in {ECHO, f"{ECHO}/{ECHO}"} else None
         # The nearest alone: a name must not lead to another's account because one's own does not have the model.
-        named = next((offer for offer in self._offers if offer.name == first), None)
+        named = self._named.get(first)
         if slash and rest and named is not None:
             return (named, rest) if named.accepts(rest) else None
         offer = self._bare(name)
@@ -147,7 +155,7 @@ class Catalogue:
         first, slash, _ = model.partition("/")
         if first in RESERVED_NAMES:
             return found[0] is not ECHO_OFFER
-        return bool(slash) and any(offer.name == first for offer in self._offers)
+        return bool(slash) and first in self._named
 
     def _bare(self, model: str) -> Offer | None:
         if (listing := self._listing.get(model)) is not None:

@@ -9,7 +9,7 @@ happens in between. Nothing is held while the provider works: no lock, no connec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -158,15 +158,11 @@ class Pipeline:
         """The models that the caller may call, by name."""
         principal = await self.authenticate(presented, Permission.MODELS_LIST, seen)
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
-        today = self._serving.today()
-
-        def callable_names() -> Iterator[str]:
-            for name in models.listed():
-                served = models.resolve(name, today)
-                if any(authorize_model(principal, *target.route.names).allowed for target in served):
-                    yield name
-
-        return list(callable_names())
+        return [
+            name
+            for name, routes in models.listed()
+            if any(authorize_model(principal, *route.names).allowed for route in routes)
+        ]
 
     async def _aside(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

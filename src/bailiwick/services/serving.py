@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
@@ -54,6 +54,7 @@ class ProjectModels:
         self._overrides = overrides
         self._list_price = list_price
         self._served: dict[tuple[str, int], tuple[Served, ...]] = {}
+        self._listed: tuple[tuple[str, tuple[Route, ...]], ...] | None = None
 
     def resolve(self, name: str, today: int) -> tuple[Served, ...]:
         """Who serves `name`, in the order in which they are to be asked; empty if nobody does.
@@ -68,9 +69,11 @@ class ProjectModels:
             self._served[key] = tuple(self._serve(route, today) for route in self._catalogue.routes(name))
         return self._served[key]
 
-    def listed(self) -> Iterator[str]:
-        """Every name that can be told to a client."""
-        return self._catalogue.listed()
+    def listed(self) -> Sequence[tuple[str, tuple[Route, ...]]]:
+        """Every name that can be told to a client, and where it leads: found out once, since there may be thousands."""
+        if self._listed is None:
+            self._listed = tuple((name, self._catalogue.routes(name)) for name in self._catalogue.listed())
+        return self._listed
 
     def _serve(self, route: Route, today: int) -> Served:
         offer = route.offer
