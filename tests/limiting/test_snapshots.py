@@ -37,7 +37,7 @@ def saved() -> bytes:
 
 def test_a_restart_refills_nothing() -> None:
     store = InProcessLimitStore()
-    store.restore(saved())
+    store.restore(saved(), START)
 
     for name in ("u", "v", 'Zoë "\n \u2028 🦊'):
         assert told(at_once(store.admit(charge(name), START))).remaining == 10 - 4 - 1
@@ -50,7 +50,7 @@ def test_a_restart_changes_no_decision(data: st.DataObject, limit: Rate) -> None
     for now_ns in data.draw(times(limit)):
         at_once(store.admit(charge(limit=limit), now_ns))
     restarted = InProcessLimitStore()
-    restarted.restore(store.snapshot())
+    restarted.restore(store.snapshot(), now_ns)
     for later_ns in data.draw(times(limit)):
         then = now_ns + later_ns - START
         assert at_once(restarted.admit(charge(limit=limit), then)) == at_once(store.admit(charge(limit=limit), then))
@@ -58,20 +58,22 @@ def test_a_restart_changes_no_decision(data: st.DataObject, limit: Rate) -> None
 
 def test_time_goes_on_while_the_process_is_down() -> None:
     store = InProcessLimitStore()
-    store.restore(saved())
+    store.restore(saved(), START)
 
     assert told(at_once(store.admit(charge(), START + 12 * SECOND))).remaining == 10 - 4 + 2 - 1
 
 
-def test_a_clock_that_went_back_over_the_restart_admits_no_more() -> None:
+def test_a_clock_that_went_back_over_the_restart_admits_no_more_and_no_less() -> None:
     store = InProcessLimitStore()
+    at_once(store.admit(charge("other"), START))
     for _ in range(10):
-        at_once(store.admit(charge(), START))
-    at_once(store.admit(charge("other"), START + MINUTE))
+        at_once(store.admit(charge(), START + 1000 * MINUTE))
     restarted = InProcessLimitStore()
-    restarted.restore(store.snapshot())
+    restarted.restore(store.snapshot(), START)
 
-    assert at_once(restarted.admit(charge(), START)).at_ns == START + MINUTE
+    assert at_once(restarted.admit(charge(), START)).retry_after_ns == 6 * SECOND
+    assert at_once(restarted.admit(charge(), START + 6 * SECOND)).admitted
+    assert not at_once(restarted.admit(charge(), START + 6 * SECOND)).admitted
 
 
 def test_of_which_projects_all_is_saved_outlives_a_restart() -> None:
@@ -79,7 +81,7 @@ def test_of_which_projects_all_is_saved_outlives_a_restart() -> None:
     store.remember("prj_whole")
     at_once(store.admit(charge(), START))
     restarted = InProcessLimitStore()
-    restarted.restore(store.snapshot())
+    restarted.restore(store.snapshot(), START)
 
     assert restarted.remembers("prj_whole")
     assert not restarted.remembers("prj_a")
@@ -98,14 +100,14 @@ def test_a_bucket_in_use_keeps_its_own_debt_if_that_is_larger() -> None:
     store = InProcessLimitStore()
     for _ in range(7):
         at_once(store.admit(charge(), START))
-    store.restore(saved())
+    store.restore(saved(), START)
 
     assert told(at_once(store.admit(charge(), START))).remaining == 10 - 7 - 1
 
 
 def test_more_than_fits_is_taken_in_and_nothing_new_is_opened() -> None:
     store = InProcessLimitStore(most_buckets=2)
-    store.restore(saved())
+    store.restore(saved(), START)
 
     assert len(store) == 3
     assert told(at_once(store.admit(charge("v"), START))).remaining == 5
@@ -120,14 +122,14 @@ def test_damage_is_refused_and_changes_nothing(data: st.DataObject) -> None:
     store = InProcessLimitStore()
 
     with pytest.raises(DamagedSnapshot):
-        store.restore(damaged)
+        store.restore(damaged, START)
     assert len(store) == 0
     assert at_once(store.admit(charge(), 1)).at_ns == 1
 
 
 def test_a_snapshot_of_a_later_format_is_refused() -> None:
     with pytest.raises(DamagedSnapshot):
-        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 3 ", b"bailiwick-limits 4 ", 1))
+        InProcessLimitStore().restore(saved().replace(b"bailiwick-limits 3 ", b"bailiwick-limits 4 ", 1), START)
 
 
 ROW = ["user", "requests", "prj_a", "u", 0, START, 0, START]
@@ -158,5 +160,5 @@ def test_a_whole_snapshot_that_does_not_hold_what_it_should_is_refused(document:
     store = InProcessLimitStore()
 
     with pytest.raises(DamagedSnapshot):
-        store.restore(b"bailiwick-limits 3 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        store.restore(b"bailiwick-limits 3 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body, START)
     assert len(store) == 0

@@ -147,11 +147,17 @@ class InProcessLimitStore:
         live = ((key, stored) for key, stored in self._buckets.items() if not drained(stored, self._now_ns))
         return encode_buckets(self._now_ns, self._remembered, live)
 
-    def restore(self, data: bytes) -> None:
-        """Take in a snapshot, or raise DamagedSnapshot and change nothing; debts that are larger here are kept."""
-        now_ns, projects, buckets = decode_buckets(data)
-        for key, stored in buckets:
-            self.raise_to(key, stored, now_ns)
+    def restore(self, data: bytes, now_ns: int) -> None:
+        """Take in a snapshot, or raise DamagedSnapshot and change nothing; debts that are larger here are kept.
+
+        If it was made by a clock that was ahead of `now_ns`, the debts are what they were then: buckets would not drain
+        before this clock has caught up, which may be in a day.
+        """
+        saved_ns, projects, buckets = decode_buckets(data)
+        ahead_ns = max(0, saved_ns - now_ns)
+        for key, (drained_at, returned, since_ns, rate) in buckets:
+            stored = (drained_at - ahead_ns * rate.ticks, returned, since_ns - ahead_ns, rate)
+            self.raise_to(key, stored, saved_ns - ahead_ns)
         self._remembered |= projects
 
     def remembers(self, project: str) -> bool:

@@ -30,7 +30,7 @@ from bailiwick.apps.gateway.watch import Watch
 from bailiwick.apps.handover import GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.tls import CertificateFiles, follow
-from bailiwick.bootstrap.ambient import monotonic, monotonic_ns, new_id, now
+from bailiwick.bootstrap.ambient import SteadyClock, monotonic, monotonic_ns, new_id, now
 from bailiwick.bootstrap.gateway import gateway
 from bailiwick.bootstrap.traces import sending_spans
 from bailiwick.domain.ids import PROVIDER, TENANT, shown
@@ -170,7 +170,7 @@ def _restore(limits: InProcessLimitStore, path: Path, log: Log) -> None:
         return
     path.unlink()
     try:
-        limits.restore(saved)
+        limits.restore(saved, SteadyClock()())
     except DamagedSnapshot:
         log.warning("the saved limits could not be read; the ledger is asked instead", file=path.name)
 
