@@ -36,6 +36,7 @@ def forms(slug: str) -> dict[str, tuple[str, str]]:
         "host": ("", f"{slug}.{BASE_DOMAIN}"),
         "host and port": ("", f"{slug}.{BASE_DOMAIN}:8080"),
         "host in capitals": ("", f"{slug}.{BASE_DOMAIN}".upper()),
+        "host with its last dot": ("", f"{slug}.{BASE_DOMAIN}."),
         "both": (f"/p/{slug}", f"{slug}.{BASE_DOMAIN}"),
     }
 

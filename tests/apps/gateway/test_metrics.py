@@ -215,6 +215,14 @@ def test_what_comes_by_a_proxy_that_nobody_told_of_finds_nothing_there(site: Sit
     assert asked_from(site, STRANGER, header) == absent
 
 
+@pytest.mark.parametrize("header", FORWARDED[2:])
+def test_a_trusted_proxy_that_names_its_client_in_no_header_that_is_read_finds_nothing_there(
+    site: Site, header: tuple[bytes, bytes]
+) -> None:
+    assert asked_from(site, TRUSTED_PROXY, header)[0] == 404
+    assert asked_from(site, TRUSTED_PROXY)[0] == 200
+
+
 @pytest.mark.parametrize("client", [b"203.0.113.9", b"2001:db8:8::1", b"nonsense", b"127.0.0.1, 203.0.113.9"])
 def test_to_whoever_may_not_read_there_is_nothing_there(site: Site, client: bytes) -> None:
     header = (b"x-forwarded-for", client)

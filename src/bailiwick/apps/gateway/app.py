@@ -193,7 +193,8 @@ class Gateway:
         """The project that the address names: by path, by host, or not at all; by both only if they agree."""
         if self._domain is None:
             return slug
-        name = host.partition(b":")[0].lower()
+        # A name may end in the root's dot (RFC 3986 §3.2.2), and is then the same.
+        name = host.partition(b":")[0].lower().removesuffix(b".")
         if not name.endswith(self._domain):
             return slug
         by_host = name[: -len(self._domain)].decode("latin-1")

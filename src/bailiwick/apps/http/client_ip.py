@@ -17,7 +17,8 @@ Network = IPv4Network | IPv6Network
 _Judgement = tuple[str, bool, Address | None]
 UNKNOWN: Final = "unknown"
 # By these a proxy says for whom it asks.
-_FORWARDED: Final = frozenset({b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via"})
+_FOR: Final = b"x-forwarded-for"
+_FORWARDED: Final = frozenset({_FOR, b"forwarded", b"x-real-ip", b"via"})
 # An address as proxies write it: bare, in brackets, with a port.
 _HOP: Final = re.compile(r"\[([^\]]*)\](?::\d+)?|([\d.]+):\d+")
 
@@ -39,18 +40,22 @@ class ClientIp:
         return self._forwarded(peer, headers)[0] if trusted else counted
 
     def exact(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> Address | None:
-        """The client's very address; None if it cannot be known, as behind a proxy that nobody told us of."""
+        """The client's very address; None if it cannot be known, as behind a proxy that nobody told us of.
+
+        So it is, too, if a trusted proxy says in another header alone that it asks for somebody.
+        """
         if peer is None:
             return None
         _, trusted, address = self._judged(peer)
-        if trusted:
+        sent = {name for name, _ in headers} & _FORWARDED
+        if trusted and _FOR in sent:
             return self._forwarded(peer, headers)[2]
-        return None if any(name in _FORWARDED for name, _ in headers) else address
+        return None if sent else address
 
     def _forwarded(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> _Judgement:
         """Judge whom a trusted peer speaks for."""
         judged = self._judged(peer)
-        forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+        forwarded = b",".join(value for name, value in headers if name == _FOR).decode("latin-1")
         for hop in reversed(forwarded.split(",")):
             # A list may have empty places (RFC 9110 §5.6.1); a proxy that says nothing speaks for itself.
             if not (address := hop.strip()):
