@@ -18,6 +18,7 @@ from bailiwick.identity.keyring import ControlKeys
 from bailiwick.identity.outbound import OutboundGuard
 from bailiwick.services.acts import Acts
 from bailiwick.services.credentials import Credentials
+from bailiwick.services.directory import Directory
 from bailiwick.services.installation import FirstKeys, Installing
 from bailiwick.services.operators import Operators
 from bailiwick.services.provider_accounts import ProviderAccounts
@@ -40,6 +41,7 @@ class ControlPlane:
     credentials: Credentials
     providers: ProviderAccounts
     usage: UsageReports
+    directory: Directory
 
 
 @asynccontextmanager
@@ -65,6 +67,7 @@ async def control_plane(
             credentials=Credentials(database, acts, pepper=keys.pepper),
             providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),
             usage=UsageReports(database),
+            directory=Directory(database, acts),
         )
 
 

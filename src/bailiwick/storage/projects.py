@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
@@ -16,6 +17,15 @@ from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("projects")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedProject:
+    """A project with the name of its tenant."""
+
+    project: Project
+    tenant_name: str
 
 
 @final
@@ -83,6 +93,13 @@ class ProjectRows:
             "cors_origins": list(spec.cors_origins),
             "on_disconnect": spec.on_disconnect.value,
         }
+
+
+async def list_every_project(scope: Scope, page: PageRequest) -> Page[ListedProject]:
+    """A page of all projects that the scope's role sees: one tenant's, or everybody's."""
+    rows = await scope.fetch_all(_SQL["list_every_project"], {"after": page.after, "limit": page.limit + 1})
+    listed = [ListedProject(project=_project(row), tenant_name=row["tenant_name"]) for row in rows]
+    return Page.of(listed, page.limit)
 
 
 def _project(row: Row) -> Project:

@@ -7,17 +7,26 @@ from importlib.metadata import version
 from uuid import UUID
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from bailiwick.apps.admin.edge import Edge
 from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.route import ControlRoute
 from bailiwick.apps.admin.routes import keys, projects, providers, tenants, usage
+from bailiwick.apps.dashboard.app import mounted
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.telemetry.logs import Log
 
 
-def create_app(plane: ControlPlane, *, new_id: Callable[[], UUID], monotonic: Callable[[], float], log: Log) -> FastAPI:
+def create_app(
+    plane: ControlPlane,
+    *,
+    new_id: Callable[[], UUID],
+    monotonic: Callable[[], float],
+    log: Log,
+    dashboard: Starlette | None = None,
+) -> FastAPI:
     """Put the control plane behind HTTP. `new_id` names requests; `monotonic` (seconds) times them."""
     app = FastAPI(
         title="Bailiwick control plane",
@@ -34,6 +43,8 @@ def create_app(plane: ControlPlane, *, new_id: Callable[[], UUID], monotonic: Ca
             msg = f"routes that ask nobody who they are: {strays}"
             raise TypeError(msg)
         app.include_router(router)
+    if dashboard is not None:
+        app.router.routes.extend(mounted(dashboard))
     add_handlers(app, [route for router in routers for route in router.routes])
     app.openapi = describe(app, version=version("bailiwick"))  # type: ignore[method-assign]
     app.add_middleware(Edge, new_id=new_id, monotonic=monotonic, log=log)

@@ -43,7 +43,8 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
-                headers["cache-control"] = "no-store"
+                # Only the dashboard's own files say otherwise.
+                headers.setdefault("cache-control", "no-store")
             await send(message)
 
         try:

@@ -1,0 +1,1 @@
+"""The dashboard: the control plane for people, in a browser."""

@@ -1,0 +1,64 @@
+"""The dashboard as an ASGI application, and its place in the control plane's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bailiwick.apps.dashboard.assets import PREFIX, Assets
+from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
+from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, settings
+from bailiwick.apps.dashboard.rendering import Renderer
+from bailiwick.apps.dashboard.visitor import Visitors
+from bailiwick.bootstrap.control import ControlPlane
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.services.absence import not_found
+
+PAGES: Final[Sequence[Page]] = (
+    *projects.PAGES,
+    *keys.PAGES,
+    *limits.PAGES,
+    *models.PAGES,
+    *origins.PAGES,
+    *settings.PAGES,
+)
+
+
+def create_dashboard(plane: ControlPlane, visitors: Visitors, *, public_url: str) -> Starlette:
+    """Put the control plane behind pages. `public_url` is where clients call, as it is shown to them."""
+    assets = Assets()
+    renderer = Renderer(assets)
+    site = Site(plane=plane, visitors=visitors, renderer=renderer, public_url=public_url.rstrip("/"))
+
+    async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, Refused):
+            return refusal(site, request, error)
+        if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004 - the framework's own number
+            message = "This address does not take this method."
+            return refusal(site, request, Refused(Code.METHOD_NOT_ALLOWED, message))
+        return refusal(site, request, not_found())
+
+    async def unexpected(request: Request, _error: Exception) -> Response:
+        # What it was is for the log, to which the framework passes it on.
+        return refusal(
+            site, request, Refused(Code.INTERNAL_ERROR, "Something went wrong here, and it is not your fault.")
+        )
+
+    routes = [page.route(site) for page in PAGES]
+    static = Route(f"{PREFIX}/{{file:path}}", assets.serve)
+    app = Starlette(
+        routes=[*routes, static], exception_handlers={HTTPException: refused, Refused: refused, Exception: unexpected}
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def mounted(dashboard: Starlette) -> list[Route]:
+    """The addresses of an application around it that lead into the dashboard."""
+    return [Route(ROOT, dashboard), Route(f"{ROOT}/{{rest:path}}", dashboard)]

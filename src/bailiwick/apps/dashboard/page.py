@@ -1,0 +1,226 @@
+"""What happens to every request of the dashboard, in this order: who asks, may they, what does their form say.
+
+Whoever is not signed in is sent to sign in and nothing else is done. A form must prove that it is the visitor's own,
+by its token and by where the browser says it comes from, before it is read for what it asks.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from bailiwick.apps.admin.address import id_of, tenant_of_address
+from bailiwick.apps.dashboard.forms import CSRF, EMPTY, Form, errors_of, read_form
+from bailiwick.apps.dashboard.menu import MENU, Entry
+from bailiwick.apps.dashboard.rendering import HEADERS, Renderer
+from bailiwick.apps.dashboard.visitor import Visitor, Visitors
+from bailiwick.bootstrap.control import ControlPlane
+from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission, authorize, confine
+from bailiwick.domain.audit import Actor
+from bailiwick.domain.errors import Code, Refused, Unavailable
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.operators import Operator
+from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest
+from bailiwick.services.absence import found
+
+ROOT: Final = "/dashboard"
+SIGN_IN: Final = f"{ROOT}/sign-in"
+_THEMES: Final = frozenset({"light", "dark"})
+_THEME_COOKIE: Final = "bailiwick-theme"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every page is made with. `public_url` is the address that clients use, without a slash at its end."""
+
+    plane: ControlPlane
+    visitors: Visitors
+    renderer: Renderer
+    public_url: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request of somebody who is signed in and may make it. `tenant` is whose the address is, if it says so."""
+
+    request: Request
+    site: Site
+    visitor: Visitor
+    form: Form
+    tenant: TenantId | None
+
+    @property
+    def plane(self) -> ControlPlane:
+        """The use cases."""
+        return self.site.plane
+
+    @property
+    def operator(self) -> Operator:
+        """Who asks."""
+        return self.visitor.operator
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks, as the audit log names them."""
+        return actor_of(self.request, self.operator)
+
+    @property
+    def tenant_id(self) -> TenantId:
+        """The tenant that the address is about; raises `Refused` (404)."""
+        return found(self.tenant)
+
+    @property
+    def at(self) -> tuple[TenantId, ProjectId]:
+        """The project that the address names, and whose it is; raises `Refused` (404)."""
+        return self.tenant_id, ProjectId(id_of(self.request, "project_id", ids.PROJECT))
+
+    def may(self, permission: str) -> bool:
+        """Whether the visitor may exercise a permission of the control plane: what they may not is not offered."""
+        return authorize(self.operator, AdminPermission(permission)).allowed
+
+    def menu(self) -> list[Entry]:
+        """Where the visitor can go."""
+        return [entry for entry in MENU if self.may(entry.needs)]
+
+    def asked(self, name: str) -> str:
+        """A parameter of the address, "" if it is not there."""
+        return self.request.query_params.get(name, "")
+
+    def page(self, prefix: str) -> PageRequest:
+        """Which page of a list is asked for, by the id of the last item that was seen; raises `Refused` (404)."""
+        after = self.asked("after")
+        return PageRequest(limit=DEFAULT_LIMIT, after=found(ids.parsed(prefix, after)) if after else None)
+
+    def show(self, template: str, **values: object) -> Response:
+        """Answer with a page."""
+        return self._filled(template, values)
+
+    def again(self, template: str, refused: Refused, **values: object) -> Response:
+        """Answer with the form as it was sent, and what is wrong with it; raises what no field could mend."""
+        errors: dict[str, str] = {}
+        for error in errors_of(refused):
+            errors.setdefault(error.field, error.message)
+        return self._filled(template, {**values, "errors": errors}, status=refused.status)
+
+    def _filled(self, template: str, values: Mapping[str, object], *, status: int = 200) -> Response:
+        given = {"visit": self, "now": self.plane.acts.now(), "form": self.form, "errors": {}, **values}
+        return self.site.renderer.page(template, {**surroundings(self.site, self.request), **given}, status=status)
+
+    def go(self, address: str, done: str = "") -> Response:
+        """Send the browser on after something was done; `done` is one of the words that `ui.html` knows."""
+        query = f"?{urlencode({'done': done})}" if done else ""
+        return RedirectResponse(ROOT + address + query, 303, headers=HEADERS)
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An address of the dashboard, and the permission that it takes.
+
+    A page that names no tenant is the installation's, unless it is `confined`: then its service keeps to what the
+    visitor reaches.
+    """
+
+    path: str
+    handler: Handler
+    needs: AdminPermission
+    method: str = "GET"
+    confined: bool = False
+
+    def route(self, site: Site) -> Route:
+        """The address with everything that comes before its handler."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                visitor = await site.visitors.find(request)
+                if visitor is None:
+                    return _to_sign_in(request)
+                request.state.actor = actor_of(request, visitor.operator)
+                return await self.handler(await self._visit(site, request, visitor))
+            except Refused as refused:
+                return refusal(site, request, refused)
+
+        return Route(ROOT + self.path, answer, methods=[self.method])
+
+    async def _visit(self, site: Site, request: Request, visitor: Visitor) -> Visit:
+        """The request, once it is known to be allowed; raises `Refused`."""
+        authorize(visitor.operator, self.needs).or_raise()
+        tenant = await tenant_of_address(request, site.plane)
+        if not (self.confined and tenant is None):
+            confine(visitor.operator, tenant).or_raise()
+        form = EMPTY
+        if self.method == "POST":
+            check_origin(request)
+            form = await read_form(request)
+            check_token(form, visitor.csrf)
+        return Visit(request=request, site=site, visitor=visitor, form=form, tenant=tenant)
+
+
+def actor_of(request: Request, operator: Operator) -> Actor:
+    """Who asks, as the audit log names them. Only the gateway's relay can say from where: the socket is its own."""
+    ip = request.headers.get("x-forwarded-for")
+    return Actor.of(operator, request_id=request.state.request_id, ip=ip)
+
+
+def surroundings(site: Site, request: Request) -> Mapping[str, object]:
+    """What every template may ask of the request."""
+    theme = request.cookies.get(_THEME_COOKIE, "")
+    return {
+        "site": site,
+        "path": request.url.path,
+        "query": request.query_params,
+        "theme": theme if theme in _THEMES else "",
+        "done": request.query_params.get("done", ""),
+    }
+
+
+def refusal(site: Site, request: Request, refused: Refused) -> Response:
+    """Answer with what is wrong and what to do about it."""
+    if isinstance(refused, Unavailable):
+        request.state.trouble = refused.cause
+    response = site.renderer.page(
+        "refused.html",
+        {**surroundings(site, request), "refused": refused, "request_id": request.state.request_id},
+        status=refused.status,
+    )
+    if refused.retry_after is not None:
+        response.headers["retry-after"] = str(refused.retry_after)
+    return response
+
+
+def check_origin(request: Request) -> None:
+    """Refuse (403) a form that a browser sends from another site's page."""
+    site = request.headers.get("sec-fetch-site")
+    # Browsers that do not say so at least name the origin; none of them leaves out both.
+    host = request.headers.get("host", "")
+    origin = request.headers.get("origin", "").partition("://")[2]
+    if site not in {None, "same-origin"} or (site is None and origin != host):
+        raise _not_ours()
+
+
+def check_token(form: Form, token: str) -> None:
+    """Refuse (403) a form that does not hold the visitor's token."""
+    if not hmac.compare_digest(form.text(CSRF).encode(), token.encode()):
+        raise _not_ours()
+
+
+def _not_ours() -> Refused:
+    return Refused(Code.FORBIDDEN, "This form is not from a page that is open here. Reload the page and try again.")
+
+
+def _to_sign_in(request: Request) -> Response:
+    back = "" if request.method != "GET" else f"?next={quote(request.url.path, safe='/')}"
+    return RedirectResponse(SIGN_IN + back, 303, headers=HEADERS)

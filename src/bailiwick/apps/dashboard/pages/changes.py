@@ -1,0 +1,24 @@
+"""A project made what a form says: the same document, read by the same functions, as in the API's PATCH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bailiwick.apps.admin.wire import ProjectBody, project_asked, project_body, read_body_as
+from bailiwick.apps.dashboard.page import Visit
+from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.tenancy import Project, ProjectSpec
+
+
+async def change_project(visit: Visit, fields: Mapping[str, object]) -> Project:
+    """Change fields of the address's project, each as a whole; raises `Refused`."""
+    return await change_project_by(visit, lambda _: dict(fields))
+
+
+async def change_project_by(visit: Visit, patch: Callable[[Project], Document]) -> Project:
+    """Change the address's project by what it is when it is locked; raises `Refused`."""
+
+    def change(project: Project) -> ProjectSpec:
+        return project_asked(read_body_as(ProjectBody, {**project_body(project), **patch(project)}))
+
+    return await visit.plane.provisioning.change_project(visit.actor, *visit.at, change)

@@ -1,0 +1,74 @@
+"""A project's name, address and habits; suspending it, and removing it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.changes import change_project
+from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.fields import invalid
+from bailiwick.domain.merge_patch import Document
+
+
+async def show_settings(visit: Visit) -> Response:
+    """The settings as they are."""
+    frame = await framed(visit, "settings")
+    project = frame.project
+    given = {
+        "name": project.name,
+        "slug": project.slug,
+        "require_end_user": project.require_end_user,
+        "on_disconnect": project.on_disconnect.value,
+    }
+    return visit.show("projects/settings.html", **frame.values, given=given)
+
+
+async def change_settings(visit: Visit) -> Response:
+    """Make the settings what the form says."""
+    form = visit.form.known("name", "slug", "require_end_user", "on_disconnect")
+    patch: Document = {
+        "name": form.text("name").strip(),
+        "slug": form.text("slug").strip(),
+        "require_end_user": form.checked("require_end_user"),
+        "on_disconnect": form.text("on_disconnect"),
+    }
+    try:
+        await change_project(visit, patch)
+    except Refused as refused:
+        frame = await framed(visit, "settings")
+        return visit.again("projects/settings.html", refused, **frame.values, given=patch)
+    return visit.go(f"/projects/{visit.request.path_params['project_id']}/settings", "saved")
+
+
+async def suspend_project(visit: Visit) -> Response:
+    """Refuse every call from now on, or serve them again."""
+    status = visit.form.known("status").text("status")
+    await change_project(visit, {"status": status})
+    address = f"/projects/{visit.request.path_params['project_id']}/settings"
+    return visit.go(address, "suspended" if status == "suspended" else "resumed")
+
+
+async def remove_project(visit: Visit) -> Response:
+    """Remove a project for good, once its address was typed."""
+    typed = visit.form.known("confirm").text("confirm").strip()
+    frame = await framed(visit, "settings")
+    if typed != frame.project.slug:
+        raise invalid("confirm", "must be the project's address, letter by letter. Go back and type it again.")
+    await visit.plane.provisioning.remove_project(visit.actor, *visit.at)
+    return visit.go("/projects", "removed")
+
+
+_WRITE: Final = AdminPermission.PROJECTS_WRITE
+_PATH: Final = "/projects/{project_id}/settings"
+
+PAGES: Final = (
+    Page(path=_PATH, handler=show_settings, needs=AdminPermission.PROJECTS_READ),
+    Page(path=_PATH, handler=change_settings, needs=_WRITE, method="POST"),
+    Page(path=f"{_PATH}/status", handler=suspend_project, needs=_WRITE, method="POST"),
+    Page(path=f"{_PATH}/remove", handler=remove_project, needs=_WRITE, method="POST"),
+)
