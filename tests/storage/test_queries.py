@@ -34,6 +34,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "projects": (roles.CONTROL,),
     "projects.add_project": (roles.CONTROL, roles.OPERATOR),
     "projects.find_project": (roles.CONTROL, roles.APP),
+    "projects.list_every_project": (roles.CONTROL, roles.OPERATOR),
     "providers": (roles.CONTROL, roles.OPERATOR),
     "providers.platform_providers": (roles.OPERATOR,),
     "serving": (roles.APP,),

@@ -40,12 +40,12 @@ class Directory:
         own = actor.authority.tenant_id
         if own is not None:
             async with self._database.reading(own) as scope:
-                return await list_every_project(scope, page)
+                return await list_every_project(scope, own, page)
         async with self._database.operating() as scope:
             after = None if page.after is None else ids.shown(ids.PROJECT, page.after)
             detail = {"limit": page.limit, "after": after}
             await self._acts.record(scope, actor, "project.list", INSTALLATION, tenant_id=None, detail=detail)
-            return await list_every_project(scope, page)
+            return await list_every_project(scope, None, page)
 
     async def project(self, tenant_id: TenantId, project_id: ProjectId) -> PlacedProject:
         """One project of a tenant; raises `Refused` (404)."""

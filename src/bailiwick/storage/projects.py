@@ -95,9 +95,10 @@ class ProjectRows:
         }
 
 
-async def list_every_project(scope: Scope, page: PageRequest) -> Page[ListedProject]:
-    """A page of all projects that the scope's role sees: one tenant's, or everybody's."""
-    rows = await scope.fetch_all(_SQL["list_every_project"], {"after": page.after, "limit": page.limit + 1})
+async def list_every_project(scope: Scope, tenant_id: TenantId | None, page: PageRequest) -> Page[ListedProject]:
+    """A page of the projects of a tenant; None, in an operator's scope: of everybody."""
+    values = {"tenant": tenant_id, "after": page.after, "limit": page.limit + 1}
+    rows = await scope.fetch_all(_SQL["list_every_project"], values)
     listed = [ListedProject(project=_project(row), tenant_name=row["tenant_name"]) for row in rows]
     return Page.of(listed, page.limit)
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bailiwick.apps.dashboard.assets import PREFIX, Assets
+from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
 from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, settings
 from bailiwick.apps.dashboard.rendering import Renderer
@@ -32,9 +32,7 @@ PAGES: Final[Sequence[Page]] = (
 
 def create_dashboard(plane: ControlPlane, visitors: Visitors, *, public_url: str) -> Starlette:
     """Put the control plane behind pages. `public_url` is where clients call, as it is shown to them."""
-    assets = Assets()
-    renderer = Renderer(assets)
-    site = Site(plane=plane, visitors=visitors, renderer=renderer, public_url=public_url.rstrip("/"))
+    site = Site(plane=plane, visitors=visitors, renderer=Renderer(), public_url=public_url.rstrip("/"))
 
     async def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, Refused):
@@ -51,7 +49,7 @@ def create_dashboard(plane: ControlPlane, visitors: Visitors, *, public_url: str
         )
 
     routes = [page.route(site) for page in PAGES]
-    static = Route(f"{PREFIX}/{{file:path}}", assets.serve)
+    static = Route(f"{PREFIX}/{{file:path}}", own_assets().serve)
     app = Starlette(
         routes=[*routes, static], exception_handlers={HTTPException: refused, Refused: refused, Exception: unexpected}
     )

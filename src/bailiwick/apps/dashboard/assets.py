@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Final, final
 
@@ -60,6 +61,12 @@ class Assets:
         if request.headers.get("if-none-match") == asset.etag:
             return Response(status_code=304, headers=headers)
         return Response(asset.body, headers=headers, media_type=asset.media_type)
+
+
+@cache
+def own_assets() -> Assets:
+    """The files of this version, read once."""
+    return Assets()
 
 
 def _asset(name: str, body: bytes, media_type: str) -> Asset:

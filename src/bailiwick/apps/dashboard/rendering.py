@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Final, final
 
 import msgspec
@@ -15,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.responses import Response
 
 from bailiwick.apps.dashboard import words
-from bailiwick.apps.dashboard.assets import Assets
+from bailiwick.apps.dashboard.assets import own_assets
 from bailiwick.domain import ids
 
 _POLICY: Final = (
@@ -38,32 +39,38 @@ HEADERS: Final = {
 class Renderer:
     """Fills templates."""
 
-    def __init__(self, assets: Assets) -> None:
-        """`assets` are what pages load."""
-        self._environment = Environment(
-            loader=PackageLoader("bailiwick.apps.dashboard"),
-            autoescape=select_autoescape(default=True, default_for_string=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(asset=assets.address)
-        self._environment.filters.update(
-            number=words.number,
-            dollars=words.dollars,
-            milliseconds=words.milliseconds,
-            moment=words.moment,
-            ago=words.ago,
-            counted=words.counted,
-            iso=datetime.isoformat,
-            shown=lambda value, prefix: ids.shown(prefix, value),
-            as_json=_as_json,
-        )
+    def __init__(self) -> None:
+        self._environment = _environment()
 
     def page(self, template: str, values: Mapping[str, object], *, status: int = 200) -> Response:
         """Fill a template and answer with it."""
         body = self._environment.get_template(template).render(values)
         return Response(body, status, headers=HEADERS, media_type="text/html")
+
+
+@cache
+def _environment() -> Environment:
+    """Made once: what it has read of templates is kept for as long as the process lives."""
+    environment = Environment(
+        loader=PackageLoader("bailiwick.apps.dashboard"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(asset=own_assets().address)
+    environment.filters.update(
+        number=words.number,
+        dollars=words.dollars,
+        milliseconds=words.milliseconds,
+        moment=words.moment,
+        ago=words.ago,
+        counted=words.counted,
+        iso=datetime.isoformat,
+        shown=lambda value, prefix: ids.shown(prefix, value),
+        as_json=_as_json,
+    )
+    return environment
 
 
 def _as_json(value: object) -> str:

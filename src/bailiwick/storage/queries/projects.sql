@@ -27,12 +27,13 @@ ORDER BY id
 LIMIT %(limit)s;
 
 -- name: list_every_project
--- All projects that the role sees, in the order of their ids, each with its tenant's name.
+-- All projects of a tenant, or of everybody by the operator's role, in the order of their ids, with their tenants' names.
 SELECT p.id, p.tenant_id, p.slug, p.name, p.status, p.limits, p.aliases, p.require_end_user, p.cors_origins,
        p.on_disconnect, p.created_at, p.created_by, t.name AS tenant_name
 FROM bailiwick.projects p
 JOIN bailiwick.tenants t ON t.id = p.tenant_id
-WHERE %(after)s::uuid IS NULL OR p.id > %(after)s::uuid
+WHERE (%(tenant)s::uuid IS NULL OR p.tenant_id = %(tenant)s)
+  AND (%(after)s::uuid IS NULL OR p.id > %(after)s::uuid)
 ORDER BY p.id
 LIMIT %(limit)s;
 
