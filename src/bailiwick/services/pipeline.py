@@ -49,7 +49,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as it was asked for.
 
     `seen` takes what is learnt of it, `ip` is the address that limits count. `headers` are lines that are meant for the
-    provider, each with its end. `read_body` is told whose it is; `let_go` that the body is not needed any more.
+    provider, each with its end. `read_body` is told whose it is, and says whether it waited for it; `let_go` is told
+    that the body is not needed any more.
     """
 
     seen: Observation
@@ -57,7 +58,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ip: str
     content_type: bytes
     headers: bytes
-    read_body: Callable[[Principal], Awaitable[bytes]]
+    read_body: Callable[[Principal], Awaitable[tuple[bytes, bool]]]
     let_go: Callable[[], None]
 
 
@@ -105,9 +106,9 @@ class Pipeline:
         The body is asked for only once the caller is known and may call.
         """
         principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-        body = await asked.read_body(principal)
-        # A body may be a minute on its way: what was taken away in the meantime is gone.
-        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+        body, waited = await asked.read_body(principal)
+        if waited:  # A body may be a minute on its way: what was taken away in the meantime is gone.
+            principal = await self.authenticate(asked.presented, door.permission, asked.seen)
         large = len(body) > LARGE
         read = partial(door.read, body, asked.content_type)
         request = await self._aside(read) if large else read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import final
 import httpx2
 import pytest
 
+from tests.apps.gateway.wire import exchange, request
 from tests.serving import ASK, MODEL, Caller, Site, error_of, until
 from tests.upstream import Behaviour, Upstream
 
@@ -170,6 +172,23 @@ def test_a_call_that_was_admitted_goes_on(site: Site, upstream: Upstream) -> Non
     until(lambda: site.caller(caller.project).ask("GET", "/v1/me").status_code == 200)
     thread.join()
     assert answers == [200]
+
+
+def test_a_key_that_is_revoked_while_a_body_is_on_its_way_calls_nothing(site: Site, upstream: Upstream) -> None:
+    caller = site.project()
+    body = json.dumps({"model": MODEL, "messages": ASK}).encode()
+    key = caller.bearer["authorization"].encode()
+    whole = request("/v1/chat/completions", [(b"authorization", key)], method="POST", body=body)
+
+    def pieces() -> Iterator[bytes]:
+        yield whole[: -len(body) // 2]
+        time.sleep(0.1)  # Until it was let in, on its head.
+        revoke(caller)
+        until(lambda: caller.ask("GET", "/v1/me").status_code == 401, patience=PROMPTLY)
+        yield whole[-len(body) // 2 :]
+
+    assert exchange(site.installation.port, pieces()).status == 401
+    assert not upstream.requests
 
 
 # Rotation ------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from bailiwick.apps.gateway import body
+from bailiwick.apps.gateway.body import read_body
 from bailiwick.apps.gateway.connection import Connection
+from bailiwick.domain.errors import Refused
 
 HEAD_SECONDS = 0.8
 LINGER_SECONDS = 0.8
@@ -28,7 +31,19 @@ PARTS = (b"one, ", b"two, ", b"three")
 
 
 async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
-    """An application that reads its request to the end and says how large it was, at `/parts` bit by bit."""
+    """An application that reads its request to the end and says how large it was, at `/parts` bit by bit.
+
+    At `/bounded` it reads as the gateway does, and says whether it waited, or what refused the request.
+    """
+    if scope["path"] == "/bounded":
+        try:
+            whole, waited = await read_body(receive, announced=None, most=1 << 20, hold=lambda _: None)
+            said = b"%b %r" % (whole, waited)
+        except Refused as refused:
+            said = b"%d" % refused.status
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": said})
+        return
     size = 0
     while scope["path"] != "/refused":
         message = await receive()
@@ -51,10 +66,10 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         return
-    body = b"%d" % size
-    headers = [(b"content-length", b"%d" % len(body))]
+    told = b"%d" % size
+    headers = [(b"content-length", b"%d" % len(told))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": told})
 
 
 @pytest.fixture
@@ -142,6 +157,31 @@ async def test_a_slow_body_is_no_slow_head(port: int, pieces: list[bytes]) -> No
     seen, took = await said(port, *pieces, pause=HEAD_SECONDS / 2)
     assert seen.endswith(b"\r\n\r\n4")
     assert took > HEAD_SECONDS
+
+
+BOUNDED = POST.replace(b"/", b"/bounded", 1)
+
+
+async def test_a_body_that_came_with_its_head_is_not_waited_for(port: int) -> None:
+    seen, _ = await said(port, BOUNDED + b"content-length: 4\r\n" + LAST + b"body")
+    assert b"body False" in seen
+
+
+@pytest.mark.parametrize("asks", [b"", b"expect: 100-continue\r\n"])
+async def test_a_body_that_comes_later_is_waited_for(port: int, asks: bytes) -> None:
+    seen, _ = await said(port, BOUNDED + asks + b"content-length: 4\r\n" + LAST, b"bo", b"dy", pause=0.05)
+    assert seen.startswith(b"HTTP/1.1 100 ") == bool(asks)
+    assert b"body True" in seen
+
+
+@pytest.mark.parametrize("pieces", [[], [b"b", b"o"]])
+async def test_a_body_that_does_not_arrive_is_given_up(
+    port: int, pieces: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "_SLOWEST_SECONDS", 0.2)
+    seen, took = await said(port, BOUNDED + b"content-length: 4\r\n" + LAST, *pieces, pause=0.05)
+    assert b"408" in seen
+    assert 0.2 <= took < 1.2
 
 
 async def test_trailers_that_do_not_arrive_are_given_up(port: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, final
 
-from bailiwick.apps.gateway.watch import Receive
+from bailiwick.apps.gateway.watch import Message, Receive
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import ProjectId
 
@@ -58,40 +58,59 @@ class Room:
             del self._held[owner]
 
 
-async def read_body(receive: Receive, *, announced: int | None, most: int, hold: Callable[[int], None]) -> bytes:
-    """Read the whole body; raises `Refused` (413, 408) or `ClientGone`.
+async def read_body(
+    receive: Receive, *, announced: int | None, most: int, hold: Callable[[int], None]
+) -> tuple[bytes, bool]:
+    """Read the whole body, and say whether it was waited for; raises `Refused` (413, 408) or `ClientGone`.
 
+    The first message of `receive` is what is here already, as our `Connection` gives it: nothing has to bound its time.
     `hold` is told how many bytes more of a large body are here now, and may raise `Refused`.
     """
     if announced is not None and announced > most:
         raise _too_large(most)
+    parts = _Parts(most, hold)
+    if not parts.add(await receive()):
+        return parts.whole(), False
     try:
         async with asyncio.timeout(_SLOWEST_SECONDS):
-            return await _read_rest(receive, most, hold)
+            while parts.add(await receive()):
+                pass
     except TimeoutError:
         message = f"The request's body did not arrive within {_SLOWEST_SECONDS:.0f} seconds."
         raise Refused(Code.REQUEST_TIMEOUT, message) from None
+    return parts.whole(), True
 
 
-async def _read_rest(receive: Receive, most: int, hold: Callable[[int], None]) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    held = 0
-    more = True
-    while more:
-        message = await receive()
+@final
+class _Parts:
+    """What has come of a body."""
+
+    __slots__ = ("_held", "_hold", "_most", "_parts", "_size")
+
+    def __init__(self, most: int, hold: Callable[[int], None]) -> None:
+        self._most = most
+        self._hold = hold
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._held = 0
+
+    def add(self, message: Message) -> bool:
+        """Take what came; returns whether there is more to come."""
         if message["type"] == "http.disconnect":
             raise ClientGone
-        part: bytes = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > most:
-            raise _too_large(most)
-        if size > _SMALL:
-            hold(size - held)
-            held = size
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        part: bytes = message["body"]
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > self._most:
+            raise _too_large(self._most)
+        if self._size > _SMALL:
+            self._hold(self._size - self._held)
+            self._held = self._size
+        more: bool = message["more_body"]
+        return more
+
+    def whole(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
 
 def _too_large(most: int) -> Refused:

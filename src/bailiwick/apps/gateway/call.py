@@ -51,8 +51,8 @@ class Call(msgspec.Struct, kw_only=True):
             project=head.project,
         )
 
-    async def body(self, principal: Principal) -> bytes:
-        """Read the body, which counts as the project's of `principal`.
+    async def body(self, principal: Principal) -> tuple[bytes, bool]:
+        """Read the body, which counts as the project's of `principal`, and say whether it was waited for.
 
         From then on the client is watched, since there is nothing left for it to do but wait.
         """

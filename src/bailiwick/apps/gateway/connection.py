@@ -42,6 +42,14 @@ class _Cycle(RequestResponseCycle):
     """One request and its answer."""
 
     head: bytes | None = None
+    asked: bool = False
+
+    async def receive(self) -> Any:
+        """Give an ASGI message; the first is what is here of the body, be it nothing, and nobody waits for it."""
+        if not self.asked:
+            self.asked = True
+            self.message_event.set()
+        return await super().receive()
 
     async def send(self, message: Any) -> None:
         """Take an ASGI message; a client that is gone is no error."""
