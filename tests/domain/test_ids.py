@@ -23,6 +23,11 @@ def test_a_uuid_is_of_version_7_and_tells_its_time(unix_ms: int, noise: bytes) -
     assert value.int >> 80 == unix_ms
 
 
+@given(TIMES, NOISE)
+def test_as_text_it_is_the_same(unix_ms: int, noise: bytes) -> None:
+    assert ids.uuid7_hex(unix_ms, noise.hex()) == ids.uuid7(unix_ms, noise).hex
+
+
 def test_74_bits_of_a_uuid_are_random() -> None:
     plain = ids.uuid7(0, bytes(10))
     flipped = {ids.uuid7(0, (1 << bit).to_bytes(10, "big")) for bit in range(80)} - {plain}

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final, final
 
-from bailiwick.domain.ids import uuid7_int
+from bailiwick.domain.ids import uuid7_hex
 
 
 def now() -> datetime:
@@ -36,20 +36,20 @@ class NewId:
 
     __slots__ = ("_drawn", "_used")
 
-    _EACH: Final = 10
-    _AT_ONCE: Final = 4000
+    _DIGITS_EACH: Final = 20
+    _BYTES_AT_ONCE: Final = 4000
 
     def __init__(self) -> None:
-        self._drawn = b""
+        self._drawn = ""
         self._used = 0
 
     def __call__(self) -> str:
         """Make one."""
         start = self._used
         if start >= len(self._drawn):
-            self._drawn, start = os.urandom(self._AT_ONCE), 0
-        self._used = start + self._EACH
-        return f"{uuid7_int(time.time_ns() // 1_000_000, self._drawn[start : start + self._EACH]):032x}"
+            self._drawn, start = os.urandom(self._BYTES_AT_ONCE).hex(), 0
+        self._used = start + self._DIGITS_EACH
+        return uuid7_hex(time.time_ns() // 1_000_000, self._drawn[start : self._used])
 
 
 new_id = NewId()

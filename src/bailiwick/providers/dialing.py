@@ -11,9 +11,8 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from bailiwick.providers.http1 import Connection
 from bailiwick.providers.names import Names
@@ -34,9 +33,8 @@ _ALPN: Final = ["http/1.1"]
 _STAGGER: Final = 0.25  # seconds that an address has to itself (RFC 8305 §5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where requests go: connections are shared by equal origins only."""
+class Origin(NamedTuple):
+    """Where requests go: connections are shared by equal origins only. Each request looks up its pool by it."""
 
     scheme: str
     """`http` or `https`."""
