@@ -37,12 +37,9 @@ _DIGITS: Final = 19
 _BLANKS: Final = b" \t"
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
-_READ: Final = frozenset(
-    {
-        _AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING, _ORIGIN,
-        *_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS,
-    }
-)  # fmt: skip
+# Few calls have any of these.
+_RARE: Final = frozenset({*_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS})
+_READ: Final = _RARE | {_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING, _ORIGIN}
 # Headers of OpenAI's own; they speak to us only when they hold one of our ids.
 _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-project": f"{PROJECT}_".encode()}
 
@@ -84,19 +81,21 @@ def read_head(headers: Headers) -> RequestHead:
     uid, sid = found.get(_END_USER), found.get(_SESSION)
     if found.get(_ENCODING, _IDENTITY).lower() != _IDENTITY:
         raise Refused(Code.INVALID_REQUEST, "The body must be sent without a Content-Encoding.")
-    return RequestHead(
+    head = RequestHead(
         credential=_credential(found.get(_AUTHORIZATION), found.get(_API_KEY)),
         uid=None if uid is None else read_identifier("X-End-User-Id", uid),
         sid=None if sid is None else read_identifier("X-Session-Id", sid),
-        organization=_target(found, _ORGANIZATIONS),
-        project=_target(found, _PROJECTS),
         # Of a number with more digits these are enough to see that it is too large.
         length=int(length[:_DIGITS]) if length.isdigit() else None,
         host=found.get(_HOST, b""),
         origin=found.get(_ORIGIN),
         content_type=found.get(_TYPE, b""),
-        for_provider=b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found),
     )
+    if not _RARE.isdisjoint(found):
+        head.organization = _target(found, _ORGANIZATIONS)
+        head.project = _target(found, _PROJECTS)
+        head.for_provider = b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found)
+    return head
 
 
 def _found(headers: Headers) -> dict[bytes, bytes]:
@@ -106,7 +105,7 @@ def _found(headers: Headers) -> dict[bytes, bytes]:
         if name not in _READ:
             continue
         value = sent.strip(_BLANKS)
-        if not value.startswith(_OURS_IF.get(name, b"")):
+        if name in _OURS_IF and not value.startswith(_OURS_IF[name]):
             continue
         if name in found:
             if name not in _FOR_PROVIDER:
