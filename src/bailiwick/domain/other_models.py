@@ -42,12 +42,12 @@ def other_models(body: bytes, fields: Mapping[str, msgspec.Raw]) -> str | None:
 
 
 def _may_name_others(body: bytes, fields: Mapping[str, msgspec.Raw]) -> bool:
-    # Asked of every body; written out, it takes half of the time that a loop takes.
+    # Asked of every body; written out, it takes half of the time that a loop takes. Where the key `model` is the only
+    # place that has these letters, three questions are answered at once.
+    named = _MODEL in fields
     return (
-        body.count(b'model"') > (_MODEL in fields)
-        or b'odels"' in body
+        (body.count(b"odel") > named and (body.count(b'model"') > named or b'odels"' in body or b"odel_list" in body))
         or b"allback" in body
-        or b"odel_list" in body
         or b'"preset"' in body
         or b'"route"' in body
         or b"\\u00" in body

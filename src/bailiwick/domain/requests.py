@@ -11,7 +11,7 @@ Worked example: at `/v1/embeddings`, `{"model": "small", "input": ["a"], "user":
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, cast, final
 
 import msgspec
@@ -95,6 +95,12 @@ class JsonForm:
     asks_usage: bool = False
     keeps: bool = False
     defers: str | None = None
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """All that is read or passed on by name; none of them may stand in another case."""
+
+    def __post_init__(self) -> None:
+        """Derive what each request needs."""
+        object.__setattr__(self, "names", _KNOWN | {self.content})
 
 
 @final
@@ -156,7 +162,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_request(body: bytes, form: JsonForm) -> ModelRequest:
     """Read a client's body; raises `Refused` (400) saying which field is wrong."""
-    fields = read_object(body, content=form.content, names=_KNOWN | {form.content})
+    fields = read_object(body, content=form.content, names=form.names)
     # Not the body, which may be large, a second time.
     checked = _encode({name: raw for name, raw in fields.items() if name in _KNOWN})
     if too_many_values(checked, MOST_VALUES):

@@ -208,10 +208,14 @@ def _reader() -> Read:
 
     def read(data: bytes) -> Completion:
         completion = read_completion(data)
+        finished = False
         for choice in completion.choices or ():
-            if len(choice.index) <= _LONGEST_INDEX:
-                (going_on.discard if choice.finished else going_on.add)(bytes(choice.index))
-        if going_on and completion.finished:
+            if choice.finished:
+                finished = True
+                going_on.discard(bytes(choice.index))
+            elif len(choice.index) <= _LONGEST_INDEX:
+                going_on.add(bytes(choice.index))
+        if finished and going_on:
             return _OneOfSeveral(**msgspec.structs.asdict(completion))
         return completion
 
