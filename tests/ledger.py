@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import final
@@ -27,6 +28,21 @@ class Call:
     output_tokens: int = 1
     cost_nano: int | None = 0
     latency_ms: int = 1
+
+
+def told_latency(milliseconds: int) -> int:
+    """What a report says for a latency: beyond 32 ms, the middle of the sixteenth of a doubling that it lies in."""
+    if milliseconds < 32:
+        return milliseconds
+    width = 1 << (milliseconds.bit_length() - 5)
+    return milliseconds // width * width + width // 2
+
+
+def told_percentile(latencies: Sequence[int], hundredths: int) -> int | None:
+    """What a report says for the least latency that so many hundredths of the calls are not above."""
+    if not latencies:
+        return None
+    return told_latency(sorted(latencies)[-(-len(latencies) * hundredths // 100) - 1])
 
 
 def settle(database: TestDatabase, tenant_id: UUID, project_id: UUID, calls: list[Call]) -> None:

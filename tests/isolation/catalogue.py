@@ -93,6 +93,29 @@ def _seed(connection: Connection, owner: Owner) -> None:
         " input_estimate) VALUES (%s, %s, %s, %s, now(), 'p', 'm', false, 1)",
         (new_id(), tenant, project, new_id()),
     )
+    _seed_usage(connection, owner)
+
+
+def _seed_usage(connection: Connection, owner: Owner) -> None:
+    tenant, project = owner.tenant_id, owner.project_id
+    connection.execute(
+        "INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, opened_at, input_tokens, output_tokens,"
+        " latency_ms, provider, model, replaced_xid) VALUES (%s, %s, %s, now(), 1, 1, 1, 'p', 'm', 1)",
+        (new_id(), tenant, project),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.usage_hourly VALUES (%s, %s, now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)", (tenant, project)
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.usage_hourly_of_users VALUES (%s, %s, 'u', now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)",
+        (tenant, project),
+    )
+    connection.execute("INSERT INTO bailiwick.end_users VALUES (%s, %s, 'u', now())", (tenant, project))
+    connection.execute(
+        "INSERT INTO bailiwick.blocked_users (tenant_id, project_id, uid, blocked, changed_at, changed_by)"
+        " VALUES (%s, %s, 'u', true, now(), 'test')",
+        (tenant, project),
+    )
 
 
 def tenant_tables(connection: Connection) -> dict[str, str]:

@@ -18,9 +18,10 @@ from bailiwick.domain import ids
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import usage_query
-from bailiwick.storage import keys, roles, usage
+from bailiwick.storage import keys, roles
 from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.sql import Sql
+from bailiwick.storage.usage import UsageRows
 from tests.control import UNKNOWN, Control, controlled
 from tests.database import TestDatabase, TestServer
 from tests.holdings import Holding, addresses, body_for, filled, holding
@@ -156,11 +157,14 @@ async def test_usage_of_a_project_is_not_read_within_another_tenant(plane: Contr
     for role in (roles.CONTROL, roles.APP):
         pool = open_pool(kept_apart.url(role), name="test", size=1)
         async with pool:
-            async with Database(pool).reading(own_tenant) as scope:
-                report = await usage.by_group(scope, own_tenant, foreign_project, query)
+            async with Database(pool).surveying(own_tenant) as scope:
+                assert await UsageRows.of(scope, own_tenant, foreign_project) is None
+                report = await UsageRows(scope, own_tenant, foreign_project, 0).report(query)
             assert (report.groups, report.total.requests) == ((), 0)
-            async with Database(pool).reading(foreign_tenant) as scope:
-                report = await usage.by_group(scope, foreign_tenant, foreign_project, query)
+            async with Database(pool).surveying(foreign_tenant) as scope:
+                rows = await UsageRows.of(scope, foreign_tenant, foreign_project)
+                assert rows is not None
+                report = await rows.report(query)
             assert report.total.requests == 1
 
 

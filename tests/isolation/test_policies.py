@@ -21,7 +21,7 @@ ROLES = (roles.APP, roles.CONTROL)
 # What the schema has today, so that a catalogue query that finds nothing cannot pass for isolation.
 TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "audit", "open_calls", "ledger",
-    "ledger_default",
+    "ledger_default", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "end_users", "blocked_users",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
@@ -149,10 +149,12 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
             }
             return {table for table, count in counts.items() if count}
 
-        assert found(app, "SELECT") == {"tenants", "projects", "providers", "ledger", "open_calls"}
-        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", "audit"}
-        assert found(control, "INSERT") == {"projects", "api_keys", "providers", "audit"}
-        assert found(control, "UPDATE") == {"tenants", "projects", "api_keys", "providers"}
+        users = {"end_users", "blocked_users"}
+        usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
+        assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
+        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", "audit", *users}
+        assert found(control, "INSERT") == {"projects", "api_keys", "providers", "audit", *users}
+        assert found(control, "UPDATE") == {"tenants", "projects", "api_keys", "providers", *users}
         assert found(control, "DELETE") == {"tenants", "projects", "api_keys", "providers"}
 
 

@@ -2,7 +2,8 @@
 
 `{"from", "to", "group_by", "data": [{"key", "requests", "input_tokens", "output_tokens", "cost_usd", "latency_p50_ms",
 "latency_p95_ms"}], "total": {…}, "has_more", "next"}`; `from` counts, `to` does not; `total` is over all groups,
-whatever the page. A call belongs to the moment in which it opened.
+whatever the page. A call belongs to the moment in which it opened. Latencies come from histograms that merge
+(`latency_bucket`): exact below 32 ms, within a thirty-second of the truth above.
 
 Evolution: fields are added, their meaning never changes.
 """
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, final
 
@@ -22,23 +23,42 @@ from bailiwick.domain.money import usd
 from bailiwick.domain.paging import DEFAULT_LIMIT, read_limit
 from bailiwick.domain.times import read_moment, written
 
+# The hour after it could not be written.
+_LAST_HOUR: Final = datetime(9999, 12, 31, 22, tzinfo=UTC)
 PARAMETERS: Final = ("from", "to", "group_by", "limit", "after")
 
 
 class GroupBy(StrEnum):
-    """What rows are counted together. `day` is of UTC, `model` is `provider/name`, the others are ids."""
+    """What rows are counted together. Days and hours are of UTC, `model` is `provider/name`, the others are ids."""
 
+    DAY = "day"
+    HOUR = "hour"
+    PROJECT = "project"
     USER = "user"
     MODEL = "model"
-    SESSION = "session"
+    PROVIDER = "provider"
     KEY = "key"
-    DAY = "day"
+    SESSION = "session"
+
+
+# What an application calls its users and sessions is a project's own: equal ids of two projects are not the same.
+OF_PROJECTS: Final = tuple(GroupBy)
+OF_TENANTS: Final = tuple(group for group in GroupBy if group not in {GroupBy.USER, GroupBy.SESSION})
+
+# How many doublings a latency is beyond 32 ms is how many of these it reaches: see `0004_usage.sql`.
+DOUBLINGS: Final = [1 << power for power in range(5, 31)]
+
+
+def latency_of(bucket: int) -> int:
+    """The milliseconds in the middle of a bucket of latencies; exact below 32."""
+    doublings = max(bucket // 16 - 1, 0)
+    return ((bucket - 16 * doublings) << doublings) + (1 << doublings) // 2
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """The last group that was seen; None is the group of the rows that name none."""
+    """The last group that was seen; None is the group of the rows that name none, which comes first."""
 
     key: str | None
 
@@ -72,6 +92,17 @@ class UsageQuery:
     limit: int = DEFAULT_LIMIT
     after: Cursor | None = None
 
+    @property
+    def first_hour(self) -> datetime:
+        """When the hour began in which the span begins."""
+        return self.since.replace(minute=0, second=0, microsecond=0)
+
+    @property
+    def end_hour(self) -> datetime:
+        """When the hour is over in which the span ends."""
+        hour = self.until.replace(minute=0, second=0, microsecond=0)
+        return hour if hour == self.until else min(hour, _LAST_HOUR) + timedelta(hours=1)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +126,11 @@ class Usage:
             "latency_p50_ms": self.latency_p50_ms,
             "latency_p95_ms": self.latency_p95_ms,
         }
+
+
+NO_CALLS: Final = Usage(
+    requests=0, input_tokens=0, output_tokens=0, cost_nano=0, latency_p50_ms=None, latency_p95_ms=None
+)
 
 
 @final
@@ -130,8 +166,8 @@ class UsageReport:
         }
 
 
-def usage_query(parameters: Mapping[str, str], now: datetime) -> UsageQuery:
-    """Read the query of a usage address (names as in `PARAMETERS`); raises `Invalid`.
+def usage_query(parameters: Mapping[str, str], now: datetime, groups: Sequence[GroupBy] = OF_PROJECTS) -> UsageQuery:
+    """Read the query of a usage address (names as in `PARAMETERS`), by one of `groups`; raises `Invalid`.
 
     Absent: `to` is now, `from` the start of that month (UTC), `group_by` day, `limit` 50.
     """
@@ -144,7 +180,7 @@ def usage_query(parameters: Mapping[str, str], now: datetime) -> UsageQuery:
     query = UsageQuery(
         since=since,
         until=until,
-        group_by=findings.take(lambda: _group_by(parameters.get("group_by", GroupBy.DAY)), GroupBy.DAY),
+        group_by=findings.take(lambda: _group_by(parameters.get("group_by", GroupBy.DAY), groups), GroupBy.DAY),
         limit=findings.take(lambda: read_limit(parameters.get("limit")), DEFAULT_LIMIT),
         after=findings.take(lambda: _cursor(parameters.get("after")), None),
     )
@@ -162,11 +198,11 @@ def _moment(parameters: Mapping[str, str], name: str, otherwise: datetime) -> da
     return moment
 
 
-def _group_by(text: str) -> GroupBy:
-    try:
-        return GroupBy(text)
-    except ValueError:
-        raise invalid("group_by", f"must be one of {', '.join(GroupBy)}") from None
+def _group_by(text: str, groups: Sequence[GroupBy]) -> GroupBy:
+    for group in groups:
+        if group == text:
+            return group
+    raise invalid("group_by", f"must be one of {', '.join(groups)}")
 
 
 def _cursor(text: str | None) -> Cursor | None:

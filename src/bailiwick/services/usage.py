@@ -1,4 +1,4 @@
-"""Usage reports of one project, the same for the control plane and for the project's own keys."""
+"""Usage reports of projects and tenants, the same for the control plane and for a project's own keys."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from typing import final
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import found
-from bailiwick.storage import usage
-from bailiwick.storage.projects import ProjectRows
-from bailiwick.storage.scope import LONG_SECONDS, Database
+from bailiwick.storage.scope import Database
+from bailiwick.storage.usage import UsageRows
 
 
 @final
 class UsageReports:
-    """Counts every call settled so far, by reading the ledger within one tenant."""
+    """Counts every call settled so far, within one tenant."""
 
     def __init__(self, database: Database) -> None:
         """`database` is that of the process that asks: the gateway's and the control process's roles may both."""
         self._database = database
 
     async def report(
-        self, tenant_id: TenantId, project_id: ProjectId, query: UsageQuery, *, uid: str | None = None
+        self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, uid: str | None = None
     ) -> UsageReport:
-        """A page of groups and the total; of one end user only if `uid` is given.
+        """A page of groups and the total of a project, or of a whole tenant for None; of one end user only with `uid`.
 
-        Raises `Refused` (404) if the tenant has no such project, `Invalid`, `Unavailable`.
+        Raises `Refused` (404) if there is no such tenant, or it has no such project; `Invalid`, `Unavailable`.
         """
-        async with self._database.reading(tenant_id, seconds=LONG_SECONDS) as scope:
-            found(await ProjectRows(scope, tenant_id).find(project_id))
-            return await usage.by_group(scope, tenant_id, project_id, query, uid=uid)
+        async with self._database.surveying(tenant_id) as scope:
+            return await found(await UsageRows.of(scope, tenant_id, project_id)).report(query, uid=uid)

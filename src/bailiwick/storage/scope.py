@@ -33,6 +33,9 @@ Connection = psycopg.AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
 
 _READ_ONLY = b"SELECT set_config('transaction_read_only', 'on', true)"
+_ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# What a report reads differs by orders of magnitude with its parameters: a plan for none of them suits none.
+_OWN_PLANS = b"SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 _AS_TENANT = b"SELECT set_config('bailiwick.tenant_id', %s, true)"
 _AS_OPERATOR = b"SELECT set_config('role', 'bailiwick_operator', true)"
 
@@ -123,6 +126,15 @@ class Database:
             await connection.execute(_READ_ONLY)
             if tenant is not None:
                 await connection.execute(_AS_TENANT, (str(tenant),))
+            yield Scope(connection)
+
+    @asynccontextmanager
+    async def surveying(self, tenant: UUID) -> AsyncGenerator[Scope]:
+        """Read as `tenant`, at most 30 seconds: all queries see one moment, and each is planned for what it asks."""
+        async with self._borrowed(LONG_SECONDS) as connection, connection.transaction():
+            await connection.execute(_ONE_SNAPSHOT)
+            await connection.execute(_OWN_PLANS)
+            await connection.execute(_AS_TENANT, (str(tenant),))
             yield Scope(connection)
 
     @asynccontextmanager

@@ -1,76 +1,117 @@
-"""Reads the ledger for reports: groups of one project's settled calls, for both planes."""
+"""Reads usage: roll-ups up to their watermark and the ledger's rows after it, in one snapshot.
+
+Whatever a report says is what the ledger says at that moment, to the last call that was settled: the roll-ups hold
+what was written by transactions below the watermark, and nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, final
 from uuid import UUID
 
 from bailiwick.domain import ids
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import ProjectId, TenantId
-from bailiwick.domain.usage_report import Group, GroupBy, Usage, UsageQuery, UsageReport
+from bailiwick.domain.usage_report import (
+    DOUBLINGS,
+    NO_CALLS,
+    Group,
+    GroupBy,
+    Usage,
+    UsageQuery,
+    UsageReport,
+    latency_of,
+)
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("usage")
+_TOTAL_ALONE: Final = "none"
+_SHOWN_IDS: Final = {GroupBy.KEY: ids.KEY, GroupBy.PROJECT: ids.PROJECT}
 
 
-async def by_group(
-    scope: Scope, tenant_id: TenantId, project_id: ProjectId, query: UsageQuery, *, uid: str | None = None
-) -> UsageReport:
-    """A page of groups and the total, in one reading of the ledger; of one end user only if `uid` is given."""
-    rows = await scope.fetch_all(
-        _SQL["usage_by_group"],
-        {
-            "tenant": tenant_id,
-            "project": project_id,
+@final
+class UsageRows:
+    """The usage of a tenant, or of one of its projects; `scope` is to be one snapshot of that tenant."""
+
+    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, watermark: int) -> None:
+        self._scope = scope
+        self._place = {"tenant": tenant_id, "project": project_id, "xid": watermark, "doublings": DOUBLINGS}
+
+    @classmethod
+    async def of(cls, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None) -> UsageRows | None:
+        """The usage of a project, or of a whole tenant for None; None if there is no such."""
+        row = await scope.fetch_one(_SQL["watermark"], {"tenant": tenant_id, "project": project_id})
+        return None if row is None else cls(scope, tenant_id, project_id, row["xid"])
+
+    async def report(self, query: UsageQuery, *, uid: str | None = None) -> UsageReport:
+        """A page of groups and the total; of one end user only if `uid` is given. Raises `Invalid`."""
+        uids = None if uid is None else [uid]
+        if query.group_by is GroupBy.SESSION:
+            return _report(query, await self._rows("usage_by_session", query, uids=uids))
+        if query.group_by is GroupBy.USER and uids is None:
+            found = await self._rows("users_in_span", query)
+            everybody = await self._rows("usage_by_group", query, group_by=_TOTAL_ALONE)
+            users = replace(query, limit=len(found))
+            rows = await self._rows("usage_by_group", users, uids=[row["uid"] for row in found])
+            return _report(query, [*everybody[:1], *(row for row in rows if not row["is_total"])])
+        return _report(query, await self._rows("usage_by_group", query, uids=uids))
+
+    async def _rows(
+        self, name: str, query: UsageQuery, *, uids: Sequence[str] | None = None, group_by: str | None = None
+    ) -> list[Row]:
+        values = {
             "since": query.since,
             "until": query.until,
-            "group_by": query.group_by.value,
-            "uid": uid,
+            "first_hour": query.first_hour,
+            "end_hour": query.end_hour,
+            "group_by": group_by or query.group_by.value,
+            "uids": uids,
             "paged": query.after is not None,
             "after": _after(query),
             "limit": query.limit + 1,
-        },
-    )
-    total, groups = rows[0], rows[1:]
+        }
+        return await self._scope.fetch_all(_SQL[name], self._place | values)
+
+
+def _report(query: UsageQuery, rows: Sequence[Row]) -> UsageReport:
+    """What rows come to, of which the first is the total if there is anything at all."""
+    total = _usage(rows[0]) if rows and rows[0]["is_total"] else NO_CALLS
+    groups = [row for row in rows if not row["is_total"]]
     return UsageReport(
         query=query,
-        groups=_groups(groups[: query.limit], query.group_by),
+        groups=tuple(Group(key=_shown(query.group_by, row["key"]), usage=_usage(row)) for row in groups[: query.limit]),
         has_more=len(groups) > query.limit,
-        total=_usage(total),
+        total=total,
     )
-
-
-def _groups(rows: Sequence[Row], group_by: GroupBy) -> tuple[Group, ...]:
-    if group_by is GroupBy.KEY:
-        return tuple(Group(key=_shown_key(row["key"]), usage=_usage(row)) for row in rows)
-    return tuple(Group(key=row["key"], usage=_usage(row)) for row in rows)
 
 
 def _after(query: UsageQuery) -> str | None:
-    """The last group as the ledger spells it; raises `Invalid` for a cursor of another grouping."""
-    if query.after is None or query.after.key is None or query.group_by is not GroupBy.KEY:
-        return None if query.after is None else query.after.key
-    key_id = ids.parsed(ids.KEY, query.after.key)
-    if key_id is None:
+    """The last group as the database spells it; raises `Invalid` for a cursor of another grouping."""
+    key = None if query.after is None else query.after.key
+    prefix = _SHOWN_IDS.get(query.group_by)
+    if key is None or prefix is None:
+        return key
+    read = ids.parsed(prefix, key)
+    if read is None:
         raise invalid("after", "must be the `next` of an earlier page")
-    return str(key_id)
+    return str(read)
 
 
-def _shown_key(stored: str | None) -> str | None:
-    return None if stored is None else ids.shown(ids.KEY, UUID(stored))
+def _shown(group_by: GroupBy, key: str | None) -> str | None:
+    prefix = _SHOWN_IDS.get(group_by)
+    return key if key is None or prefix is None else ids.shown(prefix, UUID(key))
 
 
 def _usage(row: Row) -> Usage:
-    p50, p95 = row["latencies"] or (None, None)
-    # Sums come as exact decimals, and as None of no rows.
+    # Sums come as exact decimals.
     return Usage(
-        requests=row["requests"],
-        input_tokens=int(row["input_tokens"] or 0),
-        output_tokens=int(row["output_tokens"] or 0),
-        cost_nano=int(row["cost_nano"] or 0),
-        latency_p50_ms=p50,
-        latency_p95_ms=p95,
+        requests=int(row["requests"]),
+        input_tokens=int(row["input_tokens"]),
+        output_tokens=int(row["output_tokens"]),
+        cost_nano=int(row["cost_nano"]),
+        latency_p50_ms=latency_of(row["p50"]),
+        latency_p95_ms=latency_of(row["p95"]),
     )

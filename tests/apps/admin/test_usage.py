@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +14,10 @@ import pytest
 from bailiwick.domain import ids
 from tests.control import UNKNOWN, Control
 from tests.database import TestDatabase
-from tests.ledger import Call, settle
+from tests.ledger import Call, settle, told_percentile
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
+NOVEMBER = "from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z"
 KEYS = [ids.uuid7(1_700_000_000_000, bytes([number]) * 10) for number in range(3)]
 
 
@@ -47,30 +47,29 @@ def some_calls(count: int, seed: int) -> list[Call]:
     ]
 
 
+# Of a project; the last two not of a tenant.
 GROUPS: dict[str, Callable[[Call], str | None]] = {
-    "user": lambda call: call.uid,
+    "provider": lambda call: call.provider,
+    "hour": lambda call: f"{call.opened_at:%Y-%m-%dT%H:00:00Z}",
     "model": lambda call: f"{call.provider}/{call.model}",
-    "session": lambda call: call.sid,
     "key": lambda call: None if call.key_id is None else ids.shown(ids.KEY, call.key_id),
     "day": lambda call: f"{call.opened_at:%Y-%m-%d}",
+    "user": lambda call: call.uid,
+    "session": lambda call: call.sid,
 }
 
 
 def usage(calls: list[Call]) -> dict[str, object]:
     """What a report must say of these calls, by arithmetic of the test's own."""
-    latencies = sorted(call.latency_ms for call in calls)
+    latencies = [call.latency_ms for call in calls]
     cost = sum(Decimal(call.cost_nano or 0) for call in calls) / 10**9
-
-    def percentile(part: float) -> int | None:
-        return latencies[max(0, ceil(part * len(latencies)) - 1)] if latencies else None
-
     return {
         "requests": len(calls),
         "input_tokens": sum(call.input_tokens for call in calls),
         "output_tokens": sum(call.output_tokens for call in calls),
         "cost_usd": cost,
-        "latency_p50_ms": percentile(0.5),
-        "latency_p95_ms": percentile(0.95),
+        "latency_p50_ms": told_percentile(latencies, 50),
+        "latency_p95_ms": told_percentile(latencies, 95),
     }
 
 
@@ -91,10 +90,9 @@ async def test_every_group_and_the_total_are_those_of_the_ledger(
     settle(database, *identity(other), some_calls(50, seed=2))
     settle(database, *identity(sibling), some_calls(50, seed=3))
 
-    report = await control.read(
-        f"/projects/{project['id']}/usage?group_by={group_by}&from=2026-11-05T00:00:00Z&to=2026-11-20T12:34:00Z"
-    )
-    since, until = datetime(2026, 11, 5, tzinfo=UTC), datetime(2026, 11, 20, 12, 34, tzinfo=UTC)
+    span = "from=2026-11-05T09:31:07Z&to=2026-11-20T12:34:00Z&limit=200"
+    report = await control.read(f"/projects/{project['id']}/usage?group_by={group_by}&{span}")
+    since, until = datetime(2026, 11, 5, 9, 31, 7, tzinfo=UTC), datetime(2026, 11, 20, 12, 34, tzinfo=UTC)
     counted = [call for call in calls if since <= call.opened_at < until]
     groups: dict[str | None, list[Call]] = {}
     for call in counted:
@@ -103,7 +101,7 @@ async def test_every_group_and_the_total_are_those_of_the_ledger(
         name: usage(members) for name, members in groups.items()
     }
     assert told(report["total"]) == usage(counted)
-    assert (report["from"], report["to"]) == ("2026-11-05T00:00:00Z", "2026-11-20T12:34:00Z")
+    assert (report["from"], report["to"]) == ("2026-11-05T09:31:07Z", "2026-11-20T12:34:00Z")
     assert (report["group_by"], report["has_more"], report["next"]) == (group_by, False, None)
 
 
@@ -112,19 +110,49 @@ async def test_pages_hold_every_group_once_and_the_same_total(
     control: Control, database: TestDatabase, group_by: str
 ) -> None:
     project = await control.project()
-    settle(database, *identity(project), some_calls(200, seed=4))
-    path = f"/projects/{project['id']}/usage?group_by={group_by}"
-    whole = await control.read(f"{path}&limit=200&to=2026-12-01T00:00:00Z")
+    settle(database, *identity(project), some_calls(60, seed=4))
+    path = f"/projects/{project['id']}/usage?group_by={group_by}&{NOVEMBER}"
+    whole = await control.read(f"{path}&limit=200")
+    assert (len(whole["data"]) > 0, whole["has_more"]) == (True, False)
     seen: list[dict[str, Any]] = []
     after = ""
     while True:
-        page = await control.read(f"{path}&limit=1&to=2026-12-01T00:00:00Z{after}")
+        page = await control.read(f"{path}&limit=1{after}")
         seen += page["data"]
         assert page["total"] == whole["total"]
         if not page["has_more"]:
             break
         after = f"&after={page['next']}"
     assert seen == whole["data"]
+
+
+@pytest.mark.parametrize("group_by", ["day", "project", "model", "key"])
+async def test_a_tenants_report_is_that_of_all_its_projects(
+    control: Control, database: TestDatabase, group_by: str
+) -> None:
+    first, stranger = await control.project(), await control.project()
+    second = await control.make(f"/tenants/{first['tenant_id']}/projects", name="Second")
+    calls = {project["id"]: some_calls(100, seed=seed) for seed, project in enumerate((first, second))}
+    settle(database, *identity(first), calls[first["id"]])
+    settle(database, *identity(second), calls[second["id"]])
+    settle(database, *identity(stranger), some_calls(50, seed=2))
+    report = await control.read(f"/tenants/{first['tenant_id']}/usage?group_by={group_by}&{NOVEMBER}")
+    groups: dict[str | None, list[Call]] = {}
+    for project, opened in calls.items():
+        for call in opened:
+            groups.setdefault(project if group_by == "project" else GROUPS[group_by](call), []).append(call)
+    assert {group.pop("key"): told(group) for group in report["data"]} == {
+        name: usage(members) for name, members in groups.items()
+    }
+    assert told(report["total"]) == usage([call for opened in calls.values() for call in opened])
+
+
+@pytest.mark.parametrize("group_by", ["user", "session"])
+async def test_users_and_sessions_are_a_projects_own(control: Control, group_by: str) -> None:
+    tenant = await control.tenant()
+    assert set(await control.wrong_fields("GET", f"/tenants/{tenant['id']}/usage?group_by={group_by}", None)) == {
+        "group_by"
+    }
 
 
 async def test_a_report_is_of_this_month_until_now_unless_it_says_another_time(
@@ -176,6 +204,7 @@ async def test_sums_are_exact_beyond_what_a_float_holds(control: Control, databa
         ("to=1700000000", "to"),
         ("from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "from"),
         ("limit=0", "limit"),
+        ("group_by=project&after=dT1hYmM", "after"),
         ("after=x", "after"),
         ("after=dQ%3D%3D", "after"),
         ("group_by=key&after=dT1hYmM", "after"),
@@ -197,4 +226,5 @@ async def test_a_removed_projects_usage_stays_in_the_ledger(control: Control, da
     settle(database, *identity(project), [Call(opened_at=START)])
     await control.ask("DELETE", f"/tenants/{project['tenant_id']}")
     assert (await control.ask("GET", f"/projects/{project['id']}/usage")).status_code == 404
+    assert (await control.ask("GET", f"/tenants/{project['tenant_id']}/usage")).status_code == 404
     assert database.rows("SELECT count(*) FROM bailiwick.ledger WHERE project_id = %s", identity(project)[1]) == [(1,)]

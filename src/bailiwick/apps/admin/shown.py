@@ -129,7 +129,7 @@ class UsageReportShown(BaseModel):
 
     since: str = Field(alias="from")
     to: str
-    group_by: Literal["user", "model", "session", "key", "day"]
+    group_by: Literal["day", "hour", "project", "user", "model", "provider", "key", "session"]
     data: list[UsageGroupShown]
     total: UsageShown
     has_more: bool

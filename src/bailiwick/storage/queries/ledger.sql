@@ -63,21 +63,42 @@ SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.in
 FROM closed c JOIN settled s ON s.id = c.id;
 
 -- name: correct_lost
--- The truth about a call that was settled as lost: taken once, since a corrected row is no longer unknown.
-UPDATE bailiwick.ledger l
-SET cost_nano = s.cost_nano, input_tokens = s.input_tokens, output_tokens = s.output_tokens,
-    cached_tokens = s.cached_tokens, cache_write_tokens = s.cache_write_tokens,
-    reasoning_tokens = s.reasoning_tokens, audio_tokens = s.audio_tokens, latency_ms = s.latency_ms,
-    first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source,
-    provider = s.provider, model = s.model, held_tokens = NULL
-FROM json_to_recordset($1::json) AS s (
-    id uuid, tenant_id uuid, project_id uuid, opened_us bigint, cost_nano bigint, input_tokens integer,
-    output_tokens integer, cached_tokens integer, cache_write_tokens integer, reasoning_tokens integer,
-    audio_tokens integer, latency_ms integer, first_byte_ms integer, status smallint, outcome smallint,
-    usage_source smallint, provider text, model text)
-WHERE l.tenant_id = s.tenant_id AND l.project_id = s.project_id
-  AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
-  AND l.id = s.id AND l.usage_source = 3;
+-- The truth about a call that was settled as lost: taken once, since a corrected row is no longer unknown. What the row
+-- said before is kept, for whoever has counted it already. Rows are held before they are changed: of two who correct the
+-- same one, the second finds it known.
+WITH truth AS MATERIALIZED (
+    SELECT s.id, s.tenant_id, s.project_id, s.opened_us, s.cost_nano, s.input_tokens, s.output_tokens, s.cached_tokens,
+           s.cache_write_tokens, s.reasoning_tokens, s.audio_tokens, s.latency_ms, s.first_byte_ms, s.status, s.outcome,
+           s.usage_source, s.provider, s.model
+    FROM json_to_recordset($1::json) AS s (
+        id uuid, tenant_id uuid, project_id uuid, opened_us bigint, cost_nano bigint, input_tokens integer,
+        output_tokens integer, cached_tokens integer, cache_write_tokens integer, reasoning_tokens integer,
+        audio_tokens integer, latency_ms integer, first_byte_ms integer, status smallint, outcome smallint,
+        usage_source smallint, provider text, model text)
+), unknown AS MATERIALIZED (
+    SELECT l.id, l.tenant_id, l.project_id, l.key_id, l.opened_at, l.cost_nano, l.input_tokens, l.output_tokens,
+           l.latency_ms, l.uid, l.provider, l.model, l.written_xid
+    FROM truth s JOIN bailiwick.ledger l
+      ON l.tenant_id = s.tenant_id AND l.project_id = s.project_id
+     AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
+     AND l.id = s.id AND l.usage_source = 3
+    FOR UPDATE OF l
+), corrected AS (
+    UPDATE bailiwick.ledger l
+    SET cost_nano = s.cost_nano, input_tokens = s.input_tokens, output_tokens = s.output_tokens,
+        cached_tokens = s.cached_tokens, cache_write_tokens = s.cache_write_tokens,
+        reasoning_tokens = s.reasoning_tokens, audio_tokens = s.audio_tokens, latency_ms = s.latency_ms,
+        first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source,
+        provider = s.provider, model = s.model, held_tokens = NULL, written_xid = DEFAULT
+    FROM unknown u JOIN truth s ON s.id = u.id
+    WHERE l.tenant_id = u.tenant_id AND l.project_id = u.project_id AND l.opened_at = u.opened_at AND l.id = u.id
+    RETURNING l.id
+)
+INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,
+                                          output_tokens, latency_ms, uid, provider, model, replaced_xid)
+SELECT u.id, u.tenant_id, u.project_id, u.key_id, u.opened_at, u.cost_nano, u.input_tokens, u.output_tokens,
+       u.latency_ms, u.uid, u.provider, u.model, u.written_xid
+FROM unknown u JOIN corrected c ON c.id = u.id;
 
 -- name: settle_lost
 -- Settle, by their estimates, the open calls whose process has not beaten for the lease's length.

@@ -1,36 +1,53 @@
-"""`/admin/v1/projects/{id}/usage`."""
+"""`/admin/v1/projects/{id}/usage` and `/admin/v1/tenants/{id}/usage`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtProject, Limit
+from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit
 from bailiwick.apps.admin.route import ControlRoute, Plane
 from bailiwick.apps.admin.shown import UsageReportShown
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
-from bailiwick.domain.usage_report import PARAMETERS, usage_query
+from bailiwick.domain.usage_report import OF_TENANTS, PARAMETERS, usage_query
 
-_REPORT: Final = "/admin/v1/projects/{project_id}/usage"
+_OF_PROJECT: Final = "/admin/v1/projects/{project_id}/usage"
+_OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/usage"
 
 router = APIRouter(route_class=ControlRoute, tags=["usage"])
 
 
-@router.get(_REPORT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
-async def read_usage(
-    plane: Plane,
-    at: AtProject,
+def _asked(
     since: Annotated[str | None, Query(alias="from", description="RFC 3339; the start of the month of `to`.")] = None,
     until: Annotated[str | None, Query(alias="to", description="RFC 3339, not counted; now.")] = None,
-    group_by: Annotated[str | None, Query(description="user, model, session, key or day (the default).")] = None,
+    group_by: Annotated[
+        str | None,
+        Query(
+            description="day (the default), hour, project, model, provider, key; of a project also user and session."
+        ),
+    ] = None,
     limit: Limit = None,
     after: After = None,
-) -> Document:
-    """Report what a project's settled calls used, in groups."""
+) -> dict[str, str]:
     given = dict(zip(PARAMETERS, (since, until, group_by, limit, after), strict=True))
-    asked = {name: text for name, text in given.items() if text is not None}
+    return {name: text for name, text in given.items() if text is not None}
+
+
+Asked = Annotated[dict[str, str], Depends(_asked)]
+
+
+@router.get(_OF_PROJECT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+async def read_usage(plane: Plane, at: AtProject, asked: Asked) -> Document:
+    """Report what a project's settled calls used, in groups."""
     report = await plane.usage.report(*at, usage_query(asked, plane.acts.now()))
+    return report.document()
+
+
+@router.get(_OF_TENANT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+async def read_tenant_usage(plane: Plane, tenant_id: AtTenant, asked: Asked) -> Document:
+    """Report what the settled calls of all of a tenant's projects used, in groups; of removed ones too."""
+    report = await plane.usage.report(tenant_id, None, usage_query(asked, plane.acts.now(), OF_TENANTS))
     return report.document()
