@@ -24,7 +24,7 @@ from tests.database import MASTER_KEY, TestDatabase
 
 UNKNOWN: Final = {
     prefix: ids.shown(prefix, ids.uuid7(1_700_000_000_000, bytes(range(10))))
-    for prefix in (ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER)
+    for prefix in (ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER, ids.OPERATOR, ids.OPERATOR_KEY)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "projects"): {"name": "Intruder"},
     ("post", "keys"): {"name": "Intruder"},
     ("post", "providers"): {"name": "intruder", "kind": "echo"},
+    ("post", "operator-keys"): {"name": "Intruder"},
+    ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "rotate"): {"grace_seconds": 60},
     ("post", "revoke"): {},
 }
@@ -30,7 +33,7 @@ class Holding:
 
 
 async def holding(control: Control, name: str) -> Holding:
-    """A tenant with a project, a key, and providers of both kinds, all of which carry `name`."""
+    """A tenant with a project, a key, providers of both kinds and operators, all of which carry `name`."""
     tenant = await control.tenant(name)
     project = await control.make(
         f"/tenants/{tenant['id']}/projects",
@@ -41,12 +44,17 @@ async def holding(control: Control, name: str) -> Holding:
     key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
     own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
     tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
+    operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
+    email = f"{os.urandom(4).hex()}@example.com"
+    person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
     return Holding(
         ids={
             "tenant_id": tenant["id"],
             "project_id": project["id"],
             "key_id": key["id"],
             "provider_id": own["id"],
+            "operator_key_id": operator_key["id"],
+            "operator_id": person["id"],
         },
         tenant_provider=tenants["id"],
     )

@@ -24,7 +24,7 @@ from bailiwick.services.installation import FirstKeys, Installing, KeysNotKept, 
 from bailiwick.services.operators import Operators
 from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.storage import roles
-from bailiwick.storage.operators import OperatorLookup
+from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 from tests.control import controlled
 from tests.database import MASTER_KEY, TestDatabase

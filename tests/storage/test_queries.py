@@ -27,9 +27,9 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "keys.add_key": (roles.CONTROL, roles.OPERATOR),
     "ledger": (roles.LEDGER,),
     "limit_history": (roles.APP,),
-    "operators": (roles.OPERATOR,),
-    "operators.add_operator_key": (roles.CONTROL, roles.OPERATOR),
-    "operators.look_up_operator_key": (roles.CONTROL,),
+    "operator_keys": (roles.CONTROL, roles.OPERATOR),
+    "operator_keys.look_up_operator_key": (roles.CONTROL,),
+    "operators": (roles.CONTROL, roles.OPERATOR),
     "origins": (roles.APP,),
     "projects": (roles.CONTROL,),
     "projects.add_project": (roles.CONTROL, roles.OPERATOR),
@@ -88,9 +88,11 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
         explain(superuser, Sql(b"SELECT nothing FROM bailiwick.tenants"), roles.CONTROL)
 
 
-@pytest.mark.parametrize("aggregate", ["projects", "keys", "providers", "tenants", "usage"])
+@pytest.mark.parametrize(
+    "aggregate", ["projects", "keys", "providers", "tenants", "usage", "operator_keys", "operators"]
+)
 def test_every_query_within_a_tenant_says_whose(aggregate: str) -> None:
-    across = {"list_tenants", "tenant_of", "platform_providers"}
+    across = {"list_tenants", "tenant_of", "platform_providers", "look_up_operator_key", "has_other_owner"}
     for name, query in load(aggregate).items():
         if name not in across:
             assert query.count(b"%(tenant)s"), f"{aggregate}.{name} does not filter by the tenant"

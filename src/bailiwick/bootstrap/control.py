@@ -20,11 +20,13 @@ from bailiwick.services.acts import Acts
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
 from bailiwick.services.installation import FirstKeys, Installing
+from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
+from bailiwick.services.people import People
 from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.usage import UsageReports
-from bailiwick.storage.operators import OperatorLookup
+from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 
 _CONNECTIONS: Final = 8
@@ -37,6 +39,8 @@ class ControlPlane:
 
     acts: Acts
     operators: Operators
+    operator_keys: OperatorKeys
+    people: People
     provisioning: Provisioning
     credentials: Credentials
     providers: ProviderAccounts
@@ -63,6 +67,8 @@ async def control_plane(
         yield ControlPlane(
             acts=acts,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
+            operator_keys=OperatorKeys(database, acts, pepper=keys.operator_pepper),
+            people=People(database, acts),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
             providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),

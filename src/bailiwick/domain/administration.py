@@ -12,6 +12,7 @@ learns from a refusal whether something of another tenant is there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, final
 
@@ -123,6 +124,33 @@ def authorize_tenant_change(operator: Operator, before: Tenant, spec: TenantSpec
     if spec.status is before.status and spec.slug == before.slug:
         return ALLOWED
     return authorize(operator, AdminPermission.TENANTS_ADMINISTER)
+
+
+def authorize_grant(
+    operator: Operator, role: OperatorRole, tenant_id: TenantId | None, until: datetime | None
+) -> Decision:
+    """Say whether `operator` may give this role, with this reach and until then (None: without end), to anybody.
+
+    Nobody gives more than they hold: no higher role, no wider reach, nothing that outlives them.
+    """
+    if not operator.role.includes(role):
+        return _more_than_held(f"Your role is {operator.role}; nobody gives a higher one.")
+    if not operator.reaches(tenant_id):
+        return _more_than_held("Operators of a tenant make operators of that tenant.")
+    if operator.until is not None and (until is None or until > operator.until):
+        return _more_than_held("Your own authority ends before this.")
+    return ALLOWED
+
+
+def authorize_touch(operator: Operator, role: OperatorRole) -> Decision:
+    """Say whether `operator` may change or end an operator of this role, who is within its reach."""
+    if operator.role.includes(role):
+        return ALLOWED
+    return _more_than_held(f"Your role is {operator.role}; nobody changes operators of a higher one.")
+
+
+def _more_than_held(reason: str) -> Decision:
+    return Decision(code=Code.FORBIDDEN, reason=reason)
 
 
 def _of_the_installation() -> Decision:

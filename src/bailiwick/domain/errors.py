@@ -32,6 +32,7 @@ class Code(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     CONFLICT = "conflict"
+    PRECONDITION_FAILED = "precondition_failed"
     REQUEST_TOO_LARGE = "request_too_large"
     UNPROCESSABLE = "unprocessable"
     RATE_LIMITED = "rate_limited"
@@ -61,6 +62,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.METHOD_NOT_ALLOWED: 405,
     Code.REQUEST_TIMEOUT: 408,
     Code.CONFLICT: 409,
+    Code.PRECONDITION_FAILED: 412,
     Code.REQUEST_TOO_LARGE: 413,
     Code.UNPROCESSABLE: 422,
     Code.RATE_LIMITED: 429,

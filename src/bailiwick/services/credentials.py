@@ -15,6 +15,7 @@ from bailiwick.domain.audit import Actor, changes
 from bailiwick.domain.credentials import ApiKey, KeySpec
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
+from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.identity import api_keys
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
@@ -76,24 +77,36 @@ class Credentials:
                 raise not_found()
             return await add_key(scope, self._acts, actor, (tenant_id, project_id), spec, pepper=self._pepper)
 
-    async def change(self, actor: Actor, place: KeyPlace, key_id: KeyId, change: Callable[[ApiKey], KeySpec]) -> ApiKey:
-        """Make a key what `change` says of it; raises `Refused` (404) and `Invalid`."""
+    async def change(
+        self,
+        actor: Actor,
+        place: KeyPlace,
+        key_id: KeyId,
+        change: Callable[[ApiKey], KeySpec],
+        *,
+        expected: Expected = WHATEVER,
+    ) -> ApiKey:
+        """Make a key what `change` says of it; raises `Refused` (404, 412) and `Invalid`."""
         async with self._database.acting(place.tenant_id) as scope:
             rows = KeyRows(scope, place.tenant_id, place.project_id)
             before = found(await rows.lock(key_id))
+            expected.check(key_document(before, self._acts.now()))
             after = found(await rows.change(key_id, change(before)))
             await self._record_change(scope, actor, "change", before, after)
             return after
 
-    async def rotate(self, actor: Actor, place: KeyPlace, key_id: KeyId, *, grace_seconds: int) -> IssuedKey:
+    async def rotate(
+        self, actor: Actor, place: KeyPlace, key_id: KeyId, *, grace_seconds: int, expected: Expected = WHATEVER
+    ) -> IssuedKey:
         """Give a key another secret under the same id; the one before stays good for `grace_seconds`.
 
-        With no grace it ends at once, and so does the one before that in any case. Raises `Refused` (404; 409 unless
-        the key is active).
+        With no grace it ends at once, and so does the one before that in any case. Raises `Refused` (404, 412;
+        409 unless the key is active).
         """
         async with self._database.acting(place.tenant_id) as scope:
             rows = KeyRows(scope, place.tenant_id, place.project_id)
             before = found(await rows.lock(key_id))
+            expected.check(key_document(before, self._acts.now()))
             now = self._acts.now()
             before.check_rotatable(now)
             made = api_keys.make(api_keys.PROJECT_KEY, self._acts.entropy(_RANDOM_BYTES), lookup_id=before.lookup_id)
@@ -103,22 +116,27 @@ class Credentials:
             await self._record_change(scope, actor, "rotate", before, after)
             return IssuedKey(key=after, text=made.text.decode())
 
-    async def revoke(self, actor: Actor, place: KeyPlace, key_id: KeyId) -> ApiKey:
-        """End a key with all its secrets, for good; one that was revoked stays as it is. Raises `Refused` (404)."""
+    async def revoke(self, actor: Actor, place: KeyPlace, key_id: KeyId, *, expected: Expected = WHATEVER) -> ApiKey:
+        """End a key with all its secrets, for good; one that was revoked stays as it is.
+
+        Raises `Refused` (404, 412).
+        """
         async with self._database.acting(place.tenant_id) as scope:
             rows = KeyRows(scope, place.tenant_id, place.project_id)
             before = found(await rows.lock(key_id))
+            expected.check(key_document(before, self._acts.now()))
             after = await rows.revoke(key_id, self._acts.now())
             if after is None:
                 return before
             await self._record_change(scope, actor, "revoke", before, after)
             return after
 
-    async def remove(self, actor: Actor, place: KeyPlace, key_id: KeyId) -> None:
-        """Remove a key; raises `Refused` (404)."""
+    async def remove(self, actor: Actor, place: KeyPlace, key_id: KeyId, *, expected: Expected = WHATEVER) -> None:
+        """Remove a key; raises `Refused` (404, 412)."""
         async with self._database.acting(place.tenant_id) as scope:
             rows = KeyRows(scope, place.tenant_id, place.project_id)
             before = found(await rows.lock(key_id))
+            expected.check(key_document(before, self._acts.now()))
             await rows.remove(key_id)
             detail = {"before": key_document(before, self._acts.now())}
             await _record(scope, self._acts, actor, "remove", before, detail)

@@ -7,15 +7,17 @@ from typing import Final
 from uuid import UUID
 
 from bailiwick.domain import ids
-from bailiwick.domain.credentials import Active, ApiKey, Expired, Revoked
+from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.providers import Provider
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.times import written
-from bailiwick.identity.api_keys import PROJECT_KEY
+from bailiwick.identity.api_keys import OPERATOR_KEY, PROJECT_KEY
 
 _KEY_FORM: Final = f"{PROJECT_KEY}_live_"
+_OPERATOR_KEY_FORM: Final = f"{OPERATOR_KEY}_live_"
 
 
 def tenant_document(tenant: Tenant) -> Document:
@@ -51,14 +53,7 @@ def project_document(project: Project) -> Document:
 
 def key_document(key: ApiKey, now: datetime) -> Document:
     """An API key. `prefix` is how its text begins; `previous_until` is told while the secret before is still good."""
-    previous_until: datetime | None = None
-    match key.lifetime.state(now):
-        case Active(previous_until=until):
-            status, previous_until = "active", until
-        case Expired():
-            status = "expired"
-        case Revoked():
-            status = "revoked"
+    status, previous_until = _state(key.lifetime, now)
     return {
         "id": ids.shown(ids.KEY, key.id),
         "tenant_id": ids.shown(ids.TENANT, key.tenant_id),
@@ -74,6 +69,38 @@ def key_document(key: ApiKey, now: datetime) -> Document:
         "previous_until": _written(previous_until),
         "created_at": written(key.created_at),
         "created_by": key.created_by,
+    }
+
+
+def operator_key_document(key: OperatorKey, now: datetime) -> Document:
+    """An operator key, as an API key is shown."""
+    status, previous_until = _state(key.lifetime, now)
+    return {
+        "id": ids.shown(ids.OPERATOR_KEY, key.id),
+        "name": key.name,
+        "role": key.role.value,
+        "tenant_id": _shown(ids.TENANT, key.tenant_id),
+        "prefix": _OPERATOR_KEY_FORM + key.lookup_id,
+        "status": status,
+        "expires_at": _written(key.lifetime.expires_at),
+        "revoked_at": _written(key.lifetime.revoked_at),
+        "previous_until": _written(previous_until),
+        "created_at": written(key.created_at),
+        "created_by": key.created_by,
+    }
+
+
+def person_document(person: Person) -> Document:
+    """A person who is an operator."""
+    return {
+        "id": ids.shown(ids.OPERATOR, person.id),
+        "email": person.email,
+        "name": person.name,
+        "role": person.role.value,
+        "tenant_id": _shown(ids.TENANT, person.tenant_id),
+        "status": person.status.value,
+        "created_at": written(person.created_at),
+        "created_by": person.created_by,
     }
 
 
@@ -100,6 +127,17 @@ def provider_document(provider: Provider) -> Document:
         "created_at": written(provider.created_at),
         "created_by": provider.created_by,
     }
+
+
+def _state(lifetime: Lifetime, now: datetime) -> tuple[str, datetime | None]:
+    """The state's name, and until when the secret before is good too."""
+    match lifetime.state(now):
+        case Active(previous_until=until):
+            return "active", until
+        case Expired():
+            return "expired", None
+        case Revoked():
+            return "revoked", None
 
 
 def _shown(prefix: str, value: UUID | None) -> str | None:

@@ -30,7 +30,7 @@ from bailiwick.services.provider_accounts import ProviderAccounts, SecretChange
 from bailiwick.services.provisioning import add_project, add_tenant
 from bailiwick.storage import installation
 from bailiwick.storage.installation import Installation
-from bailiwick.storage.operators import add_operator_key
+from bailiwick.storage.operator_keys import add_operator_key
 from bailiwick.storage.providers import ProviderRows, platform
 from bailiwick.storage.scope import Database, Scope
 

@@ -14,7 +14,7 @@ from bailiwick.domain.credentials import Active, Expired, Revoked
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.operators import Operator
 from bailiwick.identity import api_keys
-from bailiwick.storage.operators import OperatorLookup
+from bailiwick.storage.operator_keys import OperatorLookup
 
 
 @final

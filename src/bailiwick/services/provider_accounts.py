@@ -20,6 +20,7 @@ from bailiwick.domain.ids import ProviderId
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.providers import Place, Provider, ProviderSpec
+from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
 from bailiwick.identity.sealing import provider_row_identity, seal
 from bailiwick.services.absence import found, not_found
@@ -99,10 +100,13 @@ class ProviderAccounts:
         place: Place,
         provider_id: ProviderId,
         change: Callable[[Provider], tuple[ProviderSpec, SecretChange | None]],
+        *,
+        expected: Expected = WHATEVER,
     ) -> Provider:
-        """Make a provider what `change` says of it; raises `Refused` (404, 409) and `Invalid`."""
+        """Make a provider what `change` says of it; raises `Refused` (404, 409, 412) and `Invalid`."""
         async with self._acting(place) as scope:
             before = found(await ProviderRows(scope, place).lock(provider_id))
+            expected.check(provider_document(before))
             _check_own(before)
             spec, secret_change = change(before)
             has_secret = before.has_api_key if secret_change is None else secret_change.secret is not None
@@ -125,11 +129,14 @@ class ProviderAccounts:
         await self.record(scope, actor, "change", after, detail)
         return after
 
-    async def remove(self, actor: Actor, place: Place, provider_id: ProviderId) -> None:
-        """Remove a provider; raises `Refused` (404)."""
+    async def remove(
+        self, actor: Actor, place: Place, provider_id: ProviderId, *, expected: Expected = WHATEVER
+    ) -> None:
+        """Remove a provider; raises `Refused` (404, 412)."""
         async with self._acting(place) as scope:
             rows = ProviderRows(scope, place)
             before = found(await rows.lock(provider_id))
+            expected.check(provider_document(before))
             _check_own(before)
             await rows.remove(provider_id)
             await self.record(scope, actor, "remove", before, {"before": provider_document(before)})

@@ -24,6 +24,7 @@ from bailiwick.domain.tenancy import (
     made_slug,
     suffixed_slug,
 )
+from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import project_document, tenant_document
@@ -75,11 +76,19 @@ class Provisioning:
         async with self._database.operating() as scope:
             return await add_tenant(scope, self._acts, actor, spec)
 
-    async def change_tenant(self, actor: Actor, tenant_id: TenantId, change: Callable[[Tenant], TenantSpec]) -> Tenant:
-        """Make a tenant what `change` says of it; raises `Refused` (403, 404, 409) and `Invalid`."""
+    async def change_tenant(
+        self,
+        actor: Actor,
+        tenant_id: TenantId,
+        change: Callable[[Tenant], TenantSpec],
+        *,
+        expected: Expected = WHATEVER,
+    ) -> Tenant:
+        """Make a tenant what `change` says of it; raises `Refused` (403, 404, 409, 412) and `Invalid`."""
         async with self._database.acting(tenant_id) as scope:
             rows = TenantRows(scope, tenant_id)
             before = found(await rows.lock())
+            expected.check(tenant_document(before))
             spec = change(before)
             authorize_tenant_change(actor.authority, before, spec).or_raise()
             chosen = spec.default_project
@@ -92,11 +101,12 @@ class Provisioning:
             )
             return after
 
-    async def remove_tenant(self, actor: Actor, tenant_id: TenantId) -> None:
-        """Remove a tenant with its projects, keys and providers; raises `Refused` (404)."""
+    async def remove_tenant(self, actor: Actor, tenant_id: TenantId, *, expected: Expected = WHATEVER) -> None:
+        """Remove a tenant with its projects, keys and providers; raises `Refused` (404, 412)."""
         async with self._database.acting(tenant_id) as scope:
             rows = TenantRows(scope, tenant_id)
             before = found(await rows.lock())
+            expected.check(tenant_document(before))
             await rows.remove()
             await self._record_tenant(scope, actor, "remove", before, {"before": tenant_document(before)})
 
@@ -119,12 +129,19 @@ class Provisioning:
             return await add_project(scope, self._acts, actor, tenant_id, spec)
 
     async def change_project(
-        self, actor: Actor, tenant_id: TenantId, project_id: ProjectId, change: Callable[[Project], ProjectSpec]
+        self,
+        actor: Actor,
+        tenant_id: TenantId,
+        project_id: ProjectId,
+        change: Callable[[Project], ProjectSpec],
+        *,
+        expected: Expected = WHATEVER,
     ) -> Project:
-        """Make a project what `change` says of it; raises `Refused` (404, 409) and `Invalid`."""
+        """Make a project what `change` says of it; raises `Refused` (404, 409, 412) and `Invalid`."""
         async with self._database.acting(tenant_id) as scope:
             rows = ProjectRows(scope, tenant_id)
             before = found(await rows.lock(project_id))
+            expected.check(project_document(before))
             spec = change(before)
             slug = spec.slug or suffixed_slug(spec.name, "project", self._acts.slug_suffix())
             after = found(await rows.change(project_id, spec, slug))
@@ -132,11 +149,14 @@ class Provisioning:
             await _record_project(scope, self._acts, actor, "change", after, detail)
             return after
 
-    async def remove_project(self, actor: Actor, tenant_id: TenantId, project_id: ProjectId) -> None:
-        """Remove a project with its keys and providers; raises `Refused` (404)."""
+    async def remove_project(
+        self, actor: Actor, tenant_id: TenantId, project_id: ProjectId, *, expected: Expected = WHATEVER
+    ) -> None:
+        """Remove a project with its keys and providers; raises `Refused` (404, 412)."""
         async with self._database.acting(tenant_id) as scope:
             rows = ProjectRows(scope, tenant_id)
             before = found(await rows.lock(project_id))
+            expected.check(project_document(before))
             await rows.remove(project_id)
             await _record_project(scope, self._acts, actor, "remove", before, {"before": project_document(before)})
 

@@ -26,6 +26,12 @@ EXPECTED = {
     "/admin/v1/keys/{key_id}": {"get", "patch", "delete"},
     "/admin/v1/keys/{key_id}/rotate": {"post"},
     "/admin/v1/keys/{key_id}/revoke": {"post"},
+    "/admin/v1/operator-keys": {"get", "post"},
+    "/admin/v1/operator-keys/{operator_key_id}": {"get", "patch", "delete"},
+    "/admin/v1/operator-keys/{operator_key_id}/rotate": {"post"},
+    "/admin/v1/operator-keys/{operator_key_id}/revoke": {"post"},
+    "/admin/v1/operators": {"get", "post"},
+    "/admin/v1/operators/{operator_id}": {"get", "patch", "delete"},
     "/admin/v1/providers": {"get", "post"},
     "/admin/v1/providers/{provider_id}": {"get", "patch", "delete"},
 }

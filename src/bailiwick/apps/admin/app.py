@@ -13,7 +13,7 @@ from bailiwick.apps.admin.edge import Edge
 from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.route import ControlRoute
-from bailiwick.apps.admin.routes import keys, projects, providers, tenants, usage
+from bailiwick.apps.admin.routes import keys, operator_keys, operators, projects, providers, tenants, usage
 from bailiwick.apps.dashboard.app import mounted
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.telemetry.logs import Log
@@ -37,7 +37,8 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.plane = plane
-    routers = [resource.router for resource in (tenants, projects, keys, providers, usage)]
+    resources = (tenants, projects, keys, providers, usage, operator_keys, operators)
+    routers = [resource.router for resource in resources]
     for router in routers:
         if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:
             msg = f"routes that ask nobody who they are: {strays}"

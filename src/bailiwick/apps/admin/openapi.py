@@ -12,6 +12,16 @@ from fastapi.openapi.utils import get_openapi
 from bailiwick.apps.admin.problems import MEDIA_TYPE, schema
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_CHANGING: Final = frozenset({"patch", "delete"})
+# What is done to a thing that is there, though it is a POST.
+_ACTS: Final = ("/rotate", "/revoke")
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The `ETag` of the version that is meant, several, or `*`; 412 if there is another one.",
+    "schema": {"type": "string"},
+}
 _PROBLEM: Final = {
     "description": "A problem, by its code.",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -43,10 +53,12 @@ def _described(app: FastAPI, version: str) -> dict[str, Any]:
     components["securitySchemes"] = {"operator_key": {"type": "http", "scheme": "bearer", "bearerFormat": "bwa_…"}}
     document["security"] = [{"operator_key": []}]
     for path, item in document["paths"].items():
-        for operation in item.values():
+        for method, operation in item.items():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM
             _add_parameters(path, operation)
+            if method in _CHANGING or path.endswith(_ACTS):
+                operation["parameters"].append(_IF_MATCH)
     return document
 
 

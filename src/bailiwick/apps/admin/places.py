@@ -13,9 +13,10 @@ from fastapi import Depends, Query, Request
 from bailiwick.apps.admin.address import id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
-from bailiwick.domain.ids import KeyId, ProjectId, ProviderId, TenantId
+from bailiwick.domain.ids import KeyId, OperatorId, OperatorKeyId, ProjectId, ProviderId, TenantId
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest, read_limit
 from bailiwick.domain.providers import PLATFORM, Place
+from bailiwick.domain.versions import Expected, read_if_match
 from bailiwick.services.credentials import KeyPlace
 
 Limit = Annotated[str | None, Query(description="How many, 1 to 200; 50 by default.")]
@@ -61,8 +62,23 @@ def _provider(request: Request) -> ProviderId:
     return ProviderId(id_of(request, "provider_id", ids.PROVIDER))
 
 
+def _operator_key(request: Request) -> OperatorKeyId:
+    return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
+
+
+def _operator(request: Request) -> OperatorId:
+    return OperatorId(id_of(request, "operator_id", ids.OPERATOR))
+
+
+def _expected(request: Request) -> Expected:
+    return read_if_match(request.headers.getlist("if-match"))
+
+
 AtTenant = Annotated[TenantId, Depends(_tenant)]
 AtProject = Annotated[tuple[TenantId, ProjectId], Depends(_project)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtProviders = Annotated[Place, Depends(_whose_provider)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
+AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]
+AtOperator = Annotated[OperatorId, Depends(_operator)]
+IfMatch = Annotated[Expected, Depends(_expected)]

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from bailiwick.domain.errors import STATUS, Code, Refused, Unavailable
 from bailiwick.domain.fields import FieldError, Invalid
+from bailiwick.domain.versions import Changed, etag
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_FIELD: Final = 200
@@ -59,10 +60,14 @@ def problem(refused: Refused) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if refused.retry_after is not None:
         headers["Retry-After"] = str(refused.retry_after)
+    current: Mapping[str, object] | None = None
+    if isinstance(refused, Changed):
+        current = refused.document
+        headers["ETag"] = etag(current)
     errors = refused.errors if isinstance(refused, Invalid) else ()
     if not errors and refused.param is not None:
         errors = (FieldError(field=refused.param, message=refused.message),)
-    return _written(refused.status, refused.code, refused.message, errors, headers)
+    return _written(refused.status, refused.code, refused.message, errors, headers, current)
 
 
 def unexpected() -> Response:
@@ -113,7 +118,8 @@ def schema() -> dict[str, object]:
     """The problem details as JSON Schema."""
     return {
         "title": "Problem",
-        "description": "Problem details (RFC 9457). `code` is stable; `errors` names each wrong field.",
+        "description": "Problem details (RFC 9457). `code` is stable; `errors` names each wrong field; `current` "
+        "is what is there instead of the version that If-Match names.",
         "type": "object",
         "required": ["type", "title", "status", "detail", "code"],
         "properties": {
@@ -122,6 +128,7 @@ def schema() -> dict[str, object]:
             "status": {"type": "integer"},
             "detail": {"type": "string"},
             "code": {"type": "string", "enum": [code.value for code in STATUS]},
+            "current": {"type": "object"},
             "errors": {
                 "type": "array",
                 "items": {
@@ -140,6 +147,7 @@ def _written(
     detail: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    current: Mapping[str, object] | None = None,
 ) -> Response:
     document: dict[str, object] = {
         "type": "about:blank",
@@ -150,6 +158,8 @@ def _written(
     }
     if errors:
         document["errors"] = [{"field": error.field, "message": error.message} for error in errors]
+    if current is not None:
+        document["current"] = current
     return Response(msgspec.json.encode(document), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 

@@ -6,6 +6,7 @@ there, is told so before the body is read.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final, final
@@ -17,11 +18,13 @@ from starlette.responses import Response
 from bailiwick.apps.admin.address import tenant_of_address
 from bailiwick.apps.admin.body import read_body
 from bailiwick.apps.admin.needs import stated
+from bailiwick.apps.admin.shown import ItemShown
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import authorize, confine
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import FieldError, Invalid
+from bailiwick.domain.versions import etag
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+) *")
 
@@ -33,6 +36,7 @@ class ControlRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Put authentication and reading before the framework's own handling."""
         handle = super().get_route_handler()
+        shown = _item(self.response_model)
         needed = stated(self.openapi_extra, self.path)
         parameters = frozenset(field.alias for field in self.dependant.query_params).union(
             *((field.alias for field in dependency.query_params) for dependency in self.dependant.dependencies)
@@ -49,9 +53,22 @@ class ControlRoute(APIRoute):
             if not (needed.confined and request.state.tenant_id is None):
                 confine(operator, request.state.tenant_id).or_raise()
             _check_parameters(request, parameters)
-            return await handle(await read_body(request))
+            response = await handle(await read_body(request))
+            if shown is not None and response.body:
+                response.headers["ETag"] = _version(response, shown.secrets)
+            return response
 
         return handle_control
+
+
+def _item(model: object) -> type[ItemShown] | None:
+    """What a route answers with, if it is one resource."""
+    return model if isinstance(model, type) and issubclass(model, ItemShown) else None
+
+
+def _version(response: Response, secrets: frozenset[str]) -> str:
+    document: dict[str, object] = json.loads(bytes(response.body))
+    return etag({name: value for name, value in document.items() if name not in secrets})
 
 
 def _credential(request: Request) -> str | None:

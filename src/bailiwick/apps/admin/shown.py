@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,14 +14,19 @@ Shown = TypeVar("Shown")
 Item = TypeVar("Item")
 
 
-CreatedBy = Annotated[str, Field(description="`opk_…`, `bootstrap` or `environment`.")]
+CreatedBy = Annotated[str, Field(description="`opk_…`, `opr_…`, `bootstrap` or `environment`.")]
+Role = Literal["viewer", "admin", "owner"]
 
 
-class _Shown(BaseModel):
+class ItemShown(BaseModel):
+    """One resource. Its answers carry its version, to which the fields of `secrets` do not belong."""
+
+    secrets: ClassVar[frozenset[str]] = frozenset()
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TenantShown(_Shown):
+class TenantShown(ItemShown):
     """A tenant."""
 
     id: str
@@ -33,7 +38,7 @@ class TenantShown(_Shown):
     created_by: CreatedBy
 
 
-class ProjectShown(_Shown):
+class ProjectShown(ItemShown):
     """A project."""
 
     id: str
@@ -50,7 +55,7 @@ class ProjectShown(_Shown):
     created_by: CreatedBy
 
 
-class KeyShown(_Shown):
+class KeyShown(ItemShown):
     """An API key. `prefix` is how its text begins; until `previous_until` the secret before is good too."""
 
     id: str
@@ -72,7 +77,46 @@ class KeyShown(_Shown):
 class IssuedKeyShown(KeyShown):
     """An API key with its text, which is shown this once."""
 
+    secrets = frozenset({"key"})
+
     key: str
+
+
+class OperatorKeyShown(ItemShown):
+    """An operator key; without `tenant_id` it is the installation's."""
+
+    id: str
+    name: str
+    role: Role
+    tenant_id: str | None
+    prefix: str
+    status: Literal["active", "expired", "revoked"]
+    expires_at: str | None
+    revoked_at: str | None
+    previous_until: str | None
+    created_at: str
+    created_by: CreatedBy
+
+
+class IssuedOperatorKeyShown(OperatorKeyShown):
+    """An operator key with its text, which is shown this once."""
+
+    secrets = frozenset({"key"})
+
+    key: str
+
+
+class PersonShown(ItemShown):
+    """A person who is an operator; without `tenant_id` of the installation."""
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    tenant_id: str | None
+    status: Literal["invited", "active", "suspended"]
+    created_at: str
+    created_by: CreatedBy
 
 
 class PriceShown(BaseModel):
@@ -82,7 +126,7 @@ class PriceShown(BaseModel):
     output_usd_per_million: str
 
 
-class ProviderShown(_Shown):
+class ProviderShown(ItemShown):
     """A model provider; whether it has an API key, never which."""
 
     id: str

@@ -21,7 +21,7 @@ from bailiwick.domain import ids
 from bailiwick.domain.credentials import MAX_GRACE_SECONDS, ApiKey, KeySpec, key_spec
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import ProjectId
-from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.merge_patch import Document, merged
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.providers import (
@@ -57,11 +57,13 @@ NotYet = Annotated[SkipJsonSchema[None], BeforeValidator(_not_yet)]
 Usd = Annotated[str | int | Decimal, Field(description="US dollars per million tokens, at most 9 decimals: exact.")]
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """A body whose every field is known, and of its very type."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class TenantBody(_Body):
+class TenantBody(StrictBody):
     """A tenant. Without a slug one is made of the name; `default_project` is the first unless it says another."""
 
     name: str
@@ -70,7 +72,7 @@ class TenantBody(_Body):
     default_project: str | None = None
 
 
-class ProjectBody(_Body):
+class ProjectBody(StrictBody):
     """A project. Without a slug one is made of the name; what `limits` does not limit is unlimited."""
 
     name: str
@@ -97,7 +99,7 @@ class ProjectBody(_Body):
     tools: NotYet = None
 
 
-class KeyBody(_Body):
+class KeyBody(StrictBody):
     """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away; `models` are glob patterns."""
 
     name: str
@@ -110,24 +112,24 @@ class KeyBody(_Body):
     ip_allow: NotYet = None
 
 
-class RotateBody(_Body):
+class RotateBody(StrictBody):
     """How long the secret before stays good; not at all by default."""
 
     grace_seconds: int = Field(0, ge=0, le=MAX_GRACE_SECONDS)
 
 
-class EmptyBody(_Body):
+class EmptyBody(StrictBody):
     """Nothing."""
 
 
-class PriceBody(_Body):
+class PriceBody(StrictBody):
     """What a model costs."""
 
     input_usd_per_million: Usd
     output_usd_per_million: Usd
 
 
-class ProviderBody(_Body):
+class ProviderBody(StrictBody):
     """A model provider. `base_url` is its kind's own by default; without `models` it accepts any name."""
 
     name: str
@@ -157,6 +159,15 @@ def read_body_as(kind: type[Body], document: Document) -> Body:
         return kind.model_validate(document)
     except ValidationError as error:
         raise not_valid(error) from None
+
+
+def read_patched(kind: type[Body], before: Document, patch: Mapping[str, object]) -> Body:
+    """Take what a merge patch makes of `before` as a body of this kind; raises `Invalid`.
+
+    A field that nobody knows is refused with null, too, which would only take it away.
+    """
+    unknown = dict.fromkeys(patch.keys() - kind.model_fields.keys())
+    return read_body_as(kind, {**unknown, **merged(before, patch)})
 
 
 # What is there, as the body that would make it: what a PATCH is merged into ------------------------------------------

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtKey, AtProject, Limit, page_of
+from bailiwick.apps.admin.places import After, AtKey, AtProject, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import IssuedKeyShown, KeyShown, Listed, listed
 from bailiwick.apps.admin.wire import (
@@ -18,12 +18,12 @@ from bailiwick.apps.admin.wire import (
     key_asked,
     key_body,
     patch_schema,
-    read_body_as,
+    read_patched,
 )
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.credentials import ApiKey, KeySpec
-from bailiwick.domain.merge_patch import Document, merged
+from bailiwick.domain.merge_patch import Document
 from bailiwick.services.credentials import IssuedKey
 from bailiwick.services.documents import key_document
 
@@ -63,20 +63,20 @@ async def read_key(plane: Plane, at: AtKey) -> Document:
 
 @router.patch(_OWN, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
 @router.patch(_ITEM, response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
-async def change_key(plane: Plane, actor: CurrentActor, at: AtKey, patch: KeyPatch) -> Document:
+async def change_key(plane: Plane, actor: CurrentActor, at: AtKey, patch: KeyPatch, expected: IfMatch) -> Document:
     """Change what a key may do."""
 
     def change(key: ApiKey) -> KeySpec:
-        return key_asked(read_body_as(KeyBody, merged(key_body(key), patch)), plane.acts, key)
+        return key_asked(read_patched(KeyBody, key_body(key), patch), plane.acts, key)
 
-    return key_document(await plane.credentials.change(actor, *at, change), plane.acts.now())
+    return key_document(await plane.credentials.change(actor, *at, change, expected=expected), plane.acts.now())
 
 
 @router.delete(_OWN, status_code=204, openapi_extra=needs(AdminPermission.KEYS_WRITE))
 @router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.KEYS_WRITE))
-async def remove_key(plane: Plane, actor: CurrentActor, at: AtKey) -> None:
+async def remove_key(plane: Plane, actor: CurrentActor, at: AtKey, expected: IfMatch) -> None:
     """Remove a key: from then on it is unknown, where a revoked one is known to be revoked."""
-    await plane.credentials.remove(actor, *at)
+    await plane.credentials.remove(actor, *at, expected=expected)
 
 
 @router.post(
@@ -91,20 +91,23 @@ async def rotate_key(
     plane: Plane,
     actor: CurrentActor,
     at: AtKey,
+    expected: IfMatch,
     body: RotateBody | None = None,
 ) -> Document:
     """Give a key another text under the same id; the one before stays good for `grace_seconds`."""
     grace_seconds = 0 if body is None else body.grace_seconds
-    issued = await plane.credentials.rotate(actor, *at, grace_seconds=grace_seconds)
+    issued = await plane.credentials.rotate(actor, *at, grace_seconds=grace_seconds, expected=expected)
     response.headers["Location"] = request.url.path.removesuffix("/rotate")
     return _issued(issued, plane)
 
 
 @router.post(f"{_OWN}/revoke", response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
 @router.post(f"{_ITEM}/revoke", response_model=KeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))
-async def revoke_key(plane: Plane, actor: CurrentActor, at: AtKey, _body: EmptyBody | None = None) -> Document:
+async def revoke_key(
+    plane: Plane, actor: CurrentActor, at: AtKey, expected: IfMatch, _body: EmptyBody | None = None
+) -> Document:
     """End a key with all its texts, for good."""
-    return key_document(await plane.credentials.revoke(actor, *at), plane.acts.now())
+    return key_document(await plane.credentials.revoke(actor, *at, expected=expected), plane.acts.now())
 
 
 def _issued(issued: IssuedKey, plane: Plane) -> Document:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit, page_of
+from bailiwick.apps.admin.places import After, AtProject, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProjectShown, listed
-from bailiwick.apps.admin.wire import ProjectBody, patch_schema, project_asked, project_body, read_body_as
+from bailiwick.apps.admin.wire import ProjectBody, patch_schema, project_asked, project_body, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
-from bailiwick.domain.merge_patch import Document, merged
+from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Project, ProjectSpec
 from bailiwick.services.documents import project_document
 
@@ -58,17 +58,19 @@ async def read_project(plane: Plane, at: AtProject) -> Document:
 
 @router.patch(_OWN, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
 @router.patch(_ITEM, response_model=ProjectShown, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
-async def change_project(plane: Plane, actor: CurrentActor, at: AtProject, patch: ProjectPatch) -> Document:
+async def change_project(
+    plane: Plane, actor: CurrentActor, at: AtProject, patch: ProjectPatch, expected: IfMatch
+) -> Document:
     """Change a project. While it is suspended, every call is refused."""
 
     def change(project: Project) -> ProjectSpec:
-        return project_asked(read_body_as(ProjectBody, merged(project_body(project), patch)))
+        return project_asked(read_patched(ProjectBody, project_body(project), patch))
 
-    return project_document(await plane.provisioning.change_project(actor, *at, change))
+    return project_document(await plane.provisioning.change_project(actor, *at, change, expected=expected))
 
 
 @router.delete(_OWN, status_code=204, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
 @router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.PROJECTS_WRITE))
-async def remove_project(plane: Plane, actor: CurrentActor, at: AtProject) -> None:
+async def remove_project(plane: Plane, actor: CurrentActor, at: AtProject, expected: IfMatch) -> None:
     """Remove a project with its keys and providers. Its ledger rows stay."""
-    await plane.provisioning.remove_project(actor, *at)
+    await plane.provisioning.remove_project(actor, *at, expected=expected)

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtProvider, AtProviders, Limit, page_of
+from bailiwick.apps.admin.places import After, AtProvider, AtProviders, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProviderShown, listed
-from bailiwick.apps.admin.wire import ProviderBody, patch_schema, provider_asked, provider_body, read_body_as
+from bailiwick.apps.admin.wire import ProviderBody, patch_schema, provider_asked, provider_body, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
-from bailiwick.domain.merge_patch import Document, merged
+from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.providers import Provider, ProviderSpec
 from bailiwick.services.documents import provider_document
 from bailiwick.services.provider_accounts import SecretChange
@@ -78,20 +78,22 @@ async def read_provider(plane: Plane, actor: CurrentActor, at: AtProviders, prov
     _PLATFORM + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE)
 )
 async def change_provider(
-    plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch
+    plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch, expected: IfMatch
 ) -> Document:
     """Change a provider. Another `base_url` needs the API key again: a key only goes where it was given for."""
 
     def change(provider: Provider) -> tuple[ProviderSpec, SecretChange | None]:
-        body = read_body_as(ProviderBody, merged(provider_body(provider), patch))
+        body = read_patched(ProviderBody, provider_body(provider), patch)
         return provider_asked(body), SecretChange(secret=body.api_key) if "api_key" in patch else None
 
-    return provider_document(await plane.providers.change(actor, at, provider_id, change))
+    return provider_document(await plane.providers.change(actor, at, provider_id, change, expected=expected))
 
 
 @router.delete(_PROJECT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
 @router.delete(_TENANT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
 @router.delete(_PLATFORM + _ID, status_code=204, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE))
-async def remove_provider(plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider) -> None:
+async def remove_provider(
+    plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, expected: IfMatch
+) -> None:
     """Remove a provider."""
-    await plane.providers.remove(actor, at, provider_id)
+    await plane.providers.remove(actor, at, provider_id, expected=expected)

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtTenant, Limit, page_of
+from bailiwick.apps.admin.places import After, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, TenantShown, listed
-from bailiwick.apps.admin.wire import TenantBody, patch_schema, read_body_as, tenant_asked, tenant_body
+from bailiwick.apps.admin.wire import TenantBody, patch_schema, read_patched, tenant_asked, tenant_body
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
-from bailiwick.domain.merge_patch import Document, merged
+from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Tenant, TenantSpec
 from bailiwick.services.documents import tenant_document
 
@@ -52,16 +52,18 @@ async def read_tenant(plane: Plane, tenant_id: AtTenant) -> Document:
 
 
 @router.patch(_ITEM, response_model=TenantShown, openapi_extra=needs(AdminPermission.TENANTS_WRITE))
-async def change_tenant(plane: Plane, actor: CurrentActor, tenant_id: AtTenant, patch: TenantPatch) -> Document:
+async def change_tenant(
+    plane: Plane, actor: CurrentActor, tenant_id: AtTenant, patch: TenantPatch, expected: IfMatch
+) -> Document:
     """Change a tenant. While it is suspended, every call of its projects is refused."""
 
     def change(tenant: Tenant) -> TenantSpec:
-        return tenant_asked(read_body_as(TenantBody, merged(tenant_body(tenant), patch)))
+        return tenant_asked(read_patched(TenantBody, tenant_body(tenant), patch))
 
-    return tenant_document(await plane.provisioning.change_tenant(actor, tenant_id, change))
+    return tenant_document(await plane.provisioning.change_tenant(actor, tenant_id, change, expected=expected))
 
 
 @router.delete(_ITEM, status_code=204, openapi_extra=needs(AdminPermission.TENANTS_ADMINISTER))
-async def remove_tenant(plane: Plane, actor: CurrentActor, tenant_id: AtTenant) -> None:
+async def remove_tenant(plane: Plane, actor: CurrentActor, tenant_id: AtTenant, expected: IfMatch) -> None:
     """Remove a tenant with its projects, keys and providers. Its ledger and audit rows stay."""
-    await plane.provisioning.remove_tenant(actor, tenant_id)
+    await plane.provisioning.remove_tenant(actor, tenant_id, expected=expected)
