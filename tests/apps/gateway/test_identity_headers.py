@@ -1,4 +1,4 @@
-"""`X-End-User-Id` and `X-Session-Id`: taken byte for byte, or refused; never doubled, never folded."""
+"""`X-End-User-Id` and `X-Session-Id`: taken byte for byte, or refused; never doubled, never folded; nor ignored."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ def test_a_line_break_or_control_character_is_refused_on_the_wire(caller: Caller
 def test_a_repeated_identity_is_refused(caller: Caller, header: str, second: str) -> None:
     answer = caller.ask("GET", "/v1/me", headers=[(header, "same"), (header.lower(), second)])
     assert error_of(answer) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("header", ["X-Thread-Id", "X-Agent-Id"])
+@pytest.mark.parametrize("value", ["a", "", "x" * 256])
+def test_what_asks_for_something_that_does_not_exist_yet_is_refused_and_not_ignored(
+    site: Site, upstream: Upstream, header: str, value: str
+) -> None:
+    caller = site.project()
+    answer = caller.chat(headers={header: value})
+    assert error_of(answer) == (400, "invalid_request")
+    assert answer.json()["error"]["param"] == header
+    assert "not supported yet" in answer.json()["error"]["message"]
+    caller.assert_untouched()
 
 
 def test_an_identity_after_the_body_is_none(caller: Caller, upstream: Upstream) -> None:

@@ -37,8 +37,10 @@ _DIGITS: Final = 19
 _BLANKS: Final = b" \t"
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
+# What they ask for does not exist yet, and a call that went on without it would be answered as if it did.
+_NOT_YET: Final = {b"x-thread-id": ("X-Thread-Id", "stored conversations"), b"x-agent-id": ("X-Agent-Id", "agents")}
 # Few calls have any of these.
-_RARE: Final = frozenset({*_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS})
+_RARE: Final = frozenset({*_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS, *_NOT_YET})
 _READ: Final = _RARE | {_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING, _ORIGIN}
 # Headers of OpenAI's own; they speak to us only when they hold one of our ids.
 _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-project": f"{PROJECT}_".encode()}
@@ -92,6 +94,9 @@ def read_head(headers: Headers) -> RequestHead:
         content_type=found.get(_TYPE, b""),
     )
     if not _RARE.isdisjoint(found):
+        for name, (shown, what) in _NOT_YET.items():
+            if name in found:
+                raise Refused(Code.INVALID_REQUEST, f"{shown} is not supported yet: there are no {what}.", param=shown)
         head.organization = _target(found, _ORGANIZATIONS)
         head.project = _target(found, _PROJECTS)
         head.for_provider = b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found)
