@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 from bailiwick.identity.keyring import MasterKey
 from bailiwick.storage import roles
 from bailiwick.storage.embedded import EmbeddedPostgres
-from tests.installation import Installation
+from tests.installation import Installation, clean_environment
 
 pytestmark = pytest.mark.slow
 
@@ -44,11 +46,21 @@ def served(folder: Path, **settings: str) -> Installation:
     return Installation(folder, settings={f"BAILIWICK_{name.upper()}": value for name, value in settings.items()})
 
 
+def doctor(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bailiwick.apps.cli.main", "doctor", "--data-dir", str(folder)]
+    settings = clean_environment({"BAILIWICK_DATABASE_URL": url, "BAILIWICK_MASTER_KEY": KEY})
+    return subprocess.run(command, capture_output=True, text=True, env=settings, check=False, timeout=60)
+
+
 def test_an_owner_who_may_create_roles_needs_no_superuser(superuser: str, tmp_path: Path) -> None:
     url = owner(superuser, "CREATEROLE")
     with served(tmp_path / "one", database_url=url, master_key=KEY) as installation, installation.client() as client:
         assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
         assert client.get("/v1/usage").json()["total"]["requests"] == 1
+        looked = doctor(tmp_path / "one", url)
+        assert looked.returncode == 0, looked.stderr
+        assert "tenants are kept apart" in looked.stdout
+        assert ": alive\n" in looked.stdout
     with served(tmp_path / "one", database_url=url, master_key=KEY) as again:
         assert again.stop() == 0
 
@@ -71,6 +83,26 @@ def test_an_owner_who_may_create_nothing_uses_roles_that_were_made_beforehand(su
         installation.client() as client,
     ):
         assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
+        assert doctor(tmp_path / "two", url).returncode == 0
+
+
+@pytest.mark.parametrize("attributes", ["", "SUPERUSER"])
+def test_where_there_is_nothing_to_look_at_doctor_says_so(superuser: str, tmp_path: Path, attributes: str) -> None:
+    looked = doctor(tmp_path, owner(superuser, attributes))
+    assert looked.returncode == 1
+    assert looked.stderr == ("bailiwick: there is no installation in this database yet; `bailiwick serve` makes one\n")
+
+
+def test_a_login_that_may_not_look_is_told_so_by_doctor(superuser: str, tmp_path: Path) -> None:
+    with served(tmp_path / "six", database_url=superuser, master_key=KEY) as installation:
+        with psycopg.connect(superuser, autocommit=True) as connection:
+            connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+        looked = doctor(tmp_path, make_conninfo(superuser, user="stranger", password="stranger"))
+        assert installation.process is not None
+    assert looked.returncode == 1
+    assert looked.stderr == (
+        "bailiwick: this login may not act as bailiwick_owner; take the one that `bailiwick serve` has\n"
+    )
 
 
 def test_a_wrong_master_key_is_refused_and_changes_nothing(superuser: str, tmp_path: Path) -> None:

@@ -7,19 +7,20 @@ runs, the embedded one that it starts for the moment. It changes nothing. Exit s
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TextIO
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bailiwick import config
 from bailiwick.config import Config
 from bailiwick.storage import migrate, roles
 from bailiwick.storage.embedded import EmbeddedPostgres
-from bailiwick.storage.sql import load
+from bailiwick.storage.sql import Sql, load
 
 _DATABASE = "bailiwick"
 
@@ -32,17 +33,14 @@ def examine(settings: Config, out: TextIO) -> bool:
     """Write the findings; returns whether all is well. Raises `NothingToExamine`, `psycopg.Error`."""
     queries = load("doctor")
     with _owner(settings) as (where, url), psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        ran, processes = _read(connection, queries)
         server = connection.info.parameter_status("server_version")
         out.write(f"bailiwick   {version('bailiwick')}, Python {sys.version.split()[0]}\n")
         out.write(f"PostgreSQL  {server}, {where}\n")
-        ran = [str(row[0]) for row in connection.execute(queries["migrations"])]
         missing = [name for name, _ in migrate.files() if name not in ran]
         out.write(f"migrations  {len(ran)} ran, {len(missing)} to run\n")
         out.write("processes\n")
-        out.writelines(
-            f"  gateway {identity}: {'alive' if alive else 'gone'}, {open_calls} open calls\n"
-            for identity, alive, open_calls in connection.execute(queries["processes"])
-        )
+        out.writelines(f"  {process}\n" for process in processes)
         out.write("roles\n")
         for name, logs_in, inherits, bypasses, member_of in connection.execute(queries["roles"]):
             facts = ["logs in" if logs_in else "no login", "inherits" if inherits else "inherits nothing"]
@@ -62,6 +60,28 @@ def examine(settings: Config, out: TextIO) -> bool:
     else:
         out.write("tenants are kept apart: roles, tables, policies, functions and rights are what they should be\n")
     return not violations and not missing
+
+
+def _read(connection: roles.SyncConnection, queries: Mapping[str, Sql]) -> tuple[list[str], list[str]]:
+    """The migrations that ran, and a line for each gateway process; raises `NothingToExamine` if it cannot look."""
+    if connection.execute(queries["made"]).fetchone() is None:
+        message = "there is no installation in this database yet; `bailiwick serve` makes one"
+        raise NothingToExamine(message)
+    row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    sees_all = row == (True,)
+    if not sees_all and not roles.may_act_as_owner(connection):
+        message = f"this login may not act as {roles.OWNER}; take the one that `bailiwick serve` has"
+        raise NothingToExamine(message)
+    with connection.transaction():
+        if not sees_all:
+            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
+        ran = [str(name) for (name,) in connection.execute(queries["migrations"])]
+        found = connection.execute(queries["processes"]).fetchall()
+    return ran, [
+        # Policies hold for the tables' owner too, who sees nobody's calls.
+        f"gateway {identity}: {'alive' if alive else 'gone'}{f', {calls} open calls' if sees_all else ''}"
+        for identity, alive, calls in found
+    ]
 
 
 @contextmanager

@@ -17,6 +17,11 @@ WHERE n.nspname = 'bailiwick' AND c.relkind IN ('r', 'p') AND NOT c.relispartiti
       SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
 ORDER BY c.relname;
 
+-- name: made
+-- A row if our schema is there, whoever asks.
+SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'bailiwick' AND c.relname = 'migrations';
+
 -- name: migrations
 -- Which migrations ran.
 SELECT name FROM bailiwick.migrations ORDER BY name;
