@@ -25,24 +25,10 @@ pytestmark = pytest.mark.slow
 LARGEST = 1024 * 1024
 OWNER, OTHER = ProjectId(UUID(int=1)), ProjectId(UUID(int=2))
 FEW = 3  # as many of the largest bodies as one project may have, if no other has any
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Upstream]:
-    with Upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[Installation]:
-    settings = {
-        "BAILIWICK_MAX_BODY_BYTES": str(LARGEST),
-        "BAILIWICK_MAX_BUFFERED_BYTES": str(2 * FEW * LARGEST),
-        "OPENAI_API_KEY": "sk-canary",
-        "OPENAI_BASE_URL": provider.base_url,
-    }
-    with Installation(tmp_path_factory.mktemp("room") / "data", settings=settings) as made:
-        yield made
+SETTINGS = {
+    "BAILIWICK_MAX_BODY_BYTES": str(LARGEST),
+    "BAILIWICK_MAX_BUFFERED_BYTES": str(2 * FEW * LARGEST),
+}
 
 
 @pytest.fixture

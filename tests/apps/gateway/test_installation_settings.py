@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -19,26 +18,12 @@ pytestmark = pytest.mark.slow
 
 REQUESTS, FAILURES = 60, 10
 SECRET = "sk-environment-canary"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Upstream]:
-    with Upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[Installation]:
-    settings = {
-        "BAILIWICK_GUARD_REQUESTS": str(REQUESTS),
-        "BAILIWICK_GUARD_FAILURES": str(FAILURES),
-        "BAILIWICK_TRUSTED_PROXIES": "127.0.0.2/32",
-        "BAILIWICK_OUTBOUND_ALLOW": "",
-        "OPENAI_API_KEY": SECRET,
-        "OPENAI_BASE_URL": provider.base_url,
-    }
-    with Installation(tmp_path_factory.mktemp("settings") / "data", settings=settings) as made:
-        yield made
+SETTINGS = {
+    "BAILIWICK_GUARD_REQUESTS": str(REQUESTS),
+    "BAILIWICK_GUARD_FAILURES": str(FAILURES),
+    "BAILIWICK_TRUSTED_PROXIES": "127.0.0.2/32",
+    "BAILIWICK_OUTBOUND_ALLOW": "",
+}
 
 
 def ask(installation: Installation, source: str, path: str = "/v1/me", *, key: str | None = None) -> Answer:

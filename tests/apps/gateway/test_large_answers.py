@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +13,12 @@ import httpx2
 import pytest
 
 from bailiwick.domain.usage import Outcome, UsageSource
+from tests.apps.gateway.others import LONGEST_WAIT, longest_wait
 from tests.serving import ASK, MODEL, Caller, Site, error_of
 from tests.upstream import Behaviour, Ending, Upstream
 
 MB: Final = 1024 * 1024
 USAGE: Final = b'"usage":{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":3}}'
-# In seconds; with a second processor idle it is a tenth of that, and what this is about was nineteen.
-LONGEST: Final = 2.5
 
 
 @pytest.fixture
@@ -36,21 +33,6 @@ def answer(choices: bytes, *, usage: bytes = b"," + USAGE) -> bytes:
 def choice(size: int) -> bytes:
     message = b'{"role":"assistant","content":"%b"}' % (rb"\"usage\":{}," * (size // 14))
     return b'{"index":0,"message":%b,"finish_reason":"stop"}' % message
-
-
-def longest_wait(site: Site, work: Callable[[], None]) -> float:
-    """The longest that somebody else waits while this is done."""
-    working = threading.Thread(target=work)
-    working.start()
-    longest = 0.0
-    with httpx2.Client(base_url=site.installation.url) as other:
-        while working.is_alive():
-            began = time.monotonic()
-            assert other.get("/healthz").status_code == 200
-            longest = max(longest, time.monotonic() - began)
-            time.sleep(0.005)
-    working.join()
-    return longest
 
 
 def memory(site: Site) -> float:
@@ -133,7 +115,7 @@ def test_others_are_answered_while_a_costly_answer_is_read(
     behaviour, stream = FLOODS[kind]
     upstream.on(MODEL, behaviour)
     before = memory(site)
-    assert longest_wait(site, lambda: ask(caller, stream=stream)) < LONGEST
+    assert longest_wait(site, lambda: ask(caller, stream=stream)) < LONGEST_WAIT
     assert memory(site) - before < 150
     if kind != "lines of an event":
         assert caller.row()["input_tokens"] == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,23 +17,7 @@ pytestmark = pytest.mark.slow
 
 FEW = 3
 PATH = "/v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Upstream]:
-    with Upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, provider: Upstream) -> Iterator[Installation]:
-    settings = {
-        "BAILIWICK_MAX_OPEN_CALLS": str(FEW),
-        "OPENAI_API_KEY": "sk-canary",
-        "OPENAI_BASE_URL": provider.base_url,
-    }
-    with Installation(tmp_path_factory.mktemp("open") / "data", settings=settings) as made:
-        yield made
+SETTINGS = {"BAILIWICK_MAX_OPEN_CALLS": str(FEW)}
 
 
 def key_of(installation: Installation, **limits: Any) -> str:
