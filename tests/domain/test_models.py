@@ -189,4 +189,5 @@ def seconds_to_list(models: int) -> float:
 
 def test_ten_times_the_models_are_ten_times_the_work_and_not_a_hundred_times() -> None:
     seconds_to_list(100)
-    assert seconds_to_list(1000) < 30 * min(seconds_to_list(100) for _ in range(5))
+    few, many = (min(seconds_to_list(models) for _ in range(3)) for models in (300, 3000))
+    assert many < 30 * few

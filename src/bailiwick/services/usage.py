@@ -1,14 +1,24 @@
-"""Usage reports of projects and tenants, the same for the control plane and for a project's own keys."""
+"""Usage reports of projects and tenants, the same for the control plane and for a project's own keys.
+
+A report may read for half a minute, and no limit counts those who ask: a tenant has two at a time, so that there are
+connections for the reports of others.
+"""
 
 from __future__ import annotations
 
-from typing import final
+import asyncio
+from typing import Final, final
+from weakref import WeakValueDictionary
 
+from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import found
 from bailiwick.storage.scope import Database
 from bailiwick.storage.usage import UsageRows
+
+_AT_ONCE: Final = 2
+_PATIENCE_SECONDS: Final = 3.0
 
 
 @final
@@ -18,6 +28,8 @@ class UsageReports:
     def __init__(self, database: Database) -> None:
         """`database` is that of the process that asks: the gateway's and the control process's roles may both."""
         self._database = database
+        # Of the tenants that have one at the moment.
+        self._turns: WeakValueDictionary[TenantId, asyncio.Semaphore] = WeakValueDictionary()
 
     async def report(
         self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, uid: str | None = None
@@ -26,5 +38,14 @@ class UsageReports:
 
         Raises `Refused` (404) if there is no such tenant, or it has no such project; `Invalid`, `Unavailable`.
         """
-        async with self._database.surveying(tenant_id) as scope:
-            return await found(await UsageRows.of(scope, tenant_id, project_id)).report(query, uid=uid)
+        turns = self._turns.setdefault(tenant_id, asyncio.Semaphore(_AT_ONCE))
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            raise Unavailable(cause="other reports of the tenant are being read") from None
+        try:
+            async with self._database.surveying(tenant_id) as scope:
+                return await found(await UsageRows.of(scope, tenant_id, project_id)).report(query, uid=uid)
+        finally:
+            turns.release()

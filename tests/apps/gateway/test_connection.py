@@ -315,6 +315,14 @@ async def test_another_version_and_a_tunnel_are_refused(port: int, line: bytes, 
     assert seen.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/p/one/v1/messages?beta=true"])
+@pytest.mark.parametrize("lines", [b"", b"host: x\r\nno colon\r\n"])
+async def test_what_is_no_request_is_refused_in_the_form_of_its_address(port: int, path: bytes, lines: bytes) -> None:
+    seen, _ = await said(port, b"POST " + path + b" HTTP/1.1\r\n" + lines + b"\r\n")
+    assert seen.startswith(b"HTTP/1.1 400 ")
+    assert b'{"type":"error","error":{' in seen
+
+
 REFUSED = POST.replace(b"/", b"/refused", 1) + b"content-length: 6\r\n\r\n"
 
 

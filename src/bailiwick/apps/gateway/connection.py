@@ -13,6 +13,7 @@ answered before its end has a moment left to come to it; then its connection is 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -28,6 +29,8 @@ from bailiwick.domain.errors import Code, Refused
 # A head beyond the application's own limit is still parsed, so that its sender gets a proper 431 on a connection that
 # lives; one beyond this is cut.
 _HARD_HEAD_LIMIT: Final = 1024 * 1024
+# Where clients read Anthropic's errors, in both forms of path.
+_ANTHROPIC: Final = re.compile(rb"(?:/p/[^/]*)?/v1/messages")
 _BODILESS: Final = (204, 304)
 _HTTP_1_1: Final = "1.1"
 _VERSIONS: Final = frozenset({"1.0", _HTTP_1_1})
@@ -302,7 +305,8 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, refused: Refused) -> None:
         if self.transport.is_closing():
             return
-        status, headers, body = write_error(refused)
+        # No address may be known yet, or only its beginning.
+        status, headers, body = write_error(refused, anthropic=_ANTHROPIC.match(self.url or b"") is not None)
         lines = [b"%b: %b\r\n" % header for header in headers]
         lines.append(b"x-request-id: req_%b\r\n" % self._new_id().encode())
         lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
