@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
-from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, settings
+from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, providers, settings, tenants
 from bailiwick.apps.dashboard.rendering import Renderer
 from bailiwick.apps.dashboard.visitor import Visitors
 from bailiwick.bootstrap.control import ControlPlane
@@ -27,6 +27,8 @@ PAGES: Final[Sequence[Page]] = (
     *models.PAGES,
     *origins.PAGES,
     *settings.PAGES,
+    *tenants.PAGES,
+    *providers.PAGES,
 )
 
 

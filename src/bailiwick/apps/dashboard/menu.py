@@ -20,6 +20,10 @@ class Entry:
     exact: bool = False
 
 
+_P: Final = AdminPermission
+
 MENU: Final = (
-    Entry(label="Projects", href="/dashboard/projects", icon="projects", needs=AdminPermission.PROJECTS_READ),
+    Entry(label="Projects", href="/dashboard/projects", icon="projects", needs=_P.PROJECTS_READ),
+    Entry(label="Tenants", href="/dashboard/tenants", icon="tenants", needs=_P.TENANTS_READ),
+    Entry(label="Providers", href="/dashboard/providers", icon="providers", needs=_P.PLATFORM_PROVIDERS_READ),
 )

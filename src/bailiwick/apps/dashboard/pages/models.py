@@ -9,17 +9,15 @@ from starlette.responses import Response
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import change_project_by
 from bailiwick.apps.dashboard.pages.projects import framed
-from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import FieldError, Invalid
 from bailiwick.domain.merge_patch import Document
-from bailiwick.domain.providers import Place
 from bailiwick.domain.tenancy import Project
 
 
 async def show_models(visit: Visit) -> Response:
-    """The aliases, and the providers of this project alone."""
+    """The aliases as they are."""
     return visit.show("projects/models.html", **await _shown(visit))
 
 
@@ -50,11 +48,7 @@ async def remove_alias(visit: Visit) -> Response:
 
 
 async def _shown(visit: Visit) -> dict[str, object]:
-    frame = await framed(visit, "models")
-    tenant_id, project_id = visit.at
-    place = Place(tenant_id=tenant_id, project_id=project_id)
-    page = await visit.plane.providers.list(visit.actor, place, visit.page(ids.PROVIDER))
-    return {**frame.values, "page": page}
+    return (await framed(visit, "models")).values
 
 
 def _of_the_fields(refused: Refused, alias: str) -> Refused:
@@ -77,7 +71,7 @@ def _address(visit: Visit) -> str:
 _WRITE: Final = AdminPermission.PROJECTS_WRITE
 
 PAGES: Final = (
-    Page(path="/projects/{project_id}/models", handler=show_models, needs=AdminPermission.PROVIDERS_READ),
+    Page(path="/projects/{project_id}/models", handler=show_models, needs=AdminPermission.PROJECTS_READ),
     Page(path="/projects/{project_id}/models", handler=set_alias, needs=_WRITE, method="POST"),
     Page(path="/projects/{project_id}/models/remove", handler=remove_alias, needs=_WRITE, method="POST"),
 )
