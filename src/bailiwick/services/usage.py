@@ -7,6 +7,8 @@ connections for the reports of others.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, final
 from weakref import WeakValueDictionary
 
@@ -38,6 +40,19 @@ class UsageReports:
 
         Raises `Refused` (404) if there is no such tenant, or it has no such project; `Invalid`, `Unavailable`.
         """
+        async with self._survey(tenant_id, project_id) as rows:
+            return await rows.report(query, uid=uid)
+
+    async def survey(
+        self, tenant_id: TenantId, project_id: ProjectId | None, queries: Sequence[UsageQuery]
+    ) -> list[UsageReport]:
+        """Several reports of one moment, so that their totals are equal; raises as `report` does."""
+        async with self._survey(tenant_id, project_id) as rows:
+            return [await rows.report(query) for query in queries]
+
+    @asynccontextmanager
+    async def _survey(self, tenant_id: TenantId, project_id: ProjectId | None) -> AsyncGenerator[UsageRows]:
+        """One moment of a tenant's usage, once it is the tenant's turn."""
         turns = self._turns.setdefault(tenant_id, asyncio.Semaphore(_AT_ONCE))
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -46,6 +61,6 @@ class UsageReports:
             raise Unavailable(cause="other reports of the tenant are being read") from None
         try:
             async with self._database.surveying(tenant_id) as scope:
-                return await found(await UsageRows.of(scope, tenant_id, project_id)).report(query, uid=uid)
+                yield found(await UsageRows.of(scope, tenant_id, project_id))
         finally:
             turns.release()

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
-from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, providers, settings, tenants
+from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, providers, settings, tenants, usage
 from bailiwick.apps.dashboard.rendering import Renderer
 from bailiwick.apps.dashboard.visitor import Visitors
 from bailiwick.bootstrap.control import ControlPlane
@@ -21,6 +21,7 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.services.absence import not_found
 
 PAGES: Final[Sequence[Page]] = (
+    *usage.PAGES,
     *projects.PAGES,
     *keys.PAGES,
     *limits.PAGES,

@@ -61,6 +61,7 @@ def _environment() -> Environment:
     environment.globals.update(asset=own_assets().address)
     environment.filters.update(
         number=words.number,
+        brief=words.brief,
         dollars=words.dollars,
         milliseconds=words.milliseconds,
         moment=words.moment,

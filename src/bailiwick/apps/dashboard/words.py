@@ -16,6 +16,7 @@ from bailiwick.domain.limits import LimitLevel, Rate
 
 _NANO: Final = 1_000_000_000
 _CENT: Final = _NANO // 100
+_THOUSAND: Final = 1_000
 _COMPACT_FROM: Final = 1_000_000
 _UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"), (MILLISECOND, "millisecond"))
 _LEVELS: Final = {
@@ -40,6 +41,11 @@ def number(value: int) -> str:
         if abs(value) >= size:
             return f"{value / size:.2f}{letter}"
     raise AssertionError(value)
+
+
+def brief(value: int) -> str:
+    """A whole number where there is little room: 312; 12.3K; 3.01M."""
+    return number(value) if not _THOUSAND <= abs(value) < _COMPACT_FROM else f"{value / _THOUSAND:.1f}K"
 
 
 def dollars(nano: int) -> str:

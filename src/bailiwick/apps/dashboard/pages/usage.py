@@ -1,0 +1,90 @@
+"""What was used: of a tenant, the first page that a visitor sees, and of a project. One snapshot a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+
+from bailiwick.apps.dashboard.charts import SPANS, Span, span_named, usage_charts
+from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission, confine
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.paging import MAX_LIMIT, PageRequest
+from bailiwick.domain.tenancy import Tenant
+from bailiwick.domain.usage_report import Group, GroupBy, UsageReport
+from bailiwick.services.absence import found
+
+_READ: Final = AdminPermission.USAGE_READ
+_MOST_ROWS: Final = 200
+_EVERYTHING: Final = PageRequest(limit=MAX_LIMIT)
+
+
+async def show_overview(visit: Visit) -> Response:
+    """A tenant's usage: the visitor's own, or one that an operator of the installation chooses."""
+    page = await visit.plane.provisioning.list_tenants(visit.actor, _EVERYTHING)
+    tenant = _chosen(visit, page.items)
+    if tenant is None:
+        return visit.show("overview/nothing.html")
+    span = span_named(visit.asked("range"))
+    by_time, by_project, by_model = await _survey(visit, span, tenant.id, None, GroupBy.PROJECT, GroupBy.MODEL)
+    projects = await visit.plane.provisioning.list_projects(tenant.id, _EVERYTHING)
+    names = {ids.shown(ids.PROJECT, project.id): project.name for project in projects.items}
+    return visit.show(
+        "overview/page.html",
+        tenants=[(ids.shown(ids.TENANT, one.id), one.name) for one in page.items],
+        tenant=tenant,
+        tenant_id=ids.shown(ids.TENANT, tenant.id),
+        projects=projects.items,
+        **_shown(span, by_time),
+        by_project=_rows(by_project),
+        names=names,
+        by_model=_rows(by_model),
+    )
+
+
+async def show_usage(visit: Visit) -> Response:
+    """A project's usage."""
+    frame = await framed(visit, "usage")
+    span = span_named(visit.asked("range"))
+    by_time, by_model, by_key = await _survey(visit, span, *visit.at, GroupBy.MODEL, GroupBy.KEY)
+    keys = await visit.plane.credentials.list(*visit.at, _EVERYTHING)
+    names: Mapping[str, str] = {ids.shown(ids.KEY, key.id): key.spec.name for key in keys.items}
+    values = {**_shown(span, by_time), "by_model": _rows(by_model), "by_key": _rows(by_key), "names": names}
+    return visit.show("projects/usage.html", **frame.values, **values)
+
+
+async def _survey(
+    visit: Visit, span: Span, tenant_id: TenantId, project_id: ProjectId | None, *groups: GroupBy
+) -> list[UsageReport]:
+    now = visit.plane.acts.now()
+    queries = [span.query(now), *(span.query(now, group, _MOST_ROWS) for group in groups)]
+    return await visit.plane.usage.survey(tenant_id, project_id, queries)
+
+
+def _shown(span: Span, report: UsageReport) -> dict[str, object]:
+    return {"spans": SPANS, "span": span, "usage": report.total, "charts": usage_charts(report, span)}
+
+
+def _rows(report: UsageReport) -> list[Group]:
+    """The groups, those with the most requests first."""
+    return sorted(report.groups, key=lambda group: -group.usage.requests)
+
+
+def _chosen(visit: Visit, tenants: tuple[Tenant, ...]) -> Tenant | None:
+    """The tenant that the address names, the first if it names none; raises `Refused` (404)."""
+    asked = visit.asked("tenant")
+    if not asked:
+        return tenants[0] if tenants else None
+    tenant_id = TenantId(found(ids.parsed(ids.TENANT, asked)))
+    confine(visit.operator, tenant_id).or_raise()
+    return found(next((tenant for tenant in tenants if tenant.id == tenant_id), None))
+
+
+PAGES: Final = (
+    Page(path="", handler=show_overview, needs=_READ, confined=True),
+    Page(path="/projects/{project_id}/usage", handler=show_usage, needs=_READ),
+)
