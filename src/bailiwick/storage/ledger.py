@@ -24,7 +24,7 @@ import psycopg
 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.metering import OpenCall, Settlement
-from bailiwick.domain.usage import NO_USAGE, Outcome, UsageSource
+from bailiwick.domain.usage import MAX_TOKENS, NO_USAGE, Outcome, UsageSource
 from bailiwick.storage.batches import Batcher
 from bailiwick.storage.ledger_connection import LedgerConnection
 from bailiwick.storage.scope import TROUBLE
@@ -232,7 +232,7 @@ def _row(settlement: Settlement) -> _Settled:
         cached_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        audio_tokens=usage.input_audio_tokens + usage.output_audio_tokens,
+        audio_tokens=min(usage.input_audio_tokens + usage.output_audio_tokens, MAX_TOKENS),
         latency_ms=settlement.latency_ms,
         first_byte_ms=settlement.first_byte_ms,
         status=settlement.status,

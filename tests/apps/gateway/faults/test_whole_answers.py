@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bailiwick.domain.usage import Outcome, UsageSource
+from bailiwick.domain.usage import MAX_TOKENS, Outcome, UsageSource
 from tests.apps.gateway.faults.told import FAILED, LATE, SHORT, body, passes, told
 from tests.serving import MODEL, Caller
 from tests.upstream import Behaviour, Ending, Upstream, Usage, scripts
@@ -164,6 +164,13 @@ def test_an_answer_without_usage(caller: Caller, upstream: Upstream, usage: dict
     assert (row["outcome"], row["usage_source"]) == (Outcome.COMPLETED, UsageSource.ESTIMATED)
     assert row["input_tokens"] > 0
     assert row["output_tokens"] > 0
+
+
+def test_an_answer_with_all_the_usage_that_is_believed(caller: Caller, upstream: Upstream) -> None:
+    most = MAX_TOKENS
+    upstream.on(MODEL, Behaviour(usage=Usage(prompt=most, completion=most, audio_prompt=most, audio_completion=most)))
+    passes(caller)
+    assert caller.row()["audio_tokens"] == most
 
 
 def test_an_answer_with_usage_beyond_reason(caller: Caller, upstream: Upstream) -> None:
