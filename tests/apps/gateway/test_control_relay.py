@@ -251,3 +251,25 @@ async def test_a_body_that_does_not_come_is_given_up(relay: Relay, monkeypatch: 
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 408 ")
     await until(lambda: relay.ended)
     writer.close()
+
+
+async def test_what_connection_names_goes_no_further(relay: Relay) -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nconnection: X-Answer\r\nx-answer: 1\r\nx-stays: 1\r\ncontent-length: 2\r\n\r\nok"
+        )
+        await answer_nothing(reader, writer)
+
+    relay.answers = answer
+    reader, writer = await relay.connect()
+    names = b"connection: X-Ask, host, x-forwarded-for, keep-alive\r\nx-ask: 1\r\nx-kept: 1\r\n"
+    writer.write(GET.replace(b"\r\n\r\n", b"\r\n" + names + b"\r\n"))
+    answered = await reader.readuntil(b"ok")
+    assert b"x-ask" not in asked[0]
+    assert all(line in asked[0] for line in (b"x-kept: 1\r\n", b"host: x\r\n", b"x-forwarded-for: 127.0.0.1\r\n"))
+    assert b"x-answer" not in answered.lower()
+    assert b"x-stays: 1\r\n" in answered
+    writer.close()

@@ -12,7 +12,7 @@ away takes its request along; one that does not read is cut, as in the data plan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final, final
@@ -35,6 +35,8 @@ _SLOWEST_BODY_SECONDS: Final = 60.0
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
+# Whose place in a message is no connection's to take away.
+_KEPT: Final = frozenset({b"content-length", b"host"})
 # What of a request is ours to say.
 _OURS: Final = frozenset({b"content-length", b"expect", b"x-forwarded-for"})
 # A response to HEAD is framed unlike the others, and nothing behind this relay needs it.
@@ -100,7 +102,7 @@ class ControlRelay:
     async def _pass_on(self, response: Response, watched: Watched, send: Send, ip: str) -> None:
         if response.status in _FAILURES:
             await self._guard.failed(ip)
-        headers = [(name, value) for name, value in response.headers if name not in _HOP_BY_HOP]
+        headers = _end_to_end(response.headers)
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})
             while (chunk := await response.next_chunk()) is not None:
@@ -162,13 +164,20 @@ class _Body:
         return await self._receive()
 
 
+def _end_to_end(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers that are not of one connection: neither by their name, nor because `Connection` names them."""
+    named = {option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")}
+    left_out = _HOP_BY_HOP | (named - _KEPT)
+    return [header for header in headers if header[0] not in left_out]
+
+
 def _head(scope: Mapping[str, Any], ip: str) -> bytes:
     target: bytes = scope["raw_path"]
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
-    for name, value in scope["headers"]:
-        if name not in _HOP_BY_HOP and name not in _OURS:
+    for name, value in _end_to_end(scope["headers"]):
+        if name not in _OURS:
             lines.append(b"%b: %b" % (name, value.translate(_NO_LINE_BREAKS)))
     if all(name != b"host" for name, _ in scope["headers"]):  # As HTTP/1.0 has it; this is HTTP/1.1.
         lines.append(b"host: localhost")
