@@ -27,6 +27,8 @@ PIECE = b"x" * 65_536
 FLOODED: list[int] = []
 # What the system may keep for a connection, on both of its ends.
 KERNEL = 16 << 20
+WHOLE = KERNEL * 3 // 2
+KEEP_ALIVE_SECONDS = 1
 PARTS = (b"one, ", b"two, ", b"three")
 
 
@@ -58,6 +60,19 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
             FLOODED.append(len(PIECE))
             await asyncio.sleep(0)
         return
+    if scope["path"] == "/whole":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % WHOLE)]})
+        await send({"type": "http.response.body", "body": bytes(WHOLE)})
+        return
+    if scope["path"] == "/brim":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        transport = receive.__self__.transport
+        while not transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": PIECE[:4096], "more_body": True})
+            FLOODED.append(4096)
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+        return
     if scope["path"] == "/slow":
         await asyncio.sleep(ANSWERS_AFTER)
     if scope["path"] == "/parts":
@@ -75,6 +90,7 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     config = uvicorn.Config(answer_ok, interface="asgi3", lifespan="off", log_config=None, log_level="error", ws="none")
+    config.timeout_keep_alive = KEEP_ALIVE_SECONDS
     config.load()
     state = ServerState()
 
@@ -214,6 +230,37 @@ async def test_a_client_that_takes_nothing_is_cut_and_holds_its_answer_up_until_
     with suppress(ConnectionResetError):
         while sock.recv(1 << 20):  # BlockingIOError, if the connection has not ended.
             pass
+
+
+@pytest.mark.parametrize(
+    ("path", "end"), [(b"/whole", b"\r\n"), (b"/whole", LAST), (b"/brim", LAST), (b"/brim", b"\r\n")]
+)
+async def test_a_client_that_does_not_take_the_end_of_its_answer_is_cut(
+    port: int, clients: ExitStack, path: bytes, end: bytes
+) -> None:
+    FLOODED.clear()
+    sock = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+    sock.sendall(REQUEST.replace(b"/", path, 1) + end)
+    await asyncio.sleep(KEEP_ALIVE_SECONDS + READER_SECONDS)
+    sock.setblocking(False)
+    took, tail = 0, b""
+    with suppress(ConnectionResetError):
+        while came := sock.recv(1 << 20):  # BlockingIOError, if the connection has not ended.
+            took, tail = took + len(came), came[-5:]
+    assert took < WHOLE
+    assert tail != b"0\r\n\r\n"
+
+
+async def test_a_large_answer_waits_once_for_a_slow_client_and_arrives_whole(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REQUEST.replace(b"/", b"/whole", 1) + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    took = 0
+    while took < WHOLE:
+        took += len(await reader.read(1 << 20))
+        await asyncio.sleep(0.005)
+    assert took == WHOLE
+    writer.transport.abort()
 
 
 async def test_a_client_that_takes_little_at_a_time_is_not_cut(port: int) -> None:

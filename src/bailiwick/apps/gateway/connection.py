@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any, Final, NoReturn, final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bailiwick.apps.http.openai_errors import write_error
@@ -31,6 +30,8 @@ from bailiwick.domain.errors import Code, Refused
 _HARD_HEAD_LIMIT: Final = 1024 * 1024
 # Where clients read Anthropic's errors, in both forms of path.
 _ANTHROPIC: Final = re.compile(rb"(?:/p/[^/]*)?/v1/messages")
+# What of an answer is handed over before it is waited for until the client has taken it.
+_AT_ONCE: Final = 256 * 1024
 _BODILESS: Final = (204, 304)
 _HTTP_1_1: Final = "1.1"
 _VERSIONS: Final = frozenset({"1.0", _HTTP_1_1})
@@ -57,13 +58,7 @@ class _Cycle(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         """Take an ASGI message; a client that is gone is no error."""
         if self.flow.write_paused and not self.disconnected:
-            try:
-                await self.flow.drain()
-            except TimeoutError:
-                self._hang_up()
-            except asyncio.CancelledError:
-                self._hang_up()
-                raise
+            await self._until_taken()
         if self.disconnected:
             return
         if message["type"] == "http.response.start":
@@ -75,21 +70,52 @@ class _Cycle(RequestResponseCycle):
             self._hang_up()
             return
         body: bytes = message["body"]
+        if len(body) > _AT_ONCE:
+            last = await self._write_all_but_last(body)
+            if last is None:
+                return
+            body = last
         more = message.get("more_body", False)
-        if self.chunked_encoding:
-            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            body = framed if more else framed + b"0\r\n\r\n"
-        elif self.scope["method"] == "HEAD":
-            body = b""
-        if self.head is not None:
-            body, self.head = self.head + body, None
-        self.transport.write(body)
+        self._write(body, last=not more)
         if not more:
             self.response_complete = True
             self.message_event.set()
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    async def _write_all_but_last(self, body: bytes) -> bytes | None:
+        """Write a large piece as fast as it is taken, so that it does not wait twice in memory.
+
+        Returns its end, which is still to be written; None if the client is gone.
+        """
+        rest = memoryview(body)
+        while len(rest) > _AT_ONCE:
+            if self.disconnected:
+                return None
+            self._write(bytes(rest[:_AT_ONCE]), last=False)
+            rest = rest[_AT_ONCE:]
+            if self.flow.write_paused:
+                await self._until_taken()
+        return None if self.disconnected else bytes(rest)
+
+    def _write(self, body: bytes, *, last: bool) -> None:
+        if self.chunked_encoding:
+            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body = framed + b"0\r\n\r\n" if last else framed
+        elif self.scope["method"] == "HEAD":
+            body = b""
+        if self.head is not None:
+            body, self.head = self.head + body, None
+        self.transport.write(body)
+
+    async def _until_taken(self) -> None:
+        """Wait until the client has taken most of what was sent, or is gone."""
+        try:
+            await self.flow.drain()
+        except asyncio.CancelledError:
+            self._hang_up()
+            raise
 
     def _hang_up(self) -> None:
         """End the connection now: an orderly close would wait until the client has taken what is here for it."""
@@ -112,20 +138,6 @@ class _Cycle(RequestResponseCycle):
             lines.append(b"connection: close\r\n")
         lines.append(b"\r\n")
         return b"".join(lines)
-
-
-@final
-class _Flow(FlowControl):
-    """What a client's slowness holds up, and for how long."""
-
-    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
-        super().__init__(transport)
-        self._seconds = seconds
-
-    async def drain(self) -> None:
-        """Wait until the client has taken most of what was sent; raises TimeoutError if it is too slow."""
-        async with asyncio.timeout(self._seconds):
-            await super().drain()
 
 
 @final
@@ -161,18 +173,31 @@ class Connection(HttpToolsProtocol):
         self._offering = False
         # Runs while the rest of a request is awaited that was answered already.
         self._lingering: asyncio.TimerHandle | None = None
+        # Runs while the client has more to take than we keep for it, or has something to take before we close.
+        self._reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self._reader_seconds)
         self._wait()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol: the client is slower than its answers, also when the last of them is complete."""
+        super().pause_writing()
+        self._reading = self.loop.call_later(self._reader_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        super().resume_writing()
+        self._stop_reading()
+        self._bound_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol: every request of this connection has lost its client."""
         super().connection_lost(exc)
         self._stop_waiting()
         self._stop_lingering()
+        self._stop_reading()
         for cycle in self._earlier:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -259,6 +284,21 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             # As long as there is something to read, closing would take the answer away from who reads it.
             self._lingering = self.loop.call_later(self._linger_seconds, self.transport.close)
+        self._bound_closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """See uvicorn: for long nothing was asked. Whoever has not taken the last answer until then never will."""
+        self.transport.abort()
+
+    def _bound_closing(self) -> None:
+        """Closing waits until all is taken, which may be never."""
+        if self.transport.is_closing() and self._reading is None and self.transport.get_write_buffer_size():
+            self._reading = self.loop.call_later(self._reader_seconds, self.transport.abort)
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _stop_lingering(self) -> None:
         if self._lingering is not None:
