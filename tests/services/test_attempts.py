@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from tests.upstream import Upstream
 
 # The parts of a meter that an attempt does not touch.
 _ANY: Final[Any] = None
+# A client that waits.
+_THERE: Final[Any] = SimpleNamespace(client_gone=False)
 ASK: Final = Ask(path="/chat/completions", body=b'{"model":"m"}', stream=False)
 
 
@@ -62,7 +65,7 @@ async def test_a_request_on_a_connection_that_was_closed_meanwhile_is_sent_again
     for number in range(8):  # More than would open a circuit.
         meter = Meter(metering, _ANY, new_call(), served, _ANY, time.monotonic_ns())
         attempt = Attempt(served=served, ask=ASK, later=(), write=_write)
-        _, exchange = await attempts.send(attempt, meter)
+        _, exchange = await attempts.send(attempt, meter, _THERE)
         await exchange.read(1 << 20)
         assert len(upstream.requests) == number + 1
         upstream.drop_connections()  # The end is here, and our loop has had no turn to see it.

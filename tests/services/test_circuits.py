@@ -57,6 +57,16 @@ def test_each_change_is_told_once(world: World) -> None:
     assert world.told == [("m", True), ("m", False)]
 
 
+def test_an_answer_that_begins_and_breaks_off_is_no_change(world: World) -> None:
+    world.fail(key())
+    for _ in range(3):
+        world.circuits.begun(key())
+        world.circuits.failed(key(), broken=True)
+    world.circuits.begun(key())
+    world.circuits.succeeded(key())
+    assert world.told == [("m", True), ("m", False)]
+
+
 def test_an_open_circuit_says_when_to_come_back(world: World) -> None:
     world.fail(key())
     assert (world.circuits.let_through(key()), world.circuits.seconds_left(key())) == (False, PAUSE)

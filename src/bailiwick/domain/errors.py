@@ -125,8 +125,12 @@ class ProviderFailed(Refused):
         upstream_status: int | None = None,
         upstream_type: str | None = None,
         upstream_code: str | None = None,
+        garbled: bool = False,
     ) -> None:
-        """`upstream_*` is what the provider said, already scrubbed; `status` is what the client gets."""
+        """`upstream_*` is what the provider said, already scrubbed; `status` is what the client gets.
+
+        `garbled`: it said nothing that can be understood.
+        """
         super().__init__(
             Code.PROVIDER_TIMEOUT if timeout else Code.PROVIDER_ERROR,
             message,
@@ -137,3 +141,4 @@ class ProviderFailed(Refused):
         self.upstream_status = upstream_status
         self.upstream_type = upstream_type
         self.upstream_code = upstream_code
+        self.garbled = garbled

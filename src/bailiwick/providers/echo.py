@@ -82,6 +82,7 @@ class EchoExchange:
     """An answer that is already known."""
 
     headers: Headers = ()
+    sent = True
 
     def __init__(self, status: int, chunks: Iterator[bytes]) -> None:
         self.status = status

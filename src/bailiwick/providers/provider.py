@@ -26,6 +26,11 @@ class Exchange(Protocol):
         """The headers, names in lower case."""
         ...
 
+    @property
+    def sent(self) -> bool:
+        """Whether what was asked has left our memory."""
+        ...
+
     async def read(self, limit: int) -> bytes:
         """The whole body; raises `TransportError`, `ResponseTooLarge` beyond `limit` bytes."""
         ...

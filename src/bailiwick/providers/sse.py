@@ -31,6 +31,11 @@ class Events:
         self._rest = bytearray()
 
     @property
+    def waiting(self) -> int:
+        """How many bytes wait for the end of their event."""
+        return len(self._rest)
+
+    @property
     def unfinished(self) -> bool:
         """Whether bytes of an event are waiting for its end."""
         return bool(self._rest.strip())

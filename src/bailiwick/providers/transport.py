@@ -19,9 +19,10 @@ from math import inf
 from typing import Final, final
 
 from bailiwick.providers.dialing import Dialer, Origin, Resolve
-from bailiwick.providers.http1 import HEAD, Connection, Response, Timeouts
+from bailiwick.providers.http1 import HEAD, Connection, Timeouts
 from bailiwick.providers.names import Names
 from bailiwick.providers.pool import OriginPool
+from bailiwick.providers.response import Response
 from bailiwick.providers.transport_errors import (
     ConnectFailed,
     ConnectionBroken,

@@ -8,7 +8,9 @@ request's. Guarantees:
 - a provider that a request reached, and that said nothing, may be at work on it: it is not asked again, by any model;
 - a target is asked a second time only if the first never reached it, or if it refused and says that it is worth a
   try within a second; then once;
-- nobody is asked after the call's total time, nor once it is cancelled.
+- nobody is asked after the call's total time, nor once it is cancelled or its client is gone.
+
+A provider that keeps failing is left alone, whether before its answers begin or in the middle of them.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from bailiwick.providers.provider import Ask, Exchange
 from bailiwick.providers.transport_errors import (
     ConnectFailed,
     ConnectionBroken,
+    ResponseTooLarge,
     TransportError,
     TransportTimeout,
 )
 from bailiwick.services.circuits import Circuits
 from bailiwick.services.metering import Meter
+from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served
 
 _REDIRECTS: Final = 300
@@ -82,10 +86,10 @@ class Attempts:
             raise ProviderFailed(message, retry_after=self.circuits.seconds_left(key))
         return following
 
-    async def send(self, attempt: Attempt, meter: Meter) -> tuple[Served, Exchange]:
+    async def send(self, attempt: Attempt, meter: Meter, reply: Reply) -> tuple[Served, Exchange]:
         """Ask until an answer begins, or there is nobody left to ask: then the last one's refusal is returned.
 
-        Raises what the last one failed with, `TransportError`.
+        Raises what the last one failed with, `TransportError`. To be followed by `ended`.
         """
         while True:
             served = attempt.served
@@ -97,7 +101,9 @@ class Attempts:
                     raise
             else:
                 status = meter.status = exchange.status
-                if status < _SERVER_ERRORS:
+                if status < _REDIRECTS:
+                    self.circuits.begun(served.circuit)
+                elif status < _SERVER_ERRORS:
                     self.circuits.succeeded(served.circuit)
                 else:
                     self.circuits.failed(served.circuit)
@@ -109,8 +115,23 @@ class Attempts:
                 await _let_go(exchange)
             if following.pause:
                 await asyncio.sleep(following.pause)
+            if reply.client_gone:
+                # Whom it was asked of would have been heard out; nobody else is asked for who will not hear it.
+                raise asyncio.CancelledError
             attempt = following
             meter.asks(attempt.served)
+
+    def ended(self, served: Served, exchange: Exchange, broken: ProviderFailed | TransportError | None) -> None:
+        """What `send` returned has come to its end: whole, or for the reason `broken`.
+
+        What a provider says of itself, or takes its time for, may be the request's fault.
+        """
+        if exchange.status >= _REDIRECTS:
+            return
+        if broken is None:
+            self.circuits.succeeded(served.circuit)
+        elif _is_breakdown(broken):
+            self.circuits.failed(served.circuit, broken=True)
 
     async def _after_failure(self, attempt: Attempt, meter: Meter, error: TransportError) -> Attempt | None:
         """What is tried after an attempt that had no answer at all."""
@@ -150,6 +171,14 @@ class Attempts:
                 if self.circuits.let_through(served.circuit):
                     return Attempt(served=served, ask=ask, later=attempt.later[place:], write=attempt.write)
         return None
+
+
+def _is_breakdown(broken: ProviderFailed | TransportError) -> bool:
+    """Whether an answer came to nothing by its provider, and not by what was asked."""
+    if isinstance(broken, ProviderFailed):
+        return broken.garbled
+    took_its_time = isinstance(broken, TransportTimeout) and broken.phase == "total"
+    return not (took_its_time or isinstance(broken, ResponseTooLarge))
 
 
 def _pause_asked_for(exchange: Exchange, now: float) -> float | None:

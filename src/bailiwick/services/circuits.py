@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Final, NamedTuple, TypeAlias, final
 
-from bailiwick.domain.circuit import Circuit, Open, failed, let_through
+from bailiwick.domain.circuit import Circuit, Open, begun, failed, is_told, let_through
 from bailiwick.domain.ids import ProviderId, TenantId
 from bailiwick.domain.models import ProviderKind
 
@@ -66,17 +66,24 @@ class Circuits:
         circuit = self._circuits.get(key)
         return max(ceil(circuit.until - self._now()), 1) if isinstance(circuit, Open) else 1
 
+    def begun(self, key: CircuitKey) -> None:
+        """An answer began, of which it is not known yet whether it will be whole."""
+        if self._circuits and (circuit := self._circuits.pop(key, None)) is not None:
+            after = begun(circuit, self._now())
+            if after is not None:
+                self._circuits[key] = after
+
     def succeeded(self, key: CircuitKey) -> None:
-        """An answer began."""
-        if self._circuits and isinstance(self._circuits.pop(key, None), Open):
+        """An answer was whole, or a refusal."""
+        if self._circuits and is_told(self._circuits.pop(key, None)):
             self._report(key, False)
 
-    def failed(self, key: CircuitKey) -> None:
-        """No answer began."""
+    def failed(self, key: CircuitKey, *, broken: bool = False) -> None:
+        """No answer began; or, `broken`, one that began is none."""
         before = self._circuits.pop(key, None)
-        after = self._circuits[key] = failed(before, self._now())
+        after = self._circuits[key] = failed(before, self._now(), broken=broken)
         if len(self._circuits) > _KEPT:
             del self._circuits[next(iter(self._circuits))]
-        if isinstance(after, Open) and not isinstance(before, Open):
+        if isinstance(after, Open) and not is_told(before):
             self.openings[key.kind] += 1
             self._report(key, True)

@@ -217,21 +217,28 @@ class Pipeline:
     async def _carry_out(self, door: Door, opened: _Opened, reply: Reply, let_go: Callable[[], None]) -> None:
         """Take an open call to its provider and back. Every way out of here settles it."""
         meter, usage_wanted, stream = opened.meter, opened.usage_wanted, opened.attempt.ask.stream
+        form = door.answer
         try:
-            served, exchange = await self._attempts.send(opened.attempt, meter)
-            provider = served.provider
+            served, exchange = await self._attempts.send(opened.attempt, meter, reply)
             del opened
-            let_go()
+            # A provider may answer what it does not read: then the request stays where it is counted.
+            if exchange.sent:
+                let_go()
             try:
                 if stream:
-                    await relay_stream(door.answer, provider, exchange, meter, reply, usage_wanted=usage_wanted)
+                    broken = await relay_stream(
+                        form, served.provider, exchange, meter, reply, usage_wanted=usage_wanted
+                    )
                 elif door.media:
-                    await relay_media(door.answer, provider, exchange, meter, reply)
+                    broken = await relay_media(form, served.provider, exchange, meter, reply)
                 else:
-                    await relay_answer(door.answer, provider, exchange, meter, reply)
-            except BaseException:
+                    broken = await relay_answer(form, served.provider, exchange, meter, reply)
+            except BaseException as error:
                 exchange.abort()
+                if isinstance(error, (ProviderFailed, TransportError)):
+                    self._attempts.ended(served, exchange, error)
                 raise
+            self._attempts.ended(served, exchange, broken)
         except (ProviderFailed, TransportError) as error:
             await meter.settle(failed(failure_of(error)))
             if isinstance(error, ProviderFailed):

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import msgspec
 
-from bailiwick.domain.errors import ProviderFailed
+from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.usage import Outcome
 from bailiwick.providers.answers.errors import MAX_ERROR, read_error, read_retry_after
 from bailiwick.providers.answers.form import Answer, AnswerForm, Read
@@ -28,7 +28,11 @@ from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
 from bailiwick.services.reply import Reply
 
-# An answer up to this is read before it is sent.
+# What every answer may keep in memory; more counts.
+_SMALL: Final = 64 * 1024
+# What of a stream is read before others have their turn: it may be thousands of events.
+_AT_ONCE: Final = 8 * 1024
+# An answer up to this is read before it is sent, if there is room for it.
 _WHOLE: Final = 1024 * 1024
 # Where usage is looked for in a larger one, from its beginning and from its end.
 _EDGE: Final = 16 * 1024
@@ -46,10 +50,13 @@ _SERVER_ERRORS: Final = range(500, 600)
 _PATIENCE_FOR_END: Final = 1.0
 _UNREADABLE: Final = "The model provider's answer could not be understood."
 
+# What befell an answer in its middle, once a part of it was sent: the client has been told.
+Broken: TypeAlias = ProviderFailed | TransportError
+
 
 async def relay_answer(
     form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
-) -> None:
+) -> Broken | None:
     """Pass a whole JSON answer on; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
@@ -58,9 +65,8 @@ async def relay_answer(
     while (chunk := await exchange.next_chunk()) is not None:
         parts.append(chunk)
         size += len(chunk)
-        if size > _WHOLE:
-            await _pass_on(form, exchange, meter, reply, b"".join(parts))
-            return
+        if size > _WHOLE or (size > _SMALL and not reply.holds(size)):
+            return await _pass_on(form, exchange, meter, reply, b"".join(parts))
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     meter.first_byte()
     answer = _read(form.reader(), body)
@@ -68,40 +74,41 @@ async def relay_answer(
     if answer.failed:
         raise _told(provider, body)
     if not answer.valid:
-        raise ProviderFailed(_UNREADABLE)
+        raise ProviderFailed(_UNREADABLE, garbled=True)
     await meter.settle(Outcome.COMPLETED)
     await reply.answer(body)
+    return None
 
 
 async def relay_media(
     form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
-) -> None:
+) -> Broken | None:
     """Pass on what may be JSON, text or sound, as its content type says; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
         raise await _refusal(provider, exchange, meter.now())
     kind, essence = _content_type(exchange)
     if essence == _EVENTS:  # Speech is streamed as events on the client's wish, by a field of its own.
-        await relay_stream(form, provider, exchange, meter, reply, usage_wanted=True)
-        return
+        return await relay_stream(form, provider, exchange, meter, reply, usage_wanted=True)
     if essence == _JSON or not essence.startswith(_MEDIA):
-        await relay_answer(form, provider, exchange, meter, reply)
-        return
+        return await relay_answer(form, provider, exchange, meter, reply)
     first = await exchange.next_chunk()
     if first is None:
-        raise ProviderFailed(_UNREADABLE)
+        raise ProviderFailed(_UNREADABLE, garbled=True)
     meter.first_byte()
     await reply.begin_stream(kind)
     sound = not essence.startswith(_TEXT)
     last = await _send_on(exchange, meter, reply, first, lambda piece: meter.wrote(len(piece), sound=sound))
-    if last is not None:
-        await meter.settle(Outcome.COMPLETED)
-        await reply.end_stream(last)
+    if isinstance(last, TransportError):
+        return last
+    await meter.settle(Outcome.COMPLETED)
+    await reply.end_stream(last)
+    return None
 
 
-async def _pass_on(form: AnswerForm, exchange: Exchange, meter: Meter, reply: Reply, begin: bytes) -> None:
+async def _pass_on(form: AnswerForm, exchange: Exchange, meter: Meter, reply: Reply, begin: bytes) -> Broken | None:
     """Pass on a JSON answer that is too large to be read whole; raises `ProviderFailed` if it is none of this form."""
     if not begin[:_EDGE].lstrip().startswith(b"{") or not any(mark in begin for mark in form.marks):
-        raise ProviderFailed(_UNREADABLE)
+        raise ProviderFailed(_UNREADABLE, garbled=True)
     end = b""
 
     def see(piece: bytes) -> None:
@@ -113,20 +120,21 @@ async def _pass_on(form: AnswerForm, exchange: Exchange, meter: Meter, reply: Re
     meter.first_byte()
     await reply.begin_stream(_JSON)
     last = await _send_on(exchange, meter, reply, begin, see)
-    if last is None:
-        return
+    if isinstance(last, TransportError):
+        return last
     if (usage := form.usage_in(end) or form.usage_in(begin[:_EDGE])) is not None:
         meter.observe(usage)
     await meter.settle(Outcome.COMPLETED)
     await reply.end_stream(last)
+    return None
 
 
 async def _send_on(
     exchange: Exchange, meter: Meter, reply: Reply, first: bytes, see: Callable[[bytes], None]
-) -> bytes | None:
+) -> bytes | TransportError:
     """Send pieces as they come, of which `see` is told; returns the last one, which waits for the settlement.
 
-    None if the provider breaks off: that is settled, and the client sees it.
+    Returns why, if the provider breaks off: that is settled, and the client sees it.
     """
     see(first)
     waiting = first
@@ -139,13 +147,13 @@ async def _send_on(
         exchange.abort()
         await meter.settle(failed(failure_of(error)))
         await reply.break_off()
-        return None
+        return error
     return waiting
 
 
 async def relay_stream(
     form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
-) -> None:
+) -> Broken | None:
     """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent.
 
     Some models answer whole whatever is asked; that answer is passed on as it is.
@@ -154,18 +162,19 @@ async def relay_stream(
         raise await _refusal(provider, exchange, meter.now())
     _, essence = _content_type(exchange)
     if essence == _JSON:
-        await relay_answer(form, provider, exchange, meter, reply)
-        return
+        return await relay_answer(form, provider, exchange, meter, reply)
     if essence not in (_EVENTS, b""):
         # What is no stream may still say why.
         body = await exchange.read(MAX_ERROR)
-        raise _told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE)
+        raise _told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE, garbled=True)
     stream = _Stream(form, provider, meter, usage_wanted=usage_wanted)
     begun = False
+    held = 0
     shown = b""
     try:
-        while not stream.done and (chunk := await exchange.next_chunk()) is not None:
-            shown = stream.take(chunk)
+        while not stream.done and (come := await stream.next_events(exchange)) is not None:
+            shown = come
+            held = _held(stream.waiting + len(shown) + len(stream.end), held, reply)
             if shown and not begun:
                 begun = True
                 meter.first_byte()
@@ -173,6 +182,7 @@ async def relay_stream(
             if shown and not stream.done:
                 await reply.send(shown)
                 shown = b""
+                held = _held(stream.waiting, held, reply)
         if not stream.done:
             stream.check_end()
     except (TransportError, ProviderFailed) as error:
@@ -181,12 +191,22 @@ async def relay_stream(
         exchange.abort()
         await meter.settle(failed(failure_of(error)))
         await reply.end_stream(stream.before_failure + form.failure(error_object(failure_of(error))))
-        return
+        return error
     if not begun:
         await reply.begin_stream()
     await meter.settle(Outcome.COMPLETED)
     await reply.end_stream(shown + stream.end)
     await _finish(exchange)
+    return None
+
+
+def _held(size: int, before: int, reply: Reply) -> int:
+    """Take room for what is in memory of a stream, if that is much; raises `Refused` (503)."""
+    now = size if size > _SMALL else 0
+    if now != before and not reply.holds(now):
+        message = "Too many large answers are being handled at once. Try again shortly."
+        raise Refused(Code.UNAVAILABLE, message, retry_after=1)
+    return now
 
 
 async def _finish(exchange: Exchange) -> None:
@@ -222,7 +242,8 @@ class _Stream:
     """Reads the events of one stream: what to show, what was used, whether it ended and by which event."""
 
     __slots__ = (
-        "_events", "_meter", "_provider", "_read", "_sentinel", "_usage_wanted", "before_failure", "done", "end",
+        "_events", "_meter", "_provider", "_read", "_sentinel", "_unread", "_usage_wanted", "before_failure", "done",
+        "end",
     )  # fmt: skip
 
     def __init__(self, form: AnswerForm, provider: ModelProvider, meter: Meter, *, usage_wanted: bool) -> None:
@@ -232,12 +253,30 @@ class _Stream:
         self._meter = meter
         self._usage_wanted = usage_wanted
         self._events = Events()
+        self._unread = b""
         self.done = False
         self.before_failure = b""
         # Clients of a form with a sentinel wait for it, whether or not the provider sends it.
         self.end = b"" if form.sentinel is None else b"data: %b\n\n" % form.sentinel
 
-    def take(self, chunk: bytes) -> bytes:
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the end of their event."""
+        return self._events.waiting
+
+    async def next_events(self, exchange: Exchange) -> bytes | None:
+        """Take what arrives next; returns the events to show, None at the end. Raises as `_take` and `next_chunk`."""
+        if self._unread:
+            chunk = self._unread
+            await asyncio.sleep(0)
+        elif (came := await exchange.next_chunk()) is None:
+            return None
+        else:
+            chunk = came
+        self._unread = chunk[_AT_ONCE:]
+        return self._take(chunk[:_AT_ONCE])
+
+    def _take(self, chunk: bytes) -> bytes:
         """Take what arrived; returns the events to show, without the last one (`end`, then `done` is set).
 
         Raises `ProviderFailed`; what is to be shown of this chunk all the same is then in `before_failure`.
@@ -246,7 +285,7 @@ class _Stream:
         try:
             shown.extend(event for event in self._events.feed(chunk) if self._is_shown(event))
         except EventTooLarge:
-            raise ProviderFailed(_UNREADABLE) from None
+            raise ProviderFailed(_UNREADABLE, garbled=True) from None
         except ProviderFailed:
             self.before_failure = b"".join(shown)
             raise
@@ -255,7 +294,7 @@ class _Stream:
     def check_end(self) -> None:
         """Accept an end without a last event if the answer had come to its own; else raise `ProviderFailed`."""
         if self._events.unfinished or not self._meter.finished:
-            raise ProviderFailed("The model provider broke off its answer.")
+            raise ProviderFailed("The model provider broke off its answer.", garbled=True)
 
     def _is_shown(self, event: bytes) -> bool:
         data = data_of(event)
@@ -281,7 +320,7 @@ def _read(read: Read, body: bytes) -> Answer:
     try:
         return read(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ProviderFailed(_UNREADABLE) from None
+        raise ProviderFailed(_UNREADABLE, garbled=True) from None
 
 
 def _content_type(exchange: Exchange) -> tuple[bytes, bytes]:
@@ -294,7 +333,7 @@ def _content_type(exchange: Exchange) -> tuple[bytes, bytes]:
         if name == b"content-type":
             kind = value
         elif name == b"content-encoding" and value.strip().lower() not in _PLAIN:
-            raise ProviderFailed(_UNREADABLE)
+            raise ProviderFailed(_UNREADABLE, garbled=True)
     return kind, kind.partition(b";")[0].strip().lower()
 
 

@@ -26,6 +26,13 @@ class Reply(Protocol):
         """From now on the call goes on when its client goes away, for as long as the application bounds it."""
         ...
 
+    def holds(self, size: int) -> bool:
+        """Say that so many bytes of the answer are in memory now, beyond what every call has; False: no room for them.
+
+        Without room, what was said before stands.
+        """
+        ...
+
     async def answer(self, body: bytes) -> None:
         """Send a whole JSON answer."""
         ...

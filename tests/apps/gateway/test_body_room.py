@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -18,7 +19,7 @@ from bailiwick.domain.ids import ProjectId
 from tests.apps.gateway.wire import connect, request
 from tests.installation import Installation
 from tests.serving import MODEL, until
-from tests.upstream import Behaviour, Upstream, scripts
+from tests.upstream import Behaviour, Ending, Upstream, scripts
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +74,12 @@ def all_is_free(client: httpx2.Client, provider: Upstream) -> bool:
     provider.on(MODEL, Behaviour(delay=0.2))
     with ThreadPoolExecutor(FEW) as pool:
         return [*pool.map(lambda _: send(client, chat(LARGEST)), range(FEW))] == [200] * FEW
+
+
+def begun(provider: Upstream, count: int) -> None:
+    """Wait until so many answers have begun, and what there is of them has arrived."""
+    until(lambda: [bool(request.first_byte_at) for request in provider.requests] == [True] * count)
+    time.sleep(0.5)
 
 
 def test_a_large_body_beyond_a_projects_share_is_turned_away(installation: Installation, client: httpx2.Client) -> None:
@@ -209,3 +216,41 @@ def test_a_client_that_goes_away_while_it_waits_gives_the_room_back(
         until(lambda: len(provider.requests) == FEW)
         assert send(client, chat(LARGEST)) == 503
     until(lambda: all_is_free(client, provider))
+
+
+def test_an_event_without_an_end_takes_room_of_its_project(
+    installation: Installation, client: httpx2.Client, provider: Upstream
+) -> None:
+    endless = Behaviour(frames=(b"data: " + b"x" * (FEW * LARGEST - LARGEST // 2),), ending=Ending.STALL, after=1)
+    provider.on(MODEL, endless)
+    with ExitStack() as senders:
+        senders.enter_context(sender(installation, LARGEST, stream=True))
+        begun(provider, 1)
+        assert send(client, chat(LARGEST, model="echo")) == 503
+        assert send(client, chat(1000, stream=True)) == 503
+        assert send(senders.enter_context(another(installation)), chat(LARGEST, model="echo")) == 200
+    until(lambda: all_is_free(client, provider))
+
+
+def test_an_answer_that_is_read_whole_takes_room_of_its_project(
+    installation: Installation, client: httpx2.Client, provider: Upstream
+) -> None:
+    provider.on(MODEL, Behaviour(body=b" " * (LARGEST - 100_000), ending=Ending.STALL, after=0.99))
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST))
+        begun(provider, FEW)
+        assert send(client, chat(LARGEST, model="echo")) == 503
+    until(lambda: all_is_free(client, provider))
+
+
+def test_a_large_answer_for_which_there_is_no_room_is_passed_on_as_it_comes(
+    installation: Installation, client: httpx2.Client, provider: Upstream
+) -> None:
+    body = b'{"choices":[{"message":{"content":"%b"},"finish_reason":"stop"}]}' % (b"x" * (LARGEST - 100_000))
+    provider.on(MODEL, Behaviour(body=body))
+    with ExitStack() as senders:
+        for _ in range(FEW):
+            senders.enter_context(sender(installation, LARGEST - 1))
+        until(lambda: send(client, chat(LARGEST)) == 503)
+        assert client.post("/v1/chat/completions", content=chat(1000)).content == body

@@ -196,6 +196,25 @@ async def test_a_connection_with_an_unfinished_request_is_not_used_again(
     upstream.on("/v1/files", Behaviour(reads_body=False, body=b"enough", hang_up=5.0))
     head = b"POST /v1/files HTTP/1.1\r\nhost: provider\r\ncontent-length: 50000000\r\n\r\n"
     response = await transport.send(origin_of(upstream), [head, b"x" * 50_000_000], timeouts=PATIENT)
+    assert not response.sent
+    assert await response.read(ENOUGH) == b"enough"
+    assert transport.connections()[1] == 0
+    upstream.drop_connections()
+
+
+async def test_a_connection_that_waits_to_send_a_little_is_not_used_again(
+    transport: Transport, upstream: Upstream
+) -> None:
+    upstream.on("/v1/files", Behaviour(reads_body=False, body=b"enough", hang_up=5.0))
+    head = b"POST /v1/files HTTP/1.1\r\nhost: provider\r\ncontent-length: 50000000\r\n\r\n"
+    response = await transport.send(origin_of(upstream), head, timeouts=PATIENT)
+    connection = response._connection
+    assert connection is not None
+    assert connection.transport is not None
+    while not connection.transport.get_write_buffer_size():
+        connection.transport.write(b"x" * 4096)
+        await asyncio.sleep(0)
+    assert not connection.write_blocked
     assert await response.read(ENOUGH) == b"enough"
     assert transport.connections()[1] == 0
     upstream.drop_connections()

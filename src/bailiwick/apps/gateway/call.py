@@ -11,6 +11,7 @@ from bailiwick.apps.gateway.body import Room, read_body
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Message, Receive, Watch
 from bailiwick.apps.http.request_head import RequestHead
+from bailiwick.domain.errors import Refused
 from bailiwick.domain.ids import ProjectId
 from bailiwick.domain.principal import Principal
 from bailiwick.services.authentication import Presented
@@ -23,7 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 class Call(msgspec.Struct, kw_only=True):
     """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string.
 
-    `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes, for `owner`.
+    `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes, for `owner`, and `answer` how many
+    of these for its answer.
     """
 
     seen: Observation
@@ -37,6 +39,7 @@ class Call(msgspec.Struct, kw_only=True):
     max_body: int
     room: Room
     held: int = 0
+    answer: int = 0
     owner: ProjectId | None = None
 
     def presented(self) -> Presented:
@@ -58,16 +61,30 @@ class Call(msgspec.Struct, kw_only=True):
         """
         self.owner = principal.grant.project_id
         body = await read_body(self.receive, announced=self.head.length, most=self.max_body, hold=self._hold)
+        self.reply.keep = self._keep
         self.reply.watched = self.watch.enter(self.receive)
         return body
 
     def let_go(self) -> None:
-        """The body is no longer in memory."""
+        """Neither the body nor anything of the answer is in memory any longer."""
         if self.held and self.owner is not None:
             self.room.give_back(self.owner, self.held)
-            self.held = 0
+            self.held = self.answer = 0
+
+    def _keep(self, size: int) -> bool:
+        more = size - self.answer
+        try:
+            self._hold(more)
+        except Refused:
+            return False
+        self.answer = size
+        return True
 
     def _hold(self, size: int) -> None:
-        if self.owner is not None:
+        if self.owner is None:
+            return
+        if size > 0:
             self.room.take(self.owner, size, before=self.held)
-            self.held += size
+        elif size < 0:
+            self.room.give_back(self.owner, -size)
+        self.held += size

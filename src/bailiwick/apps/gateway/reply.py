@@ -26,7 +26,7 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
 
-    __slots__ = ("_seen", "_send", "_streaming", "anthropic", "decision", "page", "watched")
+    __slots__ = ("_seen", "_send", "_streaming", "anthropic", "decision", "keep", "page", "watched")
 
     def __init__(self, send: Send, seen: Observation) -> None:
         self._send = send
@@ -38,6 +38,8 @@ class HttpReply:
         # The origin of a page that may read the answer.
         self.page: bytes | None = None
         self.watched: Watched | None = None
+        # Takes room for so many bytes, if there is any.
+        self.keep: Callable[[int], bool] | None = None
 
     @property
     def client_gone(self) -> bool:
@@ -48,6 +50,10 @@ class HttpReply:
         """From now on the call goes on when its client goes away."""
         if self.watched is not None:
             self.watched.goes_on = True
+
+    def holds(self, size: int) -> bool:
+        """Say that so many bytes of the answer are in memory now; False if there is no room for them."""
+        return self.keep is None or self.keep(size)
 
     async def answer(self, body: bytes, content_type: Header = _JSON) -> None:
         """Send a whole answer."""

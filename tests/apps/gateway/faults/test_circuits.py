@@ -34,6 +34,36 @@ def test_who_keeps_failing_is_left_alone(caller: Caller, upstream: Upstream, beh
     assert len(upstream.requests) == len(caller.rows) == FAILURES
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "stream"),
+    [
+        (scripts.garbage(), False),
+        (scripts.half_body(), False),
+        (scripts.close(0), True),
+        (scripts.close(2), True),
+        (scripts.half_frame(), True),
+    ],
+)
+def test_who_breaks_off_every_answer_is_left_alone(
+    caller: Caller, upstream: Upstream, behaviour: Behaviour, stream: bool
+) -> None:
+    upstream.on(MODEL, behaviour)
+    for _ in range(FAILURES):
+        caller.chat(stream=stream)
+    assert error_of(caller.chat(stream=stream)) == (502, "provider_error")
+    assert len(upstream.requests) == FAILURES
+
+
+@pytest.mark.parametrize(("behaviour", "stream"), [(scripts.error_in_200(), False), (scripts.error_in_stream(), True)])
+def test_an_error_that_stands_in_an_answer_is_no_failure(
+    caller: Caller, upstream: Upstream, behaviour: Behaviour, stream: bool
+) -> None:
+    upstream.on(MODEL, behaviour)
+    for _ in range(FAILURES + 1):
+        caller.chat(stream=stream)
+    assert len(upstream.requests) == FAILURES + 1
+
+
 def test_who_is_left_alone_costs_no_limit(site: Site, upstream: Upstream) -> None:
     caller = site.project(limits={"project": {"requests": FAILURES + 1, "per": "1h"}})
     fail(caller, upstream, scripts.error(500))

@@ -86,6 +86,10 @@ def test_a_client_that_leaves_while_a_second_try_is_waited_for(caller: Caller, u
     assert len(upstream.requests) == 1
 
 
+def test_nobody_else_is_asked_for_a_client_that_has_left_though_it_is_heard_out(site: Site, upstream: Upstream) -> None:
+    test_a_client_that_leaves_while_a_second_try_is_waited_for(site.project(on_disconnect="drain"), upstream)
+
+
 def test_a_refusal_that_takes_its_time_is_not_waited_for(caller: Caller, upstream: Upstream) -> None:
     upstream.on(MODEL, replace(refusal(503, 0), ending=Ending.STALL, after=0.5), Behaviour())
     passes(caller)
