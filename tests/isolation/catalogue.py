@@ -85,6 +85,11 @@ def _seed(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, f"{slug}@example.com"),
     )
     connection.execute(
+        "INSERT INTO bailiwick.idempotency (operator, route, key, tenant_id, digest, request_id, created_at)"
+        " VALUES (%s, 'POST /', 'k', %s, %s, 'r', now())",
+        (slug, tenant, os.urandom(32)),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.audit (id, tenant_id, actor, action, target, detail) VALUES (%s, %s, 'a', 'b', 'c', %s)",
         (new_id(), tenant, Jsonb({})),
     )

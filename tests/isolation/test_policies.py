@@ -14,14 +14,15 @@ from psycopg import sql
 
 from bailiwick.storage import roles
 from tests.database import Connection, TestDatabase
-from tests.isolation.catalogue import MONTHS_AHEAD, VERBS, Owner, seeded, tenant_tables
+from tests.isolation.catalogue import MONTHS_AHEAD, VERBS, Owner, new_id, seeded, tenant_tables
 from tests.isolation.probe import reached, taken_along
 
 ROLES = (roles.APP, roles.CONTROL)
 # What the schema has today, so that a catalogue query that finds nothing cannot pass for isolation.
 TABLES = {
-    "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "audit", "open_calls", "ledger",
-    "ledger_default", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "end_users", "blocked_users",
+    "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "idempotency", "audit",
+    "open_calls", "ledger", "ledger_default", "ledger_corrections", "usage_hourly", "usage_hourly_of_users",
+    "end_users", "blocked_users",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
@@ -129,10 +130,41 @@ def test_no_role_of_ours_but_the_owner_can_change_what_the_audit_log_says(
     assert superuser.execute(query, (name, verb)).fetchone() == (name == roles.OWNER,)
 
 
-def test_the_gateways_roles_know_nothing_of_operators(superuser: Connection) -> None:
-    for name in (roles.APP, roles.LEDGER, roles.CONTROL):
-        query = "SELECT has_table_privilege(%s, 'bailiwick.operator_keys', 'SELECT, INSERT, UPDATE, DELETE')"
-        assert superuser.execute(query, (name,)).fetchone() == (False,)
+@pytest.mark.parametrize("table", ["operator_keys", "operators", "idempotency"])
+def test_the_gateways_roles_know_nothing_of_operators(superuser: Connection, table: str) -> None:
+    for name in (roles.APP, roles.LEDGER):
+        query = "SELECT has_table_privilege(%s, %s, 'SELECT, INSERT, UPDATE, DELETE')"
+        assert superuser.execute(query, (name, f"bailiwick.{table}")).fetchone() == (False,)
+
+
+def test_within_a_tenant_nobody_can_make_or_reach_an_operator_of_the_installation(
+    database: TestDatabase, owners: tuple[Owner, Owner]
+) -> None:
+    database.run(
+        "INSERT INTO bailiwick.operator_keys (id, name, role, lookup_id, digest, created_by)"
+        " VALUES (%s, 'i', 'owner', 'installation', '', 'test')",
+        new_id(),
+    )
+    with database.connect(roles.CONTROL) as control:
+
+        def within(statement: str, *values: object) -> int:
+            with control.transaction(force_rollback=True):
+                own = str(owners[0].tenant_id)
+                control.execute("SELECT set_config('bailiwick.tenant_id', %s, true)", (own,))
+                return control.execute(statement.encode(), values).rowcount
+
+        for statement in (
+            "SELECT FROM bailiwick.operator_keys WHERE tenant_id IS NULL",
+            "UPDATE bailiwick.operator_keys SET digest = '' WHERE tenant_id IS NULL",
+            "DELETE FROM bailiwick.operator_keys WHERE tenant_id IS NULL",
+        ):
+            assert within(statement) == 0
+        for statement in (
+            "UPDATE bailiwick.operator_keys SET tenant_id = NULL",
+            "INSERT INTO bailiwick.operators VALUES (gen_random_uuid(), NULL, 'x', 'x', 'owner', 'active', now(), 'x')",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                within(statement)
 
 
 def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scratch: TestDatabase) -> None:
@@ -152,10 +184,11 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         users = {"end_users", "blocked_users"}
         usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
         assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
-        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", "audit", *users}
-        assert found(control, "INSERT") == {"projects", "api_keys", "providers", "audit", *users}
-        assert found(control, "UPDATE") == {"tenants", "projects", "api_keys", "providers", *users}
-        assert found(control, "DELETE") == {"tenants", "projects", "api_keys", "providers"}
+        operators = {"operator_keys", "operators", "idempotency"}
+        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", "audit", *users, *operators}
+        assert found(control, "INSERT") == {"projects", "api_keys", "providers", "audit", *users, *operators}
+        assert found(control, "UPDATE") == {"tenants", "projects", "api_keys", "providers", *users, *operators}
+        assert found(control, "DELETE") == {"tenants", "projects", "api_keys", "providers", *operators}
 
 
 def test_the_owner_sees_rows_only_where_a_table_is_not_forced(scratch: TestDatabase) -> None:

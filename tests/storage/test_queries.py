@@ -19,6 +19,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "audit": (roles.CONTROL, roles.OPERATOR),
     "credentials": (roles.APP,),
     "doctor": ("postgres",),
+    "idempotency": (roles.CONTROL, roles.OPERATOR),
     "installation": (roles.OPERATOR,),
     "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
     "isolation": ("postgres",),

@@ -25,6 +25,7 @@ from bailiwick.services.operators import Operators
 from bailiwick.services.people import People
 from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provisioning import Provisioning
+from bailiwick.services.repeats import Repeats
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
@@ -41,6 +42,7 @@ class ControlPlane:
     operators: Operators
     operator_keys: OperatorKeys
     people: People
+    repeats: Repeats
     provisioning: Provisioning
     credentials: Credentials
     providers: ProviderAccounts
@@ -69,6 +71,7 @@ async def control_plane(
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
             operator_keys=OperatorKeys(database, acts, pepper=keys.operator_pepper),
             people=People(database, acts),
+            repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
             providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),

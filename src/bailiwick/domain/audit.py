@@ -11,6 +11,7 @@ from typing import Final, final
 
 from bailiwick.domain.ids import TenantId
 from bailiwick.domain.operators import Operator
+from bailiwick.domain.repeats import Once
 
 INSTALLATION: Final = "installation"
 
@@ -21,7 +22,7 @@ class Actor:
     """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap` or `environment`.
 
     `shown` is what people call it; `request_id` and `ip` are of the request that it came by. What an operator may do is
-    decided by `operator`; an act of the installation's own has none.
+    decided by `operator`; an act of the installation's own has none. `once` is what must not be done a second time.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Actor:
     request_id: str | None = None
     ip: str | None = None
     operator: Operator | None = None
+    once: Once | None = None
 
     @classmethod
     def of(cls, operator: Operator, *, request_id: str | None = None, ip: str | None = None) -> Actor:

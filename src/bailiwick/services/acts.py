@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bailiwick.domain.audit import Actor, Entry
 from bailiwick.domain.ids import TenantId, uuid7
-from bailiwick.storage import audit
+from bailiwick.storage import audit, repeats
 from bailiwick.storage.scope import Scope
 
 _SUFFIX_LETTERS: Final = "0123456789abcdefghijkmnpqrstuvwxyz"  # without l and o, which are read as digits
@@ -48,6 +48,11 @@ class Acts:
         tenant_id: TenantId | None,
         detail: Mapping[str, object],
     ) -> None:
-        """Write the act's audit entry; `detail` holds no secret."""
+        """Write the act's audit entry; `detail` holds no secret.
+
+        Raises `Refused` (409) if the act must be done once, and another request is doing it.
+        """
+        if actor.once is not None:
+            await repeats.claim(scope, actor.once, tenant_id, self.now())
         entry = Entry(tenant_id=tenant_id, actor=actor, action=action, target=target, detail=detail)
         await audit.append(scope, self.new_id(), entry, self.now())

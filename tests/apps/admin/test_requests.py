@@ -181,12 +181,6 @@ async def test_parameters_where_none_are_taken_are_refused(control: Control) -> 
     assert set(await control.wrong_fields("POST", "/tenants?dry_run=true", {"name": "A"})) == {"dry_run"}
 
 
-async def test_an_idempotency_key_is_refused_and_never_ignored(control: Control) -> None:
-    headers = {"Idempotency-Key": "abc"}
-    status, problem = await control.refused("POST", "/tenants", {"name": "A"}, headers=headers)
-    assert (status, problem["errors"]) == (422, [{"field": "Idempotency-Key", "message": "not supported yet"}])
-
-
 @pytest.mark.parametrize(
     "path",
     [

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from bailiwick.apps.admin.problems import MEDIA_TYPE, schema
+from bailiwick.domain.repeats import MAX_KEY
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _CHANGING: Final = frozenset({"patch", "delete"})
@@ -21,6 +22,13 @@ _IF_MATCH: Final = {
     "required": False,
     "description": "The `ETag` of the version that is meant, several, or `*`; 412 if there is another one.",
     "schema": {"type": "string"},
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "What is sent again with the same key and body is answered again, for a day, and not done again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 }
 _PROBLEM: Final = {
     "description": "A problem, by its code.",
@@ -59,6 +67,8 @@ def _described(app: FastAPI, version: str) -> dict[str, Any]:
             _add_parameters(path, operation)
             if method in _CHANGING or path.endswith(_ACTS):
                 operation["parameters"].append(_IF_MATCH)
+            if method == "post":
+                operation["parameters"].append(_IDEMPOTENCY_KEY)
     return document
 
 

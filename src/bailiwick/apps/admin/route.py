@@ -18,6 +18,7 @@ from starlette.responses import Response
 from bailiwick.apps.admin.address import tenant_of_address
 from bailiwick.apps.admin.body import read_body
 from bailiwick.apps.admin.needs import stated
+from bailiwick.apps.admin.repeating import once
 from bailiwick.apps.admin.shown import ItemShown
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import authorize, confine
@@ -37,10 +38,17 @@ class ControlRoute(APIRoute):
         """Put authentication and reading before the framework's own handling."""
         handle = super().get_route_handler()
         shown = _item(self.response_model)
+        secrets = frozenset() if shown is None else shown.secrets
         needed = stated(self.openapi_extra, self.path)
         parameters = frozenset(field.alias for field in self.dependant.query_params).union(
             *((field.alias for field in dependency.query_params) for dependency in self.dependant.dependencies)
         )
+
+        async def handle_versioned(request: Request) -> Response:
+            response = await handle(request)
+            if shown is not None and response.body:
+                response.headers["ETag"] = _version(response, secrets)
+            return response
 
         async def handle_control(request: Request) -> Response:
             plane: ControlPlane = request.app.state.plane
@@ -53,10 +61,7 @@ class ControlRoute(APIRoute):
             if not (needed.confined and request.state.tenant_id is None):
                 confine(operator, request.state.tenant_id).or_raise()
             _check_parameters(request, parameters)
-            response = await handle(await read_body(request))
-            if shown is not None and response.body:
-                response.headers["ETag"] = _version(response, shown.secrets)
-            return response
+            return await once(await read_body(request), handle_versioned, secrets)
 
         return handle_control
 
@@ -90,8 +95,6 @@ def _check_parameters(request: Request, known: frozenset[str]) -> None:
         for name in dict.fromkeys(names)
         if name not in known or names.count(name) > 1
     ]
-    if "idempotency-key" in request.headers:
-        errors.append(FieldError(field="Idempotency-Key", message="not supported yet"))
     if errors:
         raise Invalid(*errors)
 

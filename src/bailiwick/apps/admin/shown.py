@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 
 
 CreatedBy = Annotated[str, Field(description="`opk_…`, `opr_…`, `bootstrap` or `environment`.")]
+Secret = Annotated[str | None, Field(description="Null in an answer that is given again.")]
 Role = Literal["viewer", "admin", "owner"]
 
 
@@ -79,7 +80,7 @@ class IssuedKeyShown(KeyShown):
 
     secrets = frozenset({"key"})
 
-    key: str
+    key: Secret
 
 
 class OperatorKeyShown(ItemShown):
@@ -103,7 +104,7 @@ class IssuedOperatorKeyShown(OperatorKeyShown):
 
     secrets = frozenset({"key"})
 
-    key: str
+    key: Secret
 
 
 class PersonShown(ItemShown):
