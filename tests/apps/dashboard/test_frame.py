@@ -33,6 +33,8 @@ IDS: Final = {
     "{project_id}": UNKNOWN["prj"],
     "{key_id}": UNKNOWN["key"],
     "{provider_id}": UNKNOWN["prv"],
+    "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
+    "{operator_key_id}": UNKNOWN["prv"].replace("prv", "opk"),
 }
 
 
@@ -55,6 +57,9 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     around = {"tenants": f"/tenants/{key['tenant_id']}", "projects": f"/projects/{key['project_id']}", "providers": ""}
     asked = {"name": f"p{key['id'][-8:]}", "kind": "openai", "api_key": "sk-x"}
     made = {name: await browser.control.make(f"{place}/providers", **asked) for name, place in around.items()}
+    person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
+    operator_key = await browser.control.make("/operator-keys", name="K")
+    given |= {"operator_id": person["id"], "operator_key_id": operator_key["id"]}
     return {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
 
 

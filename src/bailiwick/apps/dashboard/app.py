@@ -13,7 +13,19 @@ from starlette.routing import Route
 
 from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
-from bailiwick.apps.dashboard.pages import keys, limits, models, origins, projects, providers, settings, tenants, usage
+from bailiwick.apps.dashboard.pages import (
+    keys,
+    limits,
+    models,
+    operator_keys,
+    operators,
+    origins,
+    projects,
+    providers,
+    settings,
+    tenants,
+    usage,
+)
 from bailiwick.apps.dashboard.rendering import Renderer
 from bailiwick.apps.dashboard.visitor import Visitors
 from bailiwick.bootstrap.control import ControlPlane
@@ -30,6 +42,8 @@ PAGES: Final[Sequence[Page]] = (
     *settings.PAGES,
     *tenants.PAGES,
     *providers.PAGES,
+    *operators.PAGES,
+    *operator_keys.PAGES,
 )
 
 

@@ -11,13 +11,18 @@ from bailiwick.domain.administration import AdminPermission
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One place. `exact`: only this very address is it, and not what is below."""
+    """One place. `exact`: only this very address is it, and not what is below. `also` begins others of it."""
 
     label: str
     href: str
     icon: str
     needs: AdminPermission
     exact: bool = False
+    also: str = ""
+
+    def leads_to(self, path: str) -> bool:
+        """Whether a page belongs to this place."""
+        return path == self.href or (not self.exact and f"{path}/".startswith((f"{self.href}/", self.also or " ")))
 
 
 _P: Final = AdminPermission
@@ -27,4 +32,11 @@ MENU: Final = (
     Entry(label="Projects", href="/dashboard/projects", icon="projects", needs=_P.PROJECTS_READ),
     Entry(label="Tenants", href="/dashboard/tenants", icon="tenants", needs=_P.TENANTS_READ),
     Entry(label="Providers", href="/dashboard/providers", icon="providers", needs=_P.PLATFORM_PROVIDERS_READ),
+    Entry(
+        label="Operators",
+        href="/dashboard/operators",
+        icon="operators",
+        needs=_P.OPERATORS_READ,
+        also="/dashboard/operator-keys",
+    ),
 )

@@ -116,10 +116,10 @@ class Visit:
         given = {"visit": self, "now": self.plane.acts.now(), "form": self.form, "errors": {}, **values}
         return self.site.renderer.page(template, {**surroundings(self.site, self.request), **given}, status=status)
 
-    def go(self, address: str, done: str = "") -> Response:
+    def go(self, address: str, done: str = "", **query: str) -> Response:
         """Send the browser on after something was done; `done` is one of the words that `ui.html` knows."""
-        query = f"?{urlencode({'done': done})}" if done else ""
-        return RedirectResponse(ROOT + address + query, 303, headers=HEADERS)
+        told = urlencode({**query, **({"done": done} if done else {})})
+        return RedirectResponse(ROOT + address + (f"?{told}" if told else ""), 303, headers=HEADERS)
 
 
 Handler = Callable[[Visit], Awaitable[Response]]

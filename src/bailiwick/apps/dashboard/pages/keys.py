@@ -10,6 +10,7 @@ from starlette.responses import Response
 from bailiwick.apps.admin.address import id_of
 from bailiwick.apps.admin.wire import KeyBody, key_asked, key_body, read_body_as
 from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.choices import GRACES, LIFETIMES
 from bailiwick.apps.dashboard.pages.projects import base_url, framed
 from bailiwick.apps.dashboard.snippets import snippets
 from bailiwick.domain import ids
@@ -27,14 +28,6 @@ from bailiwick.services.documents import key_document
 _READ: Final = AdminPermission.KEYS_READ
 _WRITE: Final = AdminPermission.KEYS_WRITE
 _FIELDS: Final = ("name", "scopes", "all_scopes", "models", "lifetime")
-_LIFETIMES: Final = (
-    ("", "Never"),
-    ("7", "In 7 days"),
-    ("30", "In 30 days"),
-    ("90", "In 90 days"),
-    ("365", "In a year"),
-)
-_GRACES: Final = ((3_600, "1 hour"), (86_400, "1 day"), (604_800, "7 days"), (0, "Not at all"))
 _SCOPES: Final = tuple(permission.value for permission in Permission)
 
 
@@ -43,7 +36,7 @@ async def list_keys(visit: Visit) -> Response:
     frame = await framed(visit, "keys")
     page = await visit.plane.credentials.list(*visit.at, visit.page(ids.KEY))
     keys = [key_document(key, visit.plane.acts.now()) for key in page.items]
-    return visit.show("keys/list.html", **frame.values, page=page, keys=keys, graces=_GRACES, scope_count=len(_SCOPES))
+    return visit.show("keys/list.html", **frame.values, page=page, keys=keys, graces=GRACES, scope_count=len(_SCOPES))
 
 
 async def new_key(visit: Visit) -> Response:
@@ -92,7 +85,7 @@ async def change_key(visit: Visit) -> Response:
 async def rotate_key(visit: Visit) -> Response:
     """Give a key another text, and show it."""
     grace = visit.form.known("grace").text("grace")
-    if grace not in {str(seconds) for seconds, _ in _GRACES}:
+    if grace not in {str(seconds) for seconds, _ in GRACES}:
         raise invalid("grace", "must be one of those offered")
     place, key_id = _place(visit)
     issued = await visit.plane.credentials.rotate(visit.actor, place, key_id, grace_seconds=int(grace))
@@ -125,7 +118,7 @@ def _body(visit: Visit) -> Document:
     form = visit.form.known(*_FIELDS)
     lifetime = form.text("lifetime")
     expires_at = None
-    if lifetime.isascii() and lifetime.isdigit() and lifetime in dict(_LIFETIMES):
+    if lifetime.isascii() and lifetime.isdigit() and lifetime in dict(LIFETIMES):
         expires_at = written(visit.plane.acts.now() + timedelta(days=int(lifetime)))
     elif lifetime not in {"", "keep"}:
         raise invalid("lifetime", "must be one of those offered")
@@ -149,7 +142,7 @@ def _all() -> Document:
 
 
 def _choices() -> dict[str, object]:
-    return {"scopes": _SCOPES, "lifetimes": _LIFETIMES}
+    return {"scopes": _SCOPES, "lifetimes": LIFETIMES}
 
 
 def _shown(visit: Visit, key: ApiKey) -> Document:

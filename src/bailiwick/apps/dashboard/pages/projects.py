@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from bailiwick.apps.admin.wire import ProjectBody, project_asked, read_body_as
 from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.choices import tenants_within
 from bailiwick.apps.dashboard.snippets import snippets
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission, confine
@@ -16,7 +17,6 @@ from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import TenantId
 from bailiwick.domain.merge_patch import Document
-from bailiwick.domain.paging import MAX_LIMIT, PageRequest
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.usage_report import Usage, usage_query
 
@@ -31,7 +31,7 @@ async def list_projects(visit: Visit) -> Response:
 
 async def new_project(visit: Visit) -> Response:
     """The form for a new one."""
-    return visit.show("projects/new.html", tenants=await _tenants(visit), chosen=visit.asked("tenant"))
+    return visit.show("projects/new.html", tenants=await tenants_within(visit), chosen=visit.asked("tenant"))
 
 
 async def create_project(visit: Visit) -> Response:
@@ -42,7 +42,7 @@ async def create_project(visit: Visit) -> Response:
         asked = project_asked(read_body_as(ProjectBody, document))
         project = await visit.plane.provisioning.create_project(visit.actor, _chosen(visit), asked)
     except Refused as refused:
-        values = {"tenants": await _tenants(visit), "chosen": form.text("tenant")}
+        values = {"tenants": await tenants_within(visit), "chosen": form.text("tenant")}
         return visit.again("projects/new.html", refused, **values)
     return visit.go(f"/projects/{ids.shown(ids.PROJECT, project.id)}", "created")
 
@@ -102,14 +102,6 @@ def base_url(visit: Visit, project: Project) -> str:
 async def _this_month(visit: Visit) -> Usage:
     report = await visit.plane.usage.report(*visit.at, usage_query({}, visit.plane.acts.now()))
     return report.total
-
-
-async def _tenants(visit: Visit) -> list[tuple[str, str]]:
-    """What can be chosen; nothing if there is no choice."""
-    if visit.operator.tenant_id is not None:
-        return []
-    page = await visit.plane.provisioning.list_tenants(visit.actor, PageRequest(limit=MAX_LIMIT))
-    return [(ids.shown(ids.TENANT, tenant.id), tenant.name) for tenant in page.items]
 
 
 def _chosen(visit: Visit) -> TenantId:
