@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, final
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from bailiwick.domain import ids
 from tests.database import Connection, TestDatabase
 from tests.ledger import Call, settle
@@ -90,8 +88,13 @@ def _seed(connection: Connection, owner: Owner) -> None:
         (slug, tenant, os.urandom(32)),
     )
     connection.execute(
-        "INSERT INTO bailiwick.audit (id, tenant_id, actor, action, target, detail) VALUES (%s, %s, 'a', 'b', 'c', %s)",
-        (new_id(), tenant, Jsonb({})),
+        "INSERT INTO bailiwick.audit (id, tenant_id, seq, actor, action, target, detail, digest)"
+        " VALUES (%s, %s, 1, 'a', 'b', 'c', '{}', '')",
+        (new_id(), tenant),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.audit_heads (tenant_id, seq, digest, signature, moved_at) VALUES (%s, 1, '', '', now())",
+        (tenant,),
     )
     connection.execute(
         "INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, process_id, opened_at, provider, model, streamed,"

@@ -130,7 +130,7 @@ def test_no_role_of_ours_but_the_owner_can_change_what_the_audit_log_says(
     assert superuser.execute(query, (name, verb)).fetchone() == (name == roles.OWNER,)
 
 
-@pytest.mark.parametrize("table", ["operator_keys", "operators", "idempotency"])
+@pytest.mark.parametrize("table", ["operator_keys", "operators", "idempotency", "audit", "audit_heads"])
 def test_the_gateways_roles_know_nothing_of_operators(superuser: Connection, table: str) -> None:
     for name in (roles.APP, roles.LEDGER):
         query = "SELECT has_table_privilege(%s, %s, 'SELECT, INSERT, UPDATE, DELETE')"
@@ -185,10 +185,12 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
         assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
         operators = {"operator_keys", "operators", "idempotency"}
-        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", "audit", *users, *operators}
-        assert found(control, "INSERT") == {"projects", "api_keys", "providers", "audit", *users, *operators}
-        assert found(control, "UPDATE") == {"tenants", "projects", "api_keys", "providers", *users, *operators}
-        assert found(control, "DELETE") == {"tenants", "projects", "api_keys", "providers", *operators}
+        log = {"audit", "audit_heads"}
+        own = {"projects", "api_keys", "providers", *operators}
+        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", *log, *operators, *users}
+        assert found(control, "INSERT") == {*own, *log, *users}
+        assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
+        assert found(control, "DELETE") == {"tenants", *own}
 
 
 def test_the_owner_sees_rows_only_where_a_table_is_not_forced(scratch: TestDatabase) -> None:

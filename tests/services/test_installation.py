@@ -40,7 +40,7 @@ async def installing(database: TestDatabase, keys: ControlKeys = KEYS) -> AsyncI
     pool = open_pool(database.url(roles.CONTROL), name="test", size=1)
     async with pool:
         made = Database(pool)
-        acts = Acts(now=lambda: NOW, entropy=os.urandom)
+        acts = Acts(now=lambda: NOW, entropy=os.urandom, audit_key=keys.audit)
         accounts = ProviderAccounts(made, acts, sealing=keys.sealing, guard=OutboundGuard())
         yield Installing(made, acts, keys=keys, accounts=accounts)
 
@@ -65,7 +65,7 @@ async def test_eight_processes_at_once_make_one_installation(scratch: TestDataba
     assert [found for found in made if found is not None] == kept
     assert len(kept) == 1
     assert counts(scratch) == {
-        "installation": 1, "operator_keys": 1, "tenants": 1, "projects": 1, "api_keys": 1, "audit": 5,
+        "installation": 1, "operator_keys": 1, "tenants": 1, "projects": 1, "api_keys": 1, "audit": 6,
     }  # fmt: skip
 
 

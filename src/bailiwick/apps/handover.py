@@ -51,6 +51,8 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     pepper: bytes
     operator_pepper: bytes
     sealing: bytes
+    audit: bytes
+    audit_witness: str
     socket: str
     outbound_allow: list[str]
     public_url: str

@@ -17,6 +17,7 @@ from bailiwick.domain.providers import EnvironmentProvider
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.identity.outbound import OutboundGuard
 from bailiwick.services.acts import Acts
+from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
 from bailiwick.services.installation import FirstKeys, Installing
@@ -48,6 +49,8 @@ class ControlPlane:
     providers: ProviderAccounts
     usage: UsageReports
     directory: Directory
+    audit: AuditTrail
+    witness: Witness
 
 
 @asynccontextmanager
@@ -56,15 +59,17 @@ async def control_plane(
     control_url: str,
     keys: ControlKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
+    keep_heads: Callable[[datetime, Ends], None] = lambda _at, _ends: None,
     now: Callable[[], datetime] = now,
     entropy: Callable[[int], bytes] = entropy,
 ) -> AsyncGenerator[ControlPlane]:
     """Build the control plane over a pool of the control role's connections; closed on the way out.
 
     It starts without a database too: then every use case raises `Unavailable` until there is one.
+    `keep_heads` keeps the ends of the audit log's chains outside the database; it may raise `OSError`.
     """
     async with _database(control_url, _CONNECTIONS) as database:
-        acts = Acts(now=now, entropy=entropy)
+        acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
         guard = OutboundGuard(tuple(outbound_allow))
         yield ControlPlane(
             acts=acts,
@@ -77,6 +82,8 @@ async def control_plane(
             providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),
             usage=UsageReports(database),
             directory=Directory(database, acts),
+            audit=AuditTrail(database, acts),
+            witness=Witness(database, keep=keep_heads, now=now),
         )
 
 
@@ -96,7 +103,7 @@ async def introduce(
     and `Refused` for a provider's key that cannot be one.
     """
     async with _database(control_url, 1) as database:
-        acts = Acts(now=now, entropy=entropy)
+        acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
         accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=OutboundGuard())
         installing = Installing(database, acts, keys=keys, accounts=accounts)
         await installing.first_start(
@@ -111,6 +118,13 @@ async def introduce(
             for name in sync.kept
         ]
         return await installing.public_url(), notes
+
+
+async def verify_audit(*, control_url: str, key: bytes, witnessed: Witnessed) -> list[Verified]:
+    """Walk every chain of the audit log; raises `Unavailable`."""
+    async with _database(control_url, 1) as database:
+        trail = AuditTrail(database, Acts(now=now, entropy=entropy, audit_key=key))
+        return [verified async for verified in trail.verify(key, witnessed)]
 
 
 @asynccontextmanager

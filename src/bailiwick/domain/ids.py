@@ -22,6 +22,7 @@ KEY: Final = "key"
 PROVIDER: Final = "prv"
 OPERATOR: Final = "opr"
 OPERATOR_KEY: Final = "opk"
+AUDIT_ENTRY: Final = "aud"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

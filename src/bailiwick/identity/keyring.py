@@ -75,6 +75,7 @@ class MasterKey:
             pepper=self.derive("api-key-pepper/1"),
             operator_pepper=self.derive("operator-key-pepper/1"),
             sealing=self.derive("provider-secrets/1"),
+            audit=self.derive("audit-heads/1"),
         )
 
 
@@ -91,11 +92,12 @@ class GatewayKeys:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ControlKeys:
-    """What the control process needs: to make API keys, to recognize operator keys, to seal providers' secrets."""
+    """What the control process needs: to make API keys, recognize operator keys, seal secrets, sign audit heads."""
 
     pepper: bytes
     operator_pepper: bytes
     sealing: bytes
+    audit: bytes
 
 
 def pseudonym(key: bytes, tenant: UUID, uid: str) -> str:

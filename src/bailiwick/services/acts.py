@@ -20,10 +20,14 @@ _SUFFIX_LENGTH: Final = 8
 class Acts:
     """Clock, randomness and audit, for the services that change something."""
 
-    def __init__(self, *, now: Callable[[], datetime], entropy: Callable[[int], bytes]) -> None:
-        """`now` is the wall clock in UTC; `entropy` gives so many bytes that nobody can guess."""
+    def __init__(self, *, now: Callable[[], datetime], entropy: Callable[[int], bytes], audit_key: bytes) -> None:
+        """`now` is the wall clock in UTC; `entropy` gives so many bytes that nobody can guess.
+
+        `audit_key` signs the heads of the audit log's chains.
+        """
         self.now = now
         self.entropy = entropy
+        self._audit_key = audit_key
 
     def new_id(self) -> UUID:
         """A new UUIDv7."""
@@ -55,4 +59,4 @@ class Acts:
         if actor.once is not None:
             await repeats.claim(scope, actor.once, tenant_id, self.now())
         entry = Entry(tenant_id=tenant_id, actor=actor, action=action, target=target, detail=detail)
-        await audit.append(scope, self.new_id(), entry, self.now())
+        await audit.append(scope, self._audit_key, self.new_id(), entry, self.now())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from bailiwick.domain import ids
+from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
@@ -30,6 +32,24 @@ def tenant_document(tenant: Tenant) -> Document:
         "default_project": _shown(ids.PROJECT, tenant.default_project),
         "created_at": written(tenant.created_at),
         "created_by": tenant.created_by,
+    }
+
+
+def entry_document(chain: Chain, link: Link) -> Document:
+    """An entry of the audit log."""
+    return {
+        "id": ids.shown(ids.AUDIT_ENTRY, link.id),
+        "tenant_id": _shown(ids.TENANT, chain),
+        "seq": link.seq,
+        "at": written(link.at),
+        "actor": link.actor,
+        "actor_name": link.actor_name,
+        "ip": link.ip,
+        "action": link.action,
+        "target": link.target,
+        "detail": json.loads(link.detail),
+        "request_id": link.request_id,
+        "digest": link.digest.hex(),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from bailiwick.domain import ids
 from bailiwick.domain.administration import authorize_tenant_change
-from bailiwick.domain.audit import INSTALLATION, Actor, changes
+from bailiwick.domain.audit import INSTALLATION, TENANT_MADE, Actor, changes
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
@@ -176,7 +176,9 @@ async def add_tenant(scope: Scope, acts: Acts, actor: Actor, spec: TenantSpec) -
         if tenant is not None:
             detail = {"after": tenant_document(tenant)}
             target = ids.shown(ids.TENANT, tenant_id)
-            await acts.record(scope, actor, "tenant.create", target, tenant_id=tenant_id, detail=detail)
+            # In both chains: that a tenant's is there at all can be told from the installation's.
+            for chain in (None, tenant_id):
+                await acts.record(scope, actor, TENANT_MADE, target, tenant_id=chain, detail=detail)
             return tenant
     raise slug_taken()
 

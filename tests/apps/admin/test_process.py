@@ -34,6 +34,8 @@ class Process:
             pepper=keys.pepper,
             operator_pepper=keys.operator_pepper,
             sealing=keys.sealing,
+            audit=keys.audit,
+            audit_witness=str(folder / "witness.jsonl"),
             socket=str(folder / "control.sock"),
             outbound_allow=["10.0.0.0/8"],
             public_url="http://127.0.0.1:8080",

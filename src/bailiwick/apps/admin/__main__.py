@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
+from bailiwick.apps import audit_witness
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.admin.server import serve
-from bailiwick.apps.child import end_with_parent, read_settings, say_ready
+from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
 from bailiwick.apps.handover import ControlSettings
 from bailiwick.bootstrap.ambient import monotonic, now
 from bailiwick.bootstrap.control import control_plane
+from bailiwick.domain.errors import Unavailable
 from bailiwick.identity.keyring import ControlKeys
+from bailiwick.services.audit_trail import Witness
 from bailiwick.telemetry.logs import Log
+
+# How much of the log's end whoever owns the database could take away unseen.
+_WITNESS_SECONDS: Final = 2.0
 
 
 async def run(settings: ControlSettings) -> None:
@@ -25,11 +33,40 @@ async def run(settings: ControlSettings) -> None:
     end_with_parent()
     async with control_plane(
         control_url=settings.control_url,
-        keys=ControlKeys(pepper=settings.pepper, operator_pepper=settings.operator_pepper, sealing=settings.sealing),
+        keys=ControlKeys(
+            pepper=settings.pepper,
+            operator_pepper=settings.operator_pepper,
+            sealing=settings.sealing,
+            audit=settings.audit,
+        ),
+        keep_heads=audit_witness.keeper(Path(settings.audit_witness)),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
     ) as plane:
         app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log)
-        await serve(app, Path(settings.socket), on_ready=say_ready)
+        async with background(_witness(plane.witness, log)):
+            await serve(app, Path(settings.socket), on_ready=say_ready)
+            # What happened last is witnessed too.
+            await _look(plane.witness, log, told=False)
+
+
+async def _witness(witness: Witness, log: Log) -> None:
+    told = False
+    while True:
+        told = await _look(witness, log, told=told)
+        await asyncio.sleep(_WITNESS_SECONDS)
+
+
+async def _look(witness: Witness, log: Log, *, told: bool) -> bool:
+    """Keep the ends of the audit log's chains; returns whether there is trouble, which is told once."""
+    try:
+        await witness.look()
+    except Unavailable:
+        return told
+    except OSError as error:
+        if not told:
+            log.event("the audit log's witness cannot be written", reason=error.strerror)
+        return True
+    return False
 
 
 def main() -> None:

@@ -144,6 +144,23 @@ class ProviderShown(ItemShown):
     created_by: CreatedBy
 
 
+class EntryShown(BaseModel):
+    """An entry of the audit log. `digest` covers it and the entry before, in hex."""
+
+    id: str
+    tenant_id: str | None
+    seq: int
+    at: str
+    actor: str
+    actor_name: str | None
+    ip: str | None
+    action: str
+    target: str
+    detail: dict[str, Any]
+    request_id: str | None
+    digest: str
+
+
 class UsageShown(BaseModel):
     """What some calls came to."""
 

@@ -7,32 +7,23 @@ runs, the embedded one that it starts for the moment. It changes nothing. Exit s
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TextIO
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bailiwick import config
+from bailiwick.apps.cli.database import NothingToExamine, owner_login
 from bailiwick.config import Config
 from bailiwick.storage import migrate, roles
-from bailiwick.storage.embedded import EmbeddedPostgres
 from bailiwick.storage.sql import Sql, load
-
-_DATABASE = "bailiwick"
-
-
-class NothingToExamine(Exception):
-    """There is no installation yet."""
 
 
 def examine(settings: Config, out: TextIO) -> bool:
     """Write the findings; returns whether all is well. Raises `NothingToExamine`, `psycopg.Error`."""
     queries = load("doctor")
-    with _owner(settings) as (where, url), psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+    with owner_login(settings) as (where, url), psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         ran, processes = _read(connection, queries)
         server = connection.info.parameter_status("server_version")
         out.write(f"bailiwick   {version('bailiwick')}, Python {sys.version.split()[0]}\n")
@@ -82,32 +73,3 @@ def _read(connection: roles.SyncConnection, queries: Mapping[str, Sql]) -> tuple
         f"gateway {identity}: {'alive' if alive else 'gone'}{f', {calls} open calls' if sees_all else ''}"
         for identity, alive, calls in found
     ]
-
-
-@contextmanager
-def _owner(settings: Config) -> Iterator[tuple[str, str]]:
-    """Where the database is, and the owner's login to it."""
-    if settings.database_url is not None:
-        parts = conninfo_to_dict(settings.database_url)
-        yield f"yours, at {parts.get('host') or 'a local socket'}", settings.database_url
-        return
-    root = settings.data_dir.resolve() / "postgres"
-    if not (root / "data" / "PG_VERSION").exists():
-        message = f"there is no installation in {settings.data_dir} yet; `bailiwick serve` makes one"
-        raise NothingToExamine(message)
-    password = config.master_key(settings).role_password("postgres")
-    running = make_conninfo(host=str((root / "run").resolve()), user="postgres", password=password, dbname=_DATABASE)
-    try:
-        psycopg.connect(running, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        postgres = EmbeddedPostgres(root=root, superuser_password=password, binaries=settings.pg_bin)
-        postgres.start()
-        try:
-            yield (
-                "embedded, started for this look",
-                postgres.conninfo(user="postgres", password=password, database=_DATABASE),
-            )
-        finally:
-            postgres.stop()
-    else:
-        yield "embedded, running", running

@@ -6,15 +6,19 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import psycopg
 import typer
 
 from bailiwick import config
+from bailiwick.apps.audit_witness import NoWitness
+from bailiwick.apps.cli import audit
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
-from bailiwick.apps.cli.doctor import NothingToExamine, examine
+from bailiwick.apps.cli.database import NothingToExamine
+from bailiwick.apps.cli.doctor import examine
 from bailiwick.apps.cli.serve import Parent
 from bailiwick.config import SETTINGS, InvalidConfig, Setting
 from bailiwick.domain.errors import BailiwickError
@@ -27,7 +31,9 @@ app = typer.Typer(
 )  # fmt: skip
 
 # What stops a command with one line instead of a traceback: the message says what is wrong and what to do.
-_EXPLAINED = (CannotStart, ChildFailed, NothingToExamine, InvalidConfig, MigrationError, EngineError, BailiwickError)
+_EXPLAINED = (
+    CannotStart, ChildFailed, NothingToExamine, NoWitness, InvalidConfig, MigrationError, EngineError, BailiwickError,
+)  # fmt: skip
 
 
 @app.callback()
@@ -62,9 +68,21 @@ def _doctor(**flags: str | None) -> None:
             raise typer.Exit(1)
 
 
-def _add(name: str, function: Callable[..., None], settings: Iterable[Setting]) -> None:
-    """Add a command with one option for each setting, so that flags, variables and documentation cannot drift apart."""
-    parameters = []
+def _verify(*, witness: list[Path], **flags: str | None) -> None:
+    """Say whether the audit log is, entry for entry, what was written."""
+    with _explained():
+        if not audit.verify(config.load(flags), witness, sys.stdout):
+            raise typer.Exit(1)
+
+
+def _add(
+    name: str, function: Callable[..., None], settings: Iterable[Setting], *own: inspect.Parameter, to: typer.Typer
+) -> None:
+    """Add a command with one option for each setting, so that flags, variables and documentation cannot drift apart.
+
+    `own` are the options that are no settings.
+    """
+    parameters = list(own)
     for setting in settings:
         help_text = f"{setting.help} [{setting.variable}]"
         kind = Annotated[str | None, typer.Option(setting.flag, help=help_text, show_default=setting.default or False)]
@@ -73,14 +91,36 @@ def _add(name: str, function: Callable[..., None], settings: Iterable[Setting]) 
         )
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command(name)(function)
+    to.command(name)(function)
 
 
 # What a look at the database needs to know.
-_OF_DATABASE = ("data_dir", "database_url", "master_key", "pg_bin")
+_OF_DATABASE: Final = ("data_dir", "database_url", "master_key", "pg_bin")
 
-_add("serve", _serve, SETTINGS)
-_add("doctor", _doctor, [setting for setting in SETTINGS if setting.name in _OF_DATABASE])
+_LOOKING: Final = [setting for setting in SETTINGS if setting.name in _OF_DATABASE]
+_CONTROL_LOGIN: Final = [setting for setting in SETTINGS if setting.name == "control_url"]
+_WITNESS: Final = inspect.Parameter(
+    "witness",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=[],
+    annotation=Annotated[
+        list[Path],
+        typer.Option("--witness", help="A copy of audit-witness.jsonl, in its place; may be repeated."),
+    ],
+)
+
+_audit = typer.Typer(no_args_is_help=True, help="The log of administrative acts.")
+app.add_typer(_audit, name="audit")
+
+_add("serve", _serve, SETTINGS, to=app)
+_add("doctor", _doctor, _LOOKING, to=app)
+_add(
+    "verify",
+    _verify,
+    [setting for setting in SETTINGS if setting.name in {*_OF_DATABASE, "control_url"}],
+    _WITNESS,
+    to=_audit,
+)
 
 if __name__ == "__main__":
     app()

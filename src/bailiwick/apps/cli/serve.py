@@ -28,6 +28,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bailiwick import config
+from bailiwick.apps import audit_witness
 from bailiwick.apps.cli import first_start, port
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import Child
@@ -197,6 +198,8 @@ class Parent:
                 pepper=control_keys.pepper,
                 operator_pepper=control_keys.operator_pepper,
                 sealing=control_keys.sealing,
+                audit=control_keys.audit,
+                audit_witness=str(settings.data_dir.resolve() / audit_witness.FILE),
                 socket=str(control_socket),
                 outbound_allow=outbound,
                 public_url=public_url,
