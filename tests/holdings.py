@@ -55,7 +55,6 @@ async def holding(control: Control, name: str) -> Holding:
             "provider_id": own["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
-            "uid": name,
         },
         tenant_provider=tenants["id"],
     )
@@ -80,5 +79,5 @@ def filled(path: str, values: Mapping[str, str]) -> str:
 def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch":
-        return {"blocked": True} if "/users/" in path else {"name": "renamed"}
+        return {"name": "renamed"}
     return BODIES.get((method, path.rpartition("/")[2]))

@@ -51,7 +51,16 @@ def test_a_variable_that_is_no_setting_is_refused(name: str) -> None:
 
 
 def test_variables_of_others_are_not_looked_at() -> None:
-    loaded({"PATH": "/bin", "PORT": "x", "bailiwick_port": "x", "BAILIWICK_API_KEY": "x", "BAILIWICK_BASE_URL": "x"})
+    loaded(
+        {
+            "PATH": "/bin",
+            "PORT": "x",
+            "bailiwick_port": "x",
+            "BAILIWICK_API_KEY": "x",
+            "BAILIWICK_BASE_URL": "x",
+            "BAILIWICK_ADMIN_KEY": "x",
+        }
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from bailiwick.identity.keyring import InvalidMasterKey, MasterKey
 
 Network = IPv4Network | IPv6Network
 _PREFIX: Final = "BAILIWICK_"
-# Not ours to read: the Python client's, and the makefile's.
-_NOT_OURS: Final = frozenset({"BAILIWICK_API_KEY", "BAILIWICK_BASE_URL"})
+# For clients, the commands that administer among them.
+_NOT_OURS: Final = frozenset({"BAILIWICK_API_KEY", "BAILIWICK_BASE_URL", "BAILIWICK_ADMIN_KEY"})
 
 
 class InvalidConfig(Exception):

@@ -81,23 +81,50 @@ def commands(group: Any, *above: str) -> Iterator[tuple[str, Any]]:
             yield " ".join((*above, name)), command
 
 
+# What every command that asks the control plane takes; documented once.
+_ASKING: Final = {"--url", "--key", "--data-dir"}
+
+
 def test_every_command_and_flag_is_documented() -> None:
     page = REFERENCE / "command-line.md"
     text = page.read_text("utf-8")
     existing = dict(commands(typer.main.get_command(command_line)))
     for name, command in existing.items():
+        if flags_of(command) >= _ASKING:
+            continue
         _, heading, section = text.partition(f"## `bailiwick {name}`")
         assert heading, f"{page.name} has no section for `bailiwick {name}`"
-        documented = set(re.findall(r"`(--[a-z-]+)`", section.split("\n## ")[0]))
-        flags = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
-        assert flags <= documented
+        assert flags_of(command) <= set(re.findall(r"`(--[a-z-]+)`", section.split("\n## ")[0]))
     named = set(re.findall(r"^## `bailiwick ([\w -]+)`", text, re.MULTILINE))
-    assert named == set(existing)
+    assert named == {name for name, command in existing.items() if not flags_of(command) >= _ASKING}
+
+
+def test_every_command_that_asks_the_control_plane_is_documented_with_its_argument_and_flags() -> None:
+    existing = {
+        name: (
+            [parameter.metavar for parameter in command.params if parameter.param_type_name == "argument"],
+            flags_of(command) - _ASKING - {"--json"},
+        )
+        for name, command in commands(typer.main.get_command(command_line))
+        if flags_of(command) >= _ASKING
+    }
+    documented = {}
+    for words, flags, _ in table(REFERENCE / "command-line.md", "command"):
+        named = code(words).split()
+        name = " ".join(word for word in named if not word.isupper())
+        documented[name] = ([word for word in named if word.isupper()], set(codes(flags)))
+    assert documented == existing
+    assert {code(row[0]) for row in table(REFERENCE / "command-line.md", "flag of all")} == _ASKING | {"--json"}
+
+
+def flags_of(command: Any) -> set[str]:
+    """The flags of a command."""
+    return {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
 
 
 def test_no_flag_is_documented_that_does_not_exist() -> None:
     existing = dict(commands(typer.main.get_command(command_line)))
-    flags = {flag for command in existing.values() for parameter in command.params for flag in parameter.opts}
+    flags = {flag for command in existing.values() for flag in flags_of(command)}
     documented = {flag for row in table(REFERENCE / "command-line.md", "flag") for flag in codes(row[0])}
     assert documented <= flags | {"--help"}
 

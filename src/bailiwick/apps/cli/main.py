@@ -15,6 +15,8 @@ import typer
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
 from bailiwick.apps.cli import audit
+from bailiwick.apps.cli.admin import access, providers, reports, tenancy
+from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
 from bailiwick.apps.cli.database import NothingToExamine
@@ -26,7 +28,7 @@ from bailiwick.storage.migrate import MigrationError
 from bailiwick.storage.postgres_account import EngineError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    no_args_is_help=True, pretty_exceptions_enable=False,
     help="Bailiwick: the tenant boundary for AI applications.",
 )  # fmt: skip
 
@@ -98,7 +100,6 @@ def _add(
 _OF_DATABASE: Final = ("data_dir", "database_url", "master_key", "pg_bin")
 
 _LOOKING: Final = [setting for setting in SETTINGS if setting.name in _OF_DATABASE]
-_CONTROL_LOGIN: Final = [setting for setting in SETTINGS if setting.name == "control_url"]
 _WITNESS: Final = inspect.Parameter(
     "witness",
     inspect.Parameter.KEYWORD_ONLY,
@@ -121,6 +122,18 @@ _add(
     _WITNESS,
     to=_audit,
 )
+
+for _name, _group in (
+    ("tenants", tenancy.tenants),
+    ("projects", tenancy.projects),
+    ("keys", access.keys),
+    ("providers", providers.providers),
+    ("operators", access.operators),
+    ("operator-keys", access.operator_keys),
+):
+    app.add_typer(_group, name=_name)
+add(app, reports.USAGE)
+add(_audit, *reports.AUDIT)
 
 if __name__ == "__main__":
     app()

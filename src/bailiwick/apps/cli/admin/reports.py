@@ -1,0 +1,75 @@
+"""`bailiwick usage`, `bailiwick audit list` and `audit export`: who used what, who did what."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from bailiwick.apps.cli.admin.commands import Command
+from bailiwick.apps.cli.admin.options import PAGE, Option
+from bailiwick.apps.cli.admin.output import Column, bar, column, columns, write_table
+
+_SPAN: Final = (
+    Option(name="from", help="From when, by RFC 3339."),
+    Option(name="to", help="To when, not counted."),
+)
+_NUMBERS: Final = tuple(
+    column(field, title, right=True)
+    for field, title in (
+        ("requests", "requests"),
+        ("input_tokens", "tokens in"),
+        ("output_tokens", "tokens out"),
+        ("cost_usd", "cost USD"),
+        ("latency_p50_ms", "p50 ms"),
+        ("latency_p95_ms", "p95 ms"),
+    )
+)
+
+
+def _show_usage(report: dict[str, Any]) -> None:
+    """A line for each group, with a bar of its requests at a terminal; then what all came to."""
+    groups = report["data"]
+    largest = max((group["requests"] for group in groups), default=0)
+    bars = (Column(title="", value=lambda group: bar(group["requests"], largest)),) if sys.stdout.isatty() else ()
+    first = Column(title=report["group_by"], value=lambda group: group["key"])
+    write_table(sys.stdout, (first, *bars, *_NUMBERS), [*groups, {**report["total"], "key": "all"}])
+    if report["has_more"]:
+        sys.stderr.write(f"there are more: --after {report['next']}\n")
+
+
+USAGE: Final = Command(
+    name="usage",
+    help="Say what the calls of a tenant or a project used, by group.",
+    path="{whose}/usage",
+    above=("tenant", "project"),
+    options=(
+        Option(name="by", field="group_by", help="day, hour, project, model, provider, key, user, session."),
+        *_SPAN,
+        *PAGE,
+    ),
+    show=_show_usage,
+)
+
+AUDIT: Final = (
+    Command(
+        name="list",
+        help="List what was done in a tenant, or to the installation; the newest first.",
+        path="{place}/audit",
+        above=("tenant",),
+        options=(
+            Option(name="actor", help="Whose acts: opk_…, opr_…, bootstrap or environment."),
+            Option(name="action", help="key.revoke, or key for all that happened to keys."),
+            Option(name="target", help="The id of what was acted on."),
+            *_SPAN,
+            *PAGE,
+        ),
+        columns=columns("at", "action", "target", "actor", "actor_name", "ip", "request_id"),
+    ),
+    Command(
+        name="export",
+        help="Write all that was done in a tenant, or to the installation, as JSON lines; the oldest first.",
+        path="{place}/audit/export",
+        above=("tenant",),
+        exports=True,
+    ),
+)
