@@ -55,6 +55,7 @@ async def holding(control: Control, name: str) -> Holding:
             "provider_id": own["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
+            "uid": name,
         },
         tenant_provider=tenants["id"],
     )
@@ -79,5 +80,5 @@ def filled(path: str, values: Mapping[str, str]) -> str:
 def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch":
-        return {"name": "renamed"}
+        return {"blocked": True} if "/users/" in path else {"name": "renamed"}
     return BODIES.get((method, path.rpartition("/")[2]))

@@ -12,8 +12,10 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.blocked_users import BlockedUsers
 from bailiwick.storage import roles
 from bailiwick.storage.credentials import CredentialLookup
+from bailiwick.storage.end_users import BlockedChanges
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database, open_pool
 from tests.control import Control
@@ -47,7 +49,11 @@ async def gate(database: TestDatabase, control: Control) -> AsyncIterator[Gate]:
         lookup = CredentialLookup(Database(pool))
         yield Gate(
             authentication=Authentication(
-                lookup, never_fresh, pepper=MASTER_KEY.gateway_keys().pepper, now=control.clock
+                lookup,
+                never_fresh,
+                BlockedUsers(BlockedChanges(Database(pool)), never_fresh),
+                pepper=MASTER_KEY.gateway_keys().pepper,
+                now=control.clock,
             )
         )
 

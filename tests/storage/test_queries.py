@@ -20,6 +20,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "credentials": (roles.APP,),
     "doctor": ("postgres",),
     "idempotency": (roles.CONTROL, roles.OPERATOR),
+    "end_users": (roles.CONTROL,),
+    "end_users.blocked_changes": (roles.APP,),
     "installation": (roles.OPERATOR,),
     "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
     "isolation": ("postgres",),
@@ -90,7 +92,7 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
 
 
 @pytest.mark.parametrize(
-    "aggregate", ["projects", "keys", "providers", "tenants", "usage", "operator_keys", "operators"]
+    "aggregate", ["projects", "keys", "providers", "tenants", "usage", "operator_keys", "operators", "end_users"]
 )
 def test_every_query_within_a_tenant_says_whose(aggregate: str) -> None:
     across = {"list_tenants", "tenant_of", "platform_providers", "look_up_operator_key", "has_other_owner"}

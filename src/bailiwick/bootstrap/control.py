@@ -20,6 +20,7 @@ from bailiwick.services.acts import Acts
 from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
+from bailiwick.services.end_users import EndUsers
 from bailiwick.services.installation import FirstKeys, Installing
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
@@ -48,6 +49,7 @@ class ControlPlane:
     credentials: Credentials
     providers: ProviderAccounts
     usage: UsageReports
+    end_users: EndUsers
     directory: Directory
     audit: AuditTrail
     witness: Witness
@@ -81,6 +83,7 @@ async def control_plane(
             credentials=Credentials(database, acts, pepper=keys.pepper),
             providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),
             usage=UsageReports(database),
+            end_users=EndUsers(database, acts),
             directory=Directory(database, acts),
             audit=AuditTrail(database, acts),
             witness=Witness(database, keep=keep_heads, now=now),

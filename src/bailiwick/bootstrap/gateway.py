@@ -30,6 +30,7 @@ from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempts
 from bailiwick.services.authentication import Authentication
+from bailiwick.services.blocked_users import BlockedUsers
 from bailiwick.services.circuits import Circuits, Report
 from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
@@ -38,6 +39,7 @@ from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.serving import Serving
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage.credentials import CredentialLookup
+from bailiwick.storage.end_users import BlockedChanges
 from bailiwick.storage.epoch import Epoch, follow_epoch
 from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
@@ -104,7 +106,7 @@ async def gateway(
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
-                authentication=Authentication(CredentialLookup(database), epoch, pepper=keys.pepper, now=now),
+                authentication=_authentication(database, epoch, keys),
                 serving=Serving(lookup, epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns),
                 admission=admission,
                 metering=metering,
@@ -132,6 +134,11 @@ def _admission(
     made = Admission(limits, LimitHistory(database), now_ns=now_ns)
     stack.push_async_callback(made.aclose)
     return made
+
+
+def _authentication(database: Database, epoch: Epoch, keys: GatewayKeys) -> Authentication:
+    blocked = BlockedUsers(BlockedChanges(database), epoch)
+    return Authentication(CredentialLookup(database), epoch, blocked, pepper=keys.pepper, now=now)
 
 
 def _metering(

@@ -22,6 +22,7 @@ class Code(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_A_MEMBER = "not_a_member"
     ACT_AS_NOT_ALLOWED = "act_as_not_allowed"
+    USER_BLOCKED = "user_blocked"
     END_USER_REQUIRED = "end_user_required"
     MODEL_NOT_ALLOWED = "model_not_allowed"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
@@ -52,6 +53,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.FORBIDDEN: 403,
     Code.NOT_A_MEMBER: 403,
     Code.ACT_AS_NOT_ALLOWED: 403,
+    Code.USER_BLOCKED: 403,
     Code.END_USER_REQUIRED: 403,
     Code.MODEL_NOT_ALLOWED: 403,
     Code.ORIGIN_NOT_ALLOWED: 403,

@@ -74,6 +74,12 @@ def _end_user_may_be_named(principal: Principal, _permission: Permission | None)
     return Decision(code=Code.ACT_AS_NOT_ALLOWED, reason="This key may not act for an end user (X-End-User-Id).")
 
 
+def _end_user_is_not_blocked(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if not principal.blocked:
+        return None
+    return Decision(code=Code.USER_BLOCKED, reason="This end user is blocked in this project.")
+
+
 def _credential_kind_suffices(principal: Principal, permission: Permission | None) -> Decision | None:
     if permission is None or principal.grant.kind in EXERCISED_BY.get(permission, frozenset()):
         return None
@@ -102,6 +108,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _tenant_is_its_own,
     _project_is_its_own,
     _end_user_may_be_named,
+    _end_user_is_not_blocked,
     _end_user_is_named,
     _credential_kind_suffices,
     _scope_is_held,

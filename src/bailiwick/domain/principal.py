@@ -45,11 +45,13 @@ class Grant:
 class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls, and for whom. `uid` and `sid` are the application's own ids, byte for byte.
 
-    `organization` and `project` are the ids, as shown outside, of where the call asks to be carried out.
+    `blocked` says that an operator blocked the end user. `organization` and `project` are the ids, as shown outside,
+    of where the call asks to be carried out.
     """
 
     grant: Grant
     uid: str | None
     sid: str | None
+    blocked: bool = False
     organization: str | None = None
     project: str | None = None

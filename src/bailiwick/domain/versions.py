@@ -1,7 +1,8 @@
 """Versions of what can be changed, for two who change one thing at once (RFC 9110 §8.8.3 and §13.1.1).
 
-An `ETag` is a digest of the resource's document as it is shown, so what is shown alike has one version. Whoever sends
-`If-Match` has its change made only if what is there is still that version; compared on the locked row.
+An `ETag` is a digest of the resource's document as it is shown, so what is shown alike has one version; but for fields
+that are shown once, or go on by themselves. Whoever sends `If-Match` has its change made only if what is there is still
+that version; compared on the locked row.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -23,10 +25,11 @@ _TAG: Final = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"')
 class Changed(Refused):
     """It is another version than the one that the change was meant for; `document` is what is there (412)."""
 
-    def __init__(self, document: Mapping[str, object]) -> None:
-        """`document` may be shown to whoever asked."""
+    def __init__(self, document: Mapping[str, object], etag: str) -> None:
+        """`document` may be shown to whoever asked; `etag` is its version."""
         super().__init__(Code.PRECONDITION_FAILED, "It was changed since: this is not the version that If-Match names.")
         self.document = dict(document)
+        self.etag = etag
 
 
 @final
@@ -36,18 +39,19 @@ class Expected:
 
     etags: frozenset[str] | None
 
-    def check(self, document: Mapping[str, object]) -> None:
+    def check(self, document: Mapping[str, object], unversioned: AbstractSet[str] = frozenset()) -> None:
         """Raise `Changed` unless what is there, as it is shown, is one of these versions."""
-        if self.etags is not None and etag(document) not in self.etags:
-            raise Changed(document)
+        if self.etags is not None and (version := etag(document, unversioned)) not in self.etags:
+            raise Changed(document, version)
 
 
 WHATEVER: Final = Expected(None)
 
 
-def etag(document: Mapping[str, object]) -> str:
-    """The strong validator of a document, in its quotes."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def etag(document: Mapping[str, object], unversioned: AbstractSet[str] = frozenset()) -> str:
+    """The strong validator of a document without some of its fields, in its quotes."""
+    versioned = {name: value for name, value in document.items() if name not in unversioned}
+    text = json.dumps(versioned, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}"'
 
 

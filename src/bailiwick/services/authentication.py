@@ -16,6 +16,7 @@ import msgspec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.principal import Principal
 from bailiwick.identity import api_keys
+from bailiwick.services.blocked_users import BlockedUsers
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.credentials import CredentialLookup, KeyOnFile
 from bailiwick.storage.epoch import Epoch
@@ -48,8 +49,17 @@ def refused_credentials() -> Refused:
 class Authentication:
     """Recognizes API keys."""
 
-    def __init__(self, lookup: CredentialLookup, epoch: Epoch, *, pepper: bytes, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        lookup: CredentialLookup,
+        epoch: Epoch,
+        blocked: BlockedUsers,
+        *,
+        pepper: bytes,
+        now: Callable[[], datetime],
+    ) -> None:
         """`now` is the wall clock, in UTC."""
+        self._blocked = blocked
         self._pepper = pepper
         self._now = now
         # Texts whose secret was proven, and against which record: proof holds while that very record is current.
@@ -65,10 +75,16 @@ class Authentication:
         self._check_state(on_file)
         if presented.slug is not None and presented.slug != on_file.grant.project_slug:
             raise refused_credentials()
+        uid, grant = presented.uid, on_file.grant
+        blocked = False
+        if uid is not None:
+            known = self._blocked.known(grant.project_id)
+            blocked = uid in (await self._blocked.read(grant) if known is None else known)
         return Principal(
-            grant=on_file.grant,
-            uid=presented.uid,
+            grant=grant,
+            uid=uid,
             sid=presented.sid,
+            blocked=blocked,
             organization=presented.organization,
             project=presented.project,
         )

@@ -3,14 +3,16 @@
 Every change moves one number in the database, in the change's own transaction. A process hears of it by NOTIFY, within
 milliseconds, and asks for the number once a second besides, for connections on which notifications do not arrive.
 Guarantees: a value read when the epoch was N is never used once the process knows of N + 1; when the epoch has not
-been confirmed for `STALE_SECONDS`, `fresh` is False and nothing in memory may be believed.
+been confirmed for `STALE_SECONDS`, `fresh` is False and nothing in memory may be believed. Whom a project blocks moves
+another number, that of its part of the installation, so that nothing else is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
+from uuid import UUID
 
 import psycopg
 
@@ -20,6 +22,9 @@ from bailiwick.storage.sql import load
 STALE_SECONDS: Final = 2.5
 _POLL_SECONDS: Final = 0.9
 _RECONNECT_SECONDS: Final = 0.2
+
+# As many as `0004_usage.sql` has.
+_PARTS: Final = 64
 
 _SQL: Final = load("credentials")
 
@@ -32,15 +37,22 @@ class Epoch:
         self._monotonic = monotonic
         self._asked_at = float("-inf")
         self.value = 0
+        self._blocked: Sequence[int] = [0] * _PARTS
 
     @property
     def fresh(self) -> bool:
         """Whether what was read at `value` may still be believed."""
         return self._monotonic() - self._asked_at < STALE_SECONDS
 
-    def confirm(self, value: int, asked_at: float) -> None:
+    def blocked_in(self, project_id: UUID) -> int:
+        """The last known number of blocks in the part of the installation that a project belongs to."""
+        return self._blocked[project_id.int % _PARTS]
+
+    def confirm(self, value: int, asked_at: float, blocked: Sequence[int] | None = None) -> None:
         """Take an answer to a question that was asked at `asked_at`, on the same monotonic clock."""
         self.value = value
+        if blocked is not None:
+            self._blocked = blocked
         self._asked_at = asked_at
 
 
@@ -63,7 +75,7 @@ async def follow_epoch(epoch: Epoch, conninfo: str, monotonic: Callable[[], floa
                     with at_most(STALE_SECONDS, connection):
                         row = await (await connection.execute(_SQL["epoch"])).fetchone()
                     if row is not None:
-                        epoch.confirm(row[0], asked_at)
+                        epoch.confirm(row[0], asked_at, row[1])
                     async for _ in connection.notifies(timeout=_POLL_SECONDS, stop_after=1):
                         pass
         except (psycopg.Error, OSError):

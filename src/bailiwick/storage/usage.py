@@ -37,6 +37,7 @@ class UsageRows:
     """The usage of a tenant, or of one of its projects; `scope` is to be one snapshot of that tenant."""
 
     def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, watermark: int) -> None:
+        self.watermark: Final = watermark
         self._scope = scope
         self._place = {"tenant": tenant_id, "project": project_id, "xid": watermark, "doublings": DOUBLINGS}
 
@@ -58,6 +59,12 @@ class UsageRows:
             rows = await self._rows("usage_by_group", users, uids=[row["uid"] for row in found])
             return _report(query, [*everybody[:1], *(row for row in rows if not row["is_total"])])
         return _report(query, await self._rows("usage_by_group", query, uids=uids))
+
+    async def of_users(self, query: UsageQuery, uids: Sequence[str]) -> dict[str, Usage]:
+        """What each of some end users used within the span of `query`; of who did not call, nothing."""
+        users = replace(query, group_by=GroupBy.USER, limit=len(uids), after=None)
+        rows = await self._rows("usage_by_group", users, uids=uids)
+        return {row["key"]: _usage(row) for row in rows if not row["is_total"]}
 
     async def _rows(
         self, name: str, query: UsageQuery, *, uids: Sequence[str] | None = None, group_by: str | None = None

@@ -24,6 +24,8 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/providers": {"get", "post"},
     "/admin/v1/projects/{project_id}/providers/{provider_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/usage": {"get"},
+    "/admin/v1/projects/{project_id}/users": {"get"},
+    "/admin/v1/projects/{project_id}/users/{uid}": {"get", "patch"},
     "/admin/v1/keys/{key_id}": {"get", "patch", "delete"},
     "/admin/v1/keys/{key_id}/rotate": {"post"},
     "/admin/v1/keys/{key_id}/revoke": {"post"},

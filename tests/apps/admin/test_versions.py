@@ -54,7 +54,9 @@ async def test_the_version_that_was_read_is_taken_once(control: Control) -> None
         if read.status_code == 404:  # Its parent is gone.
             continue
         headers = {"if-match": f"{OTHER}, {read.headers['etag']}"}
-        body = {"name": f"again-{len(path)}"} if method == "PATCH" else wanted(method, path)
+        body = wanted(method, path)
+        if body is not None and method == "PATCH" and "name" in body:
+            body = {"name": f"again-{len(path)}"}
         answer = await control.ask(method, path, body, headers=headers)
         assert answer.status_code in (200, 201, 204), (method, path, answer.text)
         if method != "DELETE":

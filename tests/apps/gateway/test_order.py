@@ -1,6 +1,7 @@
 """The order in which a call is decided: the first refusal wins, and nothing that comes later has been touched.
 
-credential → tenant and project alive → organization and acting-as → permission → body → model → limits → provider.
+credential → tenant and project alive → organization, acting-as and who is blocked → permission → body → model →
+limits → provider.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ REQUEST: dict[str, tuple[tuple[int, str], dict[str, str], dict[str, Any]]] = {
     "two identities": ((400, "invalid_request"), {"x-session-id": ""}, {}),
     "organization": ((403, "not_a_member"), {"x-org-id": "ten_" + "0" * 26}, {}),
     "acting": ((403, "act_as_not_allowed"), {"x-end-user-id": "alice"}, {}),
+    "blocked": ((403, "user_blocked"), {"x-end-user-id": "alice"}, {}),
     "body": ((400, "invalid_request"), {}, {"messages": []}),
     "model": ((404, "model_not_found"), {}, {"model": "up/absent"}),
 }
@@ -58,6 +60,7 @@ ORDER = [
     ("project", (403, "project_suspended")),
     ("organization", (403, "not_a_member")),
     ("acting", (403, "act_as_not_allowed")),
+    ("blocked", (403, "user_blocked")),
     ("scope", (403, "forbidden")),
     ("body", (400, "invalid_request")),
     ("model", (404, "model_not_found")),
@@ -78,6 +81,8 @@ def test_the_first_refusal_wins(site: Site, upstream: Upstream, tenant: str, fir
     caller = exhausted(site, tenant, **key)
     if "tenant" in faults:
         site.admin.change(f"/tenants/{tenant}", {"status": "suspended"})
+    if "blocked" in faults:
+        site.admin.change(f"/projects/{caller.id}/users/alice", {"blocked": True})
     if "project" in faults:
         caller.change(status="suspended")
     if "credential" in faults:

@@ -13,7 +13,17 @@ from bailiwick.apps.admin.edge import Edge
 from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.route import ControlRoute
-from bailiwick.apps.admin.routes import audit, keys, operator_keys, operators, projects, providers, tenants, usage
+from bailiwick.apps.admin.routes import (
+    audit,
+    keys,
+    operator_keys,
+    operators,
+    projects,
+    providers,
+    tenants,
+    usage,
+    users,
+)
 from bailiwick.apps.dashboard.app import mounted
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.telemetry.logs import Log
@@ -37,7 +47,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.plane = plane
-    resources = (tenants, projects, keys, providers, usage, audit, operator_keys, operators)
+    resources = (tenants, projects, keys, providers, usage, users, audit, operator_keys, operators)
     routers = [resource.router for resource in resources]
     for router in routers:
         if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from bailiwick.domain.errors import STATUS, Code, Refused, Unavailable
 from bailiwick.domain.fields import FieldError, Invalid
-from bailiwick.domain.versions import Changed, etag
+from bailiwick.domain.versions import Changed
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_FIELD: Final = 200
@@ -63,7 +63,7 @@ def problem(refused: Refused) -> Response:
     current: Mapping[str, object] | None = None
     if isinstance(refused, Changed):
         current = refused.document
-        headers["ETag"] = etag(current)
+        headers["ETag"] = refused.etag
     errors = refused.errors if isinstance(refused, Invalid) else ()
     if not errors and refused.param is not None:
         errors = (FieldError(field=refused.param, message=refused.message),)

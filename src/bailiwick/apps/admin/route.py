@@ -39,6 +39,7 @@ class ControlRoute(APIRoute):
         handle = super().get_route_handler()
         shown = _item(self.response_model)
         secrets = frozenset() if shown is None else shown.secrets
+        unversioned = frozenset() if shown is None else shown.secrets | shown.unversioned
         needed = stated(self.openapi_extra, self.path)
         parameters = frozenset(field.alias for field in self.dependant.query_params).union(
             *((field.alias for field in dependency.query_params) for dependency in self.dependant.dependencies)
@@ -47,7 +48,7 @@ class ControlRoute(APIRoute):
         async def handle_versioned(request: Request) -> Response:
             response = await handle(request)
             if shown is not None and response.body:
-                response.headers["ETag"] = _version(response, secrets)
+                response.headers["ETag"] = _version(response, unversioned)
             return response
 
         async def handle_control(request: Request) -> Response:
@@ -71,9 +72,8 @@ def _item(model: object) -> type[ItemShown] | None:
     return model if isinstance(model, type) and issubclass(model, ItemShown) else None
 
 
-def _version(response: Response, secrets: frozenset[str]) -> str:
-    document: dict[str, object] = json.loads(bytes(response.body))
-    return etag({name: value for name, value in document.items() if name not in secrets})
+def _version(response: Response, unversioned: frozenset[str]) -> str:
+    return etag(json.loads(bytes(response.body)), unversioned)
 
 
 def _credential(request: Request) -> str | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bailiwick.domain.end_users import UNVERSIONED
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.paging import Page
 
@@ -20,9 +21,12 @@ Role = Literal["viewer", "admin", "owner"]
 
 
 class ItemShown(BaseModel):
-    """One resource. Its answers carry its version, to which the fields of `secrets` do not belong."""
+    """One resource. Its answers carry its version, to which fields of these two do not belong."""
 
     secrets: ClassVar[frozenset[str]] = frozenset()
+    """What is shown once."""
+    unversioned: ClassVar[frozenset[str]] = frozenset()
+    """What goes on by itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -182,6 +186,37 @@ class UsageGroupShown(BaseModel):
     cost_usd: str
     latency_p50_ms: int | None
     latency_p95_ms: int | None
+
+
+class EndUserShown(ItemShown):
+    """An end user of a project; what they used is that of the span that is asked for."""
+
+    unversioned: ClassVar[frozenset[str]] = UNVERSIONED
+
+    project_id: str
+    uid: str
+    blocked: bool
+    blocked_at: str | None
+    blocked_by: str | None
+    last_seen: str | None = Field(description="When the last of their settled calls was opened.")
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+
+
+class EndUsersShown(BaseModel):
+    """A page of end users, the last seen first; `next` is the `after` of the following one."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    since: str = Field(alias="from")
+    to: str
+    data: list[EndUserShown]
+    has_more: bool
+    next: str | None
 
 
 class UsageReportShown(BaseModel):

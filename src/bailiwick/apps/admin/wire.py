@@ -122,6 +122,12 @@ class EmptyBody(StrictBody):
     """Nothing."""
 
 
+class EndUserBody(StrictBody):
+    """An end user."""
+
+    blocked: bool | None = None
+
+
 class PriceBody(StrictBody):
     """What a model costs."""
 

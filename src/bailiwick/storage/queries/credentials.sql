@@ -6,5 +6,5 @@ SELECT asked.lookup_id, id, tenant_id, project_id, digest, previous_digest, prev
 FROM unnest(%s::text[]) AS asked (lookup_id), bailiwick.look_up_api_key(asked.lookup_id);
 
 -- name: epoch
--- Where the installation's changes stand.
-SELECT value FROM bailiwick.epoch;
+-- Where the installation's changes stand, and in which of its parts somebody was blocked or let in again.
+SELECT value, blocked FROM bailiwick.epoch;

@@ -41,6 +41,12 @@ def suspended(what: str) -> Callable[[Site, Door], Caller]:
     return make
 
 
+def with_blocked_user(site: Site, door: Door) -> Caller:
+    caller = project(site, door)
+    site.admin.change(f"/projects/{caller.id}/users/u1", {"blocked": True})
+    return caller
+
+
 def with_key(**fields: Any) -> Callable[[Site, Door], Caller]:
     return lambda site, door: project(site, door, key=fields)
 
@@ -49,6 +55,7 @@ REFUSALS: dict[str, tuple[Callable[[Site, Door], Caller], int, str, bool]] = {
     "scope missing": (without_scope, 403, "forbidden", False),
     "model not allowed": (with_key(models=["another"]), 403, "model_not_allowed", False),
     "may not act for users": (with_key(act_as=False), 403, "act_as_not_allowed", False),
+    "user blocked": (with_blocked_user, 403, "user_blocked", False),
     "user limit": (limited("user"), 429, "rate_limited", True),
     "key limit": (limited("key"), 429, "rate_limited", True),
     "project limit": (limited("project"), 429, "rate_limited", True),

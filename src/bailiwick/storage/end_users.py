@@ -1,0 +1,106 @@
+"""End users of one project in the database: who was seen when, and who is blocked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, final
+
+from bailiwick.domain.end_users import Blocked, EndUser, LastSeen, UsersPage, UsersQuery
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.usage_report import NO_CALLS, Usage, UsageQuery
+from bailiwick.storage.scope import Database, Row, Scope
+from bailiwick.storage.sql import load
+from bailiwick.storage.usage import UsageRows
+
+_SQL: Final = load("end_users")
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE_ALL: Final = LastSeen(at=datetime(9999, 12, 31, tzinfo=UTC), uid="")
+
+
+@final
+class EndUserRows:
+    """Reads the end users of a project; `scope` is that of `usage`, one snapshot."""
+
+    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId, usage: UsageRows) -> None:
+        self._scope = scope
+        self._project_id = project_id
+        self._usage = usage
+        self._place = {"tenant": tenant_id, "project": project_id, "xid": usage.watermark}
+
+    async def list(self, query: UsersQuery) -> UsersPage:
+        """A page of users."""
+        limit, after = query.usage.limit, query.after or _BEFORE_ALL
+        values = {
+            "prefix": query.prefix,
+            "blocked": query.blocked,
+            "after_at": after.at,
+            "after_uid": after.uid,
+            "limit": limit + 1,
+        }
+        rows = await self._scope.fetch_all(_SQL["list_users"], self._place | values)
+        page = rows[:limit]
+        used = await self._usage.of_users(query.usage, [row["uid"] for row in page])
+        last = page[-1] if len(rows) > limit else None
+        return UsersPage(
+            query=query,
+            users=tuple(self._user(row["uid"], row, used) for row in page),
+            following=None if last is None else LastSeen(at=last["seen_at"], uid=last["uid"]),
+        )
+
+    async def find(self, uid: str, query: UsageQuery) -> EndUser:
+        """One user, who need never have been seen."""
+        row = await self._scope.fetch_one(_SQL["find_user"], self._place | {"uid": uid})
+        nothing = {"seen_at": None, "blocked_at": None, "blocked_by": None}
+        return self._user(uid, row or nothing, await self._usage.of_users(query, [uid]))
+
+    def _user(self, uid: str, row: Row, used: Mapping[str, Usage]) -> EndUser:
+        seen, at = row["seen_at"], row["blocked_at"]
+        return EndUser(
+            project_id=self._project_id,
+            uid=uid,
+            blocked=None if at is None else Blocked(at=at, by=row["blocked_by"]),
+            last_seen=None if seen in {None, _NEVER} else seen,
+            usage=used.get(uid, NO_CALLS),
+        )
+
+
+@final
+class BlockedRows:
+    """Who is blocked in a project of the tenant in scope."""
+
+    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId) -> None:
+        self._scope = scope
+        self._place = {"tenant": tenant_id, "project": project_id}
+
+    async def lock(self, uid: str) -> Blocked | None:
+        """When and by whom a user was blocked, as it stays until the end of the transaction; None if they are not."""
+        row = await self._scope.fetch_one(_SQL["lock_blocked"], self._place | {"uid": uid})
+        return Blocked(at=row["changed_at"], by=row["changed_by"]) if row is not None and row["blocked"] else None
+
+    async def count(self) -> int:
+        """How many users are blocked."""
+        row = await self._scope.fetch_one(_SQL["count_blocked"], self._place)
+        return 0 if row is None else int(row["blocked"])
+
+    async def set(self, uid: str, blocked: Blocked, *, is_blocked: bool) -> None:
+        """Block a user, who is then in the list whether or not they called; or let them in again."""
+        values = self._place | {"uid": uid}
+        change = {"blocked": is_blocked, "at": blocked.at, "by": blocked.by}
+        await self._scope.execute(_SQL["set_blocked"], values | change)
+        await self._scope.execute(_SQL["add_user"], values)
+
+
+@final
+class BlockedChanges:
+    """Reads, as the gateway's role, who was blocked in a project or let in again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def after(self, tenant_id: TenantId, project_id: ProjectId, change: int) -> list[tuple[str, bool, int]]:
+        """Users, whether they are blocked, and by which change, in the order of changes; raises `Unavailable`."""
+        values = {"tenant": tenant_id, "project": project_id, "after": change}
+        async with self._database.reading(tenant_id) as scope:
+            rows = await scope.fetch_all(_SQL["blocked_changes"], values)
+        return [(row["uid"], row["blocked"], row["change"]) for row in rows]
