@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, final
 from uuid import UUID
 
@@ -147,14 +148,16 @@ def add_operator(
 
 
 @asynccontextmanager
-async def controlled(database: TestDatabase) -> AsyncIterator[Control]:
+async def controlled(
+    database: TestDatabase, *, outbound_allow: Sequence[IPv4Network | IPv6Network] = ()
+) -> AsyncIterator[Control]:
     """The control plane over a database, with an operator key of its own."""
     operator_id, text = add_operator(database)
     clock, log = Clock(), io.StringIO()
     async with control_plane(
         control_url=database.url(roles.CONTROL),
         keys=MASTER_KEY.control_keys(),
-        outbound_allow=(),
+        outbound_allow=outbound_allow,
         now=clock,
         entropy=os.urandom,
     ) as plane:

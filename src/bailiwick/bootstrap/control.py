@@ -5,6 +5,7 @@ Apart from the gateway's, so that neither process imports what only the other ne
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 
 from bailiwick.bootstrap.ambient import entropy, now
-from bailiwick.domain.providers import EnvironmentProvider
+from bailiwick.domain.providers import EnvironmentProvider, Provider
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.identity.outbound import OutboundGuard
+from bailiwick.providers.http1 import Timeouts
+from bailiwick.providers.names import Names
+from bailiwick.providers.openai import OpenAIProvider
+from bailiwick.providers.transport import Transport
 from bailiwick.services.acts import Acts
 from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
 from bailiwick.services.credentials import Credentials
@@ -26,6 +31,7 @@ from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
 from bailiwick.services.people import People
 from bailiwick.services.provider_accounts import ProviderAccounts
+from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.repeats import Repeats
 from bailiwick.services.usage import UsageReports
@@ -33,6 +39,8 @@ from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 
 _CONNECTIONS: Final = 8
+# With providers that are only asked whether they answer.
+_PATIENCE: Final = Timeouts(connect=5.0)
 
 
 @final
@@ -48,6 +56,7 @@ class ControlPlane:
     provisioning: Provisioning
     credentials: Credentials
     providers: ProviderAccounts
+    provider_tests: ProviderTests
     usage: UsageReports
     end_users: EndUsers
     directory: Directory
@@ -70,9 +79,11 @@ async def control_plane(
     It starts without a database too: then every use case raises `Unavailable` until there is one.
     `keep_heads` keeps the ends of the audit log's chains outside the database; it may raise `OSError`.
     """
-    async with _database(control_url, _CONNECTIONS) as database:
+    names = Names()
+    guard = OutboundGuard(tuple(outbound_allow), lookup=names.addresses)
+    async with _database(control_url, _CONNECTIONS) as database, _transport(guard, names) as transport:
         acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
-        guard = OutboundGuard(tuple(outbound_allow))
+        accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard)
         yield ControlPlane(
             acts=acts,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
@@ -81,7 +92,8 @@ async def control_plane(
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
-            providers=ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard),
+            providers=accounts,
+            provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
             directory=Directory(database, acts),
@@ -128,6 +140,30 @@ async def verify_audit(*, control_url: str, key: bytes, witnessed: Witnessed) ->
     async with _database(control_url, 1) as database:
         trail = AuditTrail(database, Acts(now=now, entropy=entropy, audit_key=key))
         return [verified async for verified in trail.verify(key, witnessed)]
+
+
+@asynccontextmanager
+async def _transport(guard: OutboundGuard, names: Names) -> AsyncGenerator[Transport]:
+    """The way to providers, for a question now and then: few connections, none of them kept."""
+    transport = Transport(resolve=guard.resolve, names=names, max_idle_per_origin=0, max_connections_per_origin=4)
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+def _connect(transport: Transport) -> Connect:
+    def connect(provider: Provider, secret: str | None) -> OpenAIProvider:
+        return OpenAIProvider(
+            transport,
+            kind=provider.spec.kind,
+            base_url=provider.spec.base_url,
+            secret=secret,
+            guarded=not provider.from_environment,
+            timeouts=_PATIENCE,
+        )
+
+    return connect
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ _SECRETS: Final = re.compile(
 _HIDDEN: Final = "[removed]"
 # Where Anthropic speaks its own language; elsewhere it speaks OpenAI's.
 _NATIVE: Final = "/messages"
+_MODELS: Final = "/models"
 _VERSION: Final = b"anthropic-version: 2023-06-01\r\n"
 # What is said here may be sound, or subtitles.
 _AUDIO: Final = "/audio/"
@@ -89,15 +90,21 @@ class OpenAIProvider:
         timeouts = self._timeouts if ask.total is None else self._timeouts.within(ask.total)
         return await self._transport.send(self._origin, request, timeouts=timeouts)
 
-    def _head(self, path: str, stream: bool) -> bytes:  # noqa: FBT001 - the two parts of a key
+    async def list_models(self, seconds: float) -> Exchange:
+        """Ask which models the account has, with no more patience than `seconds`; raises `TransportError`."""
+        version = _VERSION if self._kind is ProviderKind.ANTHROPIC else b""
+        request = self._head(_MODELS, False, method="GET") + version + b"\r\n"
+        return await self._transport.send(self._origin, request, timeouts=self._timeouts.within(seconds))
+
+    def _head(self, path: str, stream: bool, *, method: str = "POST") -> bytes:  # noqa: FBT001 - the two parts of a key
         lines = [
-            f"POST {self._base}{path} HTTP/1.1",
+            f"{method} {self._base}{path} HTTP/1.1",
             f"host: {self._host}",
             "user-agent: bailiwick",
             "accept-encoding: identity",
             f"accept: {'text/event-stream' if stream else '*/*' if path.startswith(_AUDIO) else 'application/json'}",
         ]
-        if self._secret and self._kind is ProviderKind.ANTHROPIC and path.startswith(_NATIVE):
+        if self._secret and self._kind is ProviderKind.ANTHROPIC and path.startswith((_NATIVE, _MODELS)):
             lines.append(f"x-api-key: {self._secret}")
         elif self._secret:
             lines.append(f"authorization: Bearer {self._secret}")

@@ -21,7 +21,7 @@ from bailiwick.domain.providers import PLATFORM, EnvironmentProvider, Provider, 
 from bailiwick.domain.tenancy import project_spec, tenant_spec
 from bailiwick.identity import api_keys
 from bailiwick.identity.keyring import ControlKeys
-from bailiwick.identity.sealing import CannotOpen, provider_row_identity, unseal
+from bailiwick.identity.sealing import CannotOpen
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.credentials import add_key
@@ -207,10 +207,7 @@ class Installing:
             await self._accounts.apply(scope, ENVIRONMENT, provider, spec, secret_change)
 
     def _opened(self, provider: Provider, sealed: bytes | None) -> str | None:
-        if sealed is None:
-            return None
-        row = provider_row_identity(provider.place.tenant_id, provider.place.project_id, provider.id)
         try:
-            return unseal(self._keys.sealing, row, sealed)
+            return self._accounts.opened(provider.place, provider.id, sealed)
         except CannotOpen:
             return None

@@ -21,8 +21,9 @@ from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.providers import Place, Provider, ProviderSpec
 from bailiwick.domain.versions import WHATEVER, Expected
+from bailiwick.identity.keyring import fingerprint
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
-from bailiwick.identity.sealing import provider_row_identity, seal
+from bailiwick.identity.sealing import CannotOpen, provider_row_identity, seal, unseal
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import provider_document
@@ -64,6 +65,17 @@ class ProviderAccounts:
         async with self._reading(actor, place, "read", ids.shown(ids.PROVIDER, provider_id)) as scope:
             return found(await ProviderRows(scope, place).find(provider_id))
 
+    async def use(self, actor: Actor, place: Place, provider_id: ProviderId) -> tuple[Provider, str | None]:
+        """A provider with its API key, for one use of ours, on the record; raises `Refused` (404, 409)."""
+        async with self._acting(place) as scope:
+            provider, sealed = found(await ProviderRows(scope, place).account(provider_id))
+            await self.record(scope, actor, "test", provider, {})
+        try:
+            return provider, self.opened(place, provider_id, sealed)
+        except CannotOpen:
+            message = "The API key that is stored cannot be opened: set it again."
+            raise Refused(Code.CONFLICT, message) from None
+
     async def create(self, actor: Actor, place: Place, spec: ProviderSpec, secret: str | None) -> Provider:
         """Set up a provider; raises `Refused` (404, 409) and `Invalid`."""
         self._check(spec, has_secret=secret is not None)
@@ -91,7 +103,8 @@ class ProviderAccounts:
             created_by=actor.name,
             from_environment=from_environment,
         )
-        await self.record(scope, actor, "create", provider, {"after": provider_document(provider)})
+        after = {**provider_document(provider), **self._fingerprint(secret)}
+        await self.record(scope, actor, "create", provider, {"after": after})
         return provider
 
     async def change(
@@ -121,11 +134,13 @@ class ProviderAccounts:
         """Change a locked provider; the spec is not checked."""
         rows = ProviderRows(scope, before.place)
         after = found(await rows.change(before.id, spec))
-        detail = changes(provider_document(before), provider_document(after))
+        was, becomes = dict[str, object](), dict[str, object]()
         if secret_change is not None:
+            _, old = found(await rows.account(before.id))
+            was, becomes = self._was(before, old), self._fingerprint(secret_change.secret)
             sealed = self.sealed(before.place, before.id, secret_change.secret)
             after = found(await rows.change_secret(before.id, sealed))
-            detail = {**changes(provider_document(before), provider_document(after)), "api_key": "changed"}
+        detail = changes({**provider_document(before), **was}, {**provider_document(after), **becomes})
         await self.record(scope, actor, "change", after, detail)
         return after
 
@@ -147,6 +162,22 @@ class ProviderAccounts:
             return None
         row = provider_row_identity(place.tenant_id, place.project_id, provider_id)
         return seal(self._sealing, row, secret, self._acts.entropy(_NONCE_BYTES))
+
+    def opened(self, place: Place, provider_id: ProviderId, sealed: bytes | None) -> str | None:
+        """Open what `sealed` made for the same row; raises `CannotOpen`."""
+        if sealed is None:
+            return None
+        return unseal(self._sealing, provider_row_identity(place.tenant_id, place.project_id, provider_id), sealed)
+
+    def _was(self, before: Provider, sealed: bytes | None) -> dict[str, object]:
+        try:
+            return self._fingerprint(self.opened(before.place, before.id, sealed))
+        except CannotOpen:  # What nobody can read any more can still be replaced.
+            return {"api_key": "unreadable"}
+
+    def _fingerprint(self, secret: str | None) -> dict[str, object]:
+        """What the audit log holds of an API key."""
+        return {"api_key": fingerprint(self._sealing, secret)}
 
     async def record(
         self, scope: Scope, actor: Actor, verb: str, provider: Provider, detail: dict[str, object]

@@ -39,6 +39,11 @@ class ProviderRows:
         """One provider; None if there is none of this id in this place."""
         return await self._one("find_provider", {"provider": provider_id})
 
+    async def account(self, provider_id: ProviderId) -> tuple[Provider, bytes | None] | None:
+        """One provider with its sealed secret."""
+        row = await self._scope.fetch_one(_SQL["account"], {**self._place, "provider": provider_id})
+        return None if row is None else (_provider(row), None if row["secret"] is None else bytes(row["secret"]))
+
     async def lock(self, provider_id: ProviderId) -> Provider | None:
         """One provider as it is and stays until the end of the transaction."""
         return await self._one("lock_provider", {"provider": provider_id})

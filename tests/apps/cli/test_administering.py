@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.apps.cli.commands import Commands, commands
-from tests.serving import PROVIDER_SECRET, Site
+from tests.serving import PROVIDER_SECRET, Site, until
+from tests.upstream import scripts
 
 
 @pytest.fixture
@@ -156,6 +157,16 @@ def test_providers_of_the_platform_a_tenant_and_a_project_are_apart(shell: Comma
     assert shell.run("providers", "show", name).status == 1
 
 
+def test_a_provider_is_asked_whether_it_answers(shell: Commands, site: Site) -> None:
+    tenant, slug = project(shell)
+    where = ("--project", slug, "--tenant", tenant)
+    shell.document("providers", "create", "mine", "--kind", "openai", "--base-url", site.upstream.base_url, *where)
+    assert shell.run("providers", "test", "mine", *where).status == 0
+    site.upstream.otherwise(scripts.leaky_error(401))
+    refused = shell.run("providers", "test", "mine", *where)
+    assert (refused.status, "Incorrect API key" in refused.out) == (1, True)
+
+
 def test_operators_and_their_keys_are_administered(shell: Commands) -> None:
     tenant, email, name = fresh("tenant"), f"{fresh('ada')}@example.com", fresh("key")
     tenant_id = shell.document("tenants", "create", "T", "--slug", tenant)["id"]
@@ -193,3 +204,16 @@ def test_what_was_done_is_listed_and_exported(shell: Commands) -> None:
     assert [entry["seq"] for entry in exported] == list(range(1, len(exported) + 1))
     assert [entry["action"] for entry in exported if entry["target"] == key["id"]] == ["key.create", "key.revoke"]
     assert "tenant.create" in shell.run("audit", "list", "--action", "tenant", "--limit", "200").out
+
+
+def test_an_end_user_is_shown_and_blocked_and_let_in_again(shell: Commands, site: Site) -> None:
+    caller = site.project()
+    uid, where = "ada/lovelace@example.com", ("--project", caller.id)
+    assert caller.chat(headers={"x-end-user-id": uid}).status_code == 200
+    assert shell.document("users", "show", uid, *where)["requests"] == 1
+    assert shell.document("users", "block", uid, *where)["blocked"] is True
+    until(lambda: caller.chat(headers={"x-end-user-id": uid}).status_code == 403)
+    shell.document("users", "block", "bob", *where)
+    listed = shell.run("users", "list", "--blocked", "--prefix", "ada", *where).out.splitlines()
+    assert [line.split()[:2] for line in listed] == [["USER", "REQUESTS"], [uid, "1"]]
+    assert shell.document("users", "unblock", uid, *where)["blocked"] is False

@@ -165,6 +165,15 @@ class EntryShown(BaseModel):
     digest: str
 
 
+class ProviderTestShown(BaseModel):
+    """How a provider answered; `status` is its answer's, null where there was none."""
+
+    ok: bool
+    status: int | None
+    latency_ms: int
+    detail: str
+
+
 class UsageShown(BaseModel):
     """What some calls came to."""
 

@@ -130,6 +130,7 @@ for _name, _group in (
     ("providers", providers.providers),
     ("operators", access.operators),
     ("operator-keys", access.operator_keys),
+    ("users", reports.users),
 ):
     app.add_typer(_group, name=_name)
 add(app, reports.USAGE)

@@ -6,6 +6,14 @@ FROM bailiwick.providers
 WHERE id = %(provider)s AND tenant_id IS NOT DISTINCT FROM %(tenant)s::uuid
   AND project_id IS NOT DISTINCT FROM %(project)s::uuid;
 
+-- name: account
+-- One provider of a project, of a tenant, or of the platform, with its sealed secret, for a use or a change of it.
+SELECT id, tenant_id, project_id, name, kind, base_url, secret, secret IS NOT NULL AS has_secret, models, prices,
+       from_environment, created_at, created_by
+FROM bailiwick.providers
+WHERE id = %(provider)s AND tenant_id IS NOT DISTINCT FROM %(tenant)s::uuid
+  AND project_id IS NOT DISTINCT FROM %(project)s::uuid;
+
 -- name: lock_provider
 -- One provider of a project, of a tenant, or of the platform, kept as it is until the end of the transaction.
 SELECT id, tenant_id, project_id, name, kind, base_url, secret IS NOT NULL AS has_secret, models, prices,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
@@ -10,8 +11,8 @@ from pydantic import WithJsonSchema
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProvider, AtProviders, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
-from bailiwick.apps.admin.shown import Listed, ProviderShown, listed
-from bailiwick.apps.admin.wire import ProviderBody, patch_schema, provider_asked, provider_body, read_patched
+from bailiwick.apps.admin.shown import Listed, ProviderShown, ProviderTestShown, listed
+from bailiwick.apps.admin.wire import EmptyBody, ProviderBody, patch_schema, provider_asked, provider_body, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -23,6 +24,8 @@ _PLATFORM: Final = "/admin/v1/providers"
 _TENANT: Final = "/admin/v1/tenants/{tenant_id}/providers"
 _PROJECT: Final = "/admin/v1/projects/{project_id}/providers"
 _ID: Final = "/{provider_id}"
+_WRITE: Final = AdminPermission.PROVIDERS_WRITE
+_WRITE_PLATFORM: Final = AdminPermission.PLATFORM_PROVIDERS_WRITE
 
 router = APIRouter(route_class=ControlRoute, tags=["providers"])
 
@@ -42,17 +45,13 @@ async def list_providers(
     return listed(page, provider_document)
 
 
-@router.post(
-    _PROJECT, status_code=201, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE)
-)
-@router.post(
-    _TENANT, status_code=201, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE)
-)
+@router.post(_PROJECT, status_code=201, response_model=ProviderShown, openapi_extra=needs(_WRITE))
+@router.post(_TENANT, status_code=201, response_model=ProviderShown, openapi_extra=needs(_WRITE))
 @router.post(
     _PLATFORM,
     status_code=201,
     response_model=ProviderShown,
-    openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE),
+    openapi_extra=needs(_WRITE_PLATFORM),
 )
 async def create_provider(
     request: Request, response: Response, plane: Plane, actor: CurrentActor, at: AtProviders, body: ProviderBody
@@ -72,11 +71,9 @@ async def read_provider(plane: Plane, actor: CurrentActor, at: AtProviders, prov
     return provider_document(await plane.providers.find(actor, at, provider_id))
 
 
-@router.patch(_PROJECT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
-@router.patch(_TENANT + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
-@router.patch(
-    _PLATFORM + _ID, response_model=ProviderShown, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE)
-)
+@router.patch(_PROJECT + _ID, response_model=ProviderShown, openapi_extra=needs(_WRITE))
+@router.patch(_TENANT + _ID, response_model=ProviderShown, openapi_extra=needs(_WRITE))
+@router.patch(_PLATFORM + _ID, response_model=ProviderShown, openapi_extra=needs(_WRITE_PLATFORM))
 async def change_provider(
     plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, patch: ProviderPatch, expected: IfMatch
 ) -> Document:
@@ -89,9 +86,19 @@ async def change_provider(
     return provider_document(await plane.providers.change(actor, at, provider_id, change, expected=expected))
 
 
-@router.delete(_PROJECT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
-@router.delete(_TENANT + _ID, status_code=204, openapi_extra=needs(AdminPermission.PROVIDERS_WRITE))
-@router.delete(_PLATFORM + _ID, status_code=204, openapi_extra=needs(AdminPermission.PLATFORM_PROVIDERS_WRITE))
+@router.post(f"{_PROJECT}{_ID}/test", response_model=ProviderTestShown, openapi_extra=needs(_WRITE))
+@router.post(f"{_TENANT}{_ID}/test", response_model=ProviderTestShown, openapi_extra=needs(_WRITE))
+@router.post(f"{_PLATFORM}{_ID}/test", response_model=ProviderTestShown, openapi_extra=needs(_WRITE_PLATFORM))
+async def try_provider(
+    plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, _body: EmptyBody | None = None
+) -> Document:
+    """Ask a provider for its models with the account that is set up, to see whether it answers."""
+    return asdict(await plane.provider_tests.test(actor, at, provider_id))
+
+
+@router.delete(_PROJECT + _ID, status_code=204, openapi_extra=needs(_WRITE))
+@router.delete(_TENANT + _ID, status_code=204, openapi_extra=needs(_WRITE))
+@router.delete(_PLATFORM + _ID, status_code=204, openapi_extra=needs(_WRITE_PLATFORM))
 async def remove_provider(
     plane: Plane, actor: CurrentActor, at: AtProviders, provider_id: AtProvider, expected: IfMatch
 ) -> None:

@@ -13,7 +13,7 @@ import httpx2
 import typer
 
 from bailiwick.apps.cli.admin import options
-from bailiwick.apps.cli.admin.client import MISUSED, Api, CannotAsk, connect, document
+from bailiwick.apps.cli.admin.client import MISUSED, REFUSED, Api, CannotAsk, connect, document
 from bailiwick.apps.cli.admin.options import YES, Option, request_fields
 from bailiwick.apps.cli.admin.output import Column, write_item, write_table
 from bailiwick.apps.cli.admin.resources import Names
@@ -27,6 +27,7 @@ class Command:
     `path` names in braces what is looked up. `item` is the one of them that is the command's argument, `above` are
     those that are options. `sets` is the field that an argument sets which is no such thing. `columns` make a list of
     the answer's `data`; `show` writes the answer in a form of its own; `exports` writes it as it comes.
+    An answer that is not `good` ends the command with status 1.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Command:
     columns: tuple[Column, ...] = ()
     show: Callable[[dict[str, Any]], None] | None = None
     exports: bool = False
+    good: Callable[[dict[str, Any]], bool] = lambda _answer: True
 
     @property
     def argument(self) -> str | None:
@@ -85,7 +87,7 @@ def _parameters(command: Command) -> list[tuple[str, Any, object]]:
         found.append((name, Annotated[str | None, kind], None))
     for option in command.options:
         kind = typer.Option(option.flag, help=option.help, show_default=False)
-        if option is YES:
+        if option.bare:
             found.append((option.key, Annotated[bool, kind], False))
         elif option.switch:
             found.append((option.key, Annotated[bool | None, kind], None))
@@ -118,11 +120,16 @@ def _run(command: Command, given: dict[str, Any]) -> None:
     if given["as_json"]:
         # What the control plane answers is UTF-8, and one line of it.
         sys.stdout.write(answer.text + ("\n" if answer.content else ""))
-        return
-    if not answer.content:
+    elif answer.content:
+        _write(command, document(answer))
+    else:
         sys.stdout.write("done\n")
-        return
-    found = document(answer)
+    if answer.content and not command.good(document(answer)):
+        raise typer.Exit(REFUSED)
+
+
+def _write(command: Command, found: dict[str, Any]) -> None:
+    """Write an answer for people."""
     if command.show is not None:
         command.show(found)
     elif command.columns:

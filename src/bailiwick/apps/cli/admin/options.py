@@ -20,7 +20,10 @@ from bailiwick.apps.cli.admin.resources import Names, Resource
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """An option of one command. `field` is what it sets, its own name unless stated."""
+    """An option of one command. `field` is what it sets, its own name unless stated.
+
+    A `switch` is on, off or not given; a `bare` one is given or not.
+    """
 
     name: str
     help: str
@@ -28,6 +31,7 @@ class Option:
     read: Callable[[str], object] | None = None
     several: bool = False
     switch: bool = False
+    bare: bool = False
     resource: Resource | None = None
 
     @property
@@ -132,7 +136,7 @@ def read_body(source: str | None) -> dict[str, Any]:
 
 BODY: Final = Option(name="body", help="The whole body as JSON: a file, or - for standard input.")
 CLEAR: Final = Option(name="clear", help="Reset a field to its default; may be repeated.", several=True)
-YES: Final = Option(name="yes", help="Do not ask whether it is meant.")
+YES: Final = Option(name="yes", bare=True, help="Do not ask whether it is meant.")
 PAGE: Final = (
     Option(name="limit", help="How many, 1 to 200."),
     Option(name="after", help="The `next` of the page before."),
@@ -158,6 +162,7 @@ def request_fields(options: tuple[Option, ...], given: Mapping[str, Any], names:
         document[name.replace("-", "_")] = None
     for option in options:
         value = given.get(option.key)
-        if option not in {BODY, CLEAR, YES} and value is not None and value != []:
-            option.set(document, value, names)
+        if option in {BODY, CLEAR, YES} or value is None or value == [] or (option.bare and not value):
+            continue
+        option.set(document, value, names)
     return document

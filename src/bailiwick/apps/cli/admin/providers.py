@@ -50,6 +50,10 @@ add(
         options=(Option(name="name", help="Another name."), *_OF_PROVIDER, CLEAR, BODY),
     ),
     Command(
+        name="test", help="Ask a provider whether it answers; status 1 if it does not.", method="POST",
+        path="{place}/providers/{provider}/test", item="provider", above=_PLACE, good=lambda answer: answer["ok"],
+    ),
+    Command(
         name="delete", help="Remove a provider.", method="DELETE", path="{place}/providers/{provider}",
         item="provider", above=_PLACE, options=(YES,),
     ),

@@ -1,11 +1,13 @@
-"""`bailiwick usage`, `bailiwick audit list` and `audit export`: who used what, who did what."""
+"""`bailiwick usage`, `users`, `audit list` and `audit export`: who used what, and who did what."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any, Final
 
-from bailiwick.apps.cli.admin.commands import Command
+import typer
+
+from bailiwick.apps.cli.admin.commands import Command, add
 from bailiwick.apps.cli.admin.options import PAGE, Option
 from bailiwick.apps.cli.admin.output import Column, bar, column, columns, write_table
 
@@ -49,6 +51,36 @@ USAGE: Final = Command(
     ),
     show=_show_usage,
 )
+
+users: Final = typer.Typer(no_args_is_help=True, help="The end users of a project's application.")
+
+add(
+    users,
+    Command(
+        name="list", help="List a project's end users, the last seen first.", path="/projects/{project}/users",
+        above=("tenant", "project"),
+        options=(
+            Option(name="prefix", help="How the id begins."),
+            Option(name="blocked", bare=True, read=lambda _given: "true", help="Blocked ones only."),
+            *_SPAN,
+            *PAGE,
+        ),
+        columns=(column("uid", "user"), *_NUMBERS, column("last_seen"), column("blocked")),
+    ),
+    Command(
+        name="show", help="Show an end user, with what they used.", path="/projects/{project}/users/{user}",
+        item="user", above=("tenant", "project"), options=_SPAN,
+    ),
+    Command(
+        name="block", help="Refuse every call that names an end user.", method="PATCH",
+        path="/projects/{project}/users/{user}", item="user", above=("tenant", "project"), says={"blocked": True},
+    ),
+    Command(
+        name="unblock", help="Let an end user in again.", method="PATCH", path="/projects/{project}/users/{user}",
+        item="user", above=("tenant", "project"), says={"blocked": False},
+    ),
+)  # fmt: skip
+
 
 AUDIT: Final = (
     Command(
