@@ -40,6 +40,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "projects.list_every_project": (roles.CONTROL, roles.OPERATOR),
     "providers": (roles.CONTROL, roles.OPERATOR),
     "providers.platform_providers": (roles.OPERATOR,),
+    "roll_up": (roles.OPERATOR,),
     "serving": (roles.APP,),
     "tenants": (roles.CONTROL,),
     "tenants.add_tenant": (roles.OPERATOR,),

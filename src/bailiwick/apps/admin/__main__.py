@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from bailiwick.apps.child import background, end_with_parent, read_settings, say
 from bailiwick.apps.handover import ControlSettings
 from bailiwick.bootstrap.ambient import monotonic, now
 from bailiwick.bootstrap.control import control_plane
+from bailiwick.bootstrap.upkeep import kept_up
 from bailiwick.domain.errors import Unavailable
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.services.audit_trail import Witness
@@ -43,7 +45,10 @@ async def run(settings: ControlSettings) -> None:
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
     ) as plane:
         app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log)
-        async with background(_witness(plane.witness, log)):
+        async with (
+            background(_witness(plane.witness, log)),
+            kept_up(settings.control_url, report=partial(log.failure, None)),
+        ):
             await serve(app, Path(settings.socket), on_ready=say_ready)
             # What happened last is witnessed too.
             await _look(plane.witness, log, told=False)

@@ -1,0 +1,29 @@
+"""Builds what the control process does by itself, beside what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from bailiwick.services.upkeep import Upkeep
+from bailiwick.storage.roll_up import RollUp
+from bailiwick.storage.scope import Database, open_pool
+
+
+@asynccontextmanager
+async def kept_up(control_url: str, *, report: Callable[[BaseException], None]) -> AsyncGenerator[None]:
+    """Keep the database up in the background, by a connection of its own; what runs on the way out is undone.
+
+    `report` is told of errors that nobody expected.
+    """
+    pool = open_pool(control_url, name="control upkeep", size=1)
+    await pool.open(wait=False)
+    running = asyncio.create_task(Upkeep(RollUp(Database(pool)), report=report).run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await pool.close(timeout=1.0)

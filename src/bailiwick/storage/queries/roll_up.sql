@@ -1,0 +1,53 @@
+-- name: take_turn
+-- Whether this transaction may roll up: of several processes one at a time; any number will do that all agree on.
+SELECT pg_try_advisory_xact_lock(x'726f6c6c'::bigint) AS mine,
+       set_config('plan_cache_mode', 'force_custom_plan', true) AS own_plans;
+
+-- name: watermark
+-- Up to where the roll-ups go, and what may be rolled up: every transaction below has ended.
+SELECT w.xid AS watermark, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS complete
+FROM bailiwick.usage_watermark w;
+
+-- name: first_event
+-- The first transaction from the watermark on that wrote something to be counted.
+SELECT min(e.xid) AS xid FROM bailiwick.usage_events e WHERE e.xid >= %(since)s AND e.xid < %(complete)s;
+
+-- name: roll_up
+-- Count what some transactions wrote, exactly once: the watermark moves in the same transaction. Corrections that are
+-- counted with what they correct are of no more use.
+WITH events AS MATERIALIZED (
+    SELECT e.tenant_id, e.project_id, e.uid, e.opened_at, date_trunc('hour', e.opened_at, 'UTC') AS hour, e.key_id,
+           e.provider, e.model, e.requests, e.input_tokens, e.output_tokens, e.cost_nano,
+           16 * width_bucket(e.latency_ms, %(doublings)s)
+           + (e.latency_ms >> width_bucket(e.latency_ms, %(doublings)s)) AS latency_bucket
+    FROM bailiwick.usage_events e
+    WHERE e.xid >= %(since)s AND e.xid < %(until)s
+), hourly AS (
+    INSERT INTO bailiwick.usage_hourly AS r (tenant_id, project_id, hour, key_id, provider, model, latency_bucket,
+                                             requests, input_tokens, output_tokens, cost_nano)
+    SELECT tenant_id, project_id, hour, key_id, provider, model, latency_bucket, sum(requests), sum(input_tokens),
+           sum(output_tokens), sum(cost_nano)
+    FROM events
+    GROUP BY tenant_id, project_id, hour, key_id, provider, model, latency_bucket
+    ON CONFLICT (tenant_id, project_id, hour, key_id, provider, model, latency_bucket) DO UPDATE
+    SET requests = r.requests + excluded.requests, input_tokens = r.input_tokens + excluded.input_tokens,
+        output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
+), of_users AS (
+    INSERT INTO bailiwick.usage_hourly_of_users AS r (tenant_id, project_id, uid, hour, key_id, provider, model,
+                                                      latency_bucket, requests, input_tokens, output_tokens, cost_nano)
+    SELECT tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket, sum(requests), sum(input_tokens),
+           sum(output_tokens), sum(cost_nano)
+    FROM events
+    GROUP BY tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket
+    ON CONFLICT (tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket) DO UPDATE
+    SET requests = r.requests + excluded.requests, input_tokens = r.input_tokens + excluded.input_tokens,
+        output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
+), seen AS (
+    INSERT INTO bailiwick.end_users AS u (tenant_id, project_id, uid, seen_at)
+    SELECT tenant_id, project_id, uid, max(opened_at) FROM events WHERE uid <> '' GROUP BY tenant_id, project_id, uid
+    ON CONFLICT (tenant_id, project_id, uid) DO UPDATE SET seen_at = excluded.seen_at
+    WHERE u.seen_at < excluded.seen_at
+), counted AS (
+    DELETE FROM bailiwick.ledger_corrections c WHERE c.written_xid < %(until)s
+)
+UPDATE bailiwick.usage_watermark SET xid = %(until)s;
