@@ -118,6 +118,14 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         "INSERT INTO bailiwick.usage_hourly_of_users VALUES (%s, %s, 'u', now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)",
         (tenant, project),
     )
+    connection.execute(
+        "INSERT INTO bailiwick.refused_calls (id, tenant_id, project_id, key_id, at, door, status, code, reason)"
+        " VALUES (%s, %s, %s, %s, now(), '/v1', 403, 'forbidden', 'no')",
+        (new_id(), tenant, project, new_id()),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.usage_refusals VALUES (%s, %s, now(), 'forbidden', %s, 1)", (tenant, project, new_id())
+    )
     connection.execute("INSERT INTO bailiwick.end_users VALUES (%s, %s, 'u', now())", (tenant, project))
     connection.execute(
         "INSERT INTO bailiwick.blocked_users (tenant_id, project_id, uid, blocked, changed_at, changed_by)"

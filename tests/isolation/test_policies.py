@@ -23,6 +23,7 @@ TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "idempotency", "audit",
     "open_calls", "ledger", "ledger_default", "ledger_corrections", "usage_hourly", "usage_hourly_of_users",
     "end_users", "blocked_users",
+    "refused_calls", "usage_refusals",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
@@ -181,13 +182,13 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
             }
             return {table for table, count in counts.items() if count}
 
-        users = {"end_users", "blocked_users"}
+        users, refusals = {"end_users", "blocked_users"}, {"refused_calls", "usage_refusals"}
         usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
         assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
         operators = {"operator_keys", "operators", "idempotency"}
         log = {"audit", "audit_heads"}
         own = {"projects", "api_keys", "providers", *operators}
-        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", *log, *operators, *users}
+        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", *log, *operators, *users, *refusals}
         assert found(control, "INSERT") == {*own, *log, *users}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
         assert found(control, "DELETE") == {"tenants", *own}

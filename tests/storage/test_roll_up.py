@@ -19,12 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import GroupBy, UsageQuery
-from bailiwick.storage import roles
+from bailiwick.storage import migrate, roles
 from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.roll_up import RollUp
 from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.usage import UsageRows
-from tests.database import Connection, TestDatabase
+from tests.database import PASSWORDS, Connection, TestDatabase
 from tests.faults.trial import times
 from tests.isolation.catalogue import new_id
 from tests.ledger import told_percentile
@@ -240,6 +240,27 @@ async def test_the_truth_about_a_lost_call_replaces_what_was_counted_of_it(scrat
                 assert superuser.execute(b"SELECT count(*) FROM bailiwick.ledger_corrections").fetchone() == (0,)
             await ledger.aclose()
             await second.aclose()
+
+
+async def test_a_database_that_was_loaded_on_another_server_is_counted_anew(scratch: TestDatabase) -> None:
+    """There the numbers of transactions begin again: what is written now seems to be written long ago."""
+    place, chance = Place(), random.Random(6)
+    async with as_control(scratch) as control:
+        rolling = RollUp(control)
+        with scratch.connect() as superuser:
+            for _ in range(40):
+                place.write(superuser, chance)
+            await caught_up(rolling)
+            superuser.execute(b"UPDATE bailiwick.ledger SET written_xid = written_xid + 1000000000")
+            superuser.execute(b"UPDATE bailiwick.usage_watermark SET xid = xid + 1000000000")
+            place.write(superuser, chance)
+            migrate.migrate(scratch.superuser_url, PASSWORDS, START.date())
+            assert roles.violations(superuser) == []
+            await holds(place, control, superuser)
+            place.write(superuser, chance)
+            await caught_up(rolling)
+            assert counted(superuser, place) == 42
+            await holds(place, control, superuser)
 
 
 CORRECT: Final = """

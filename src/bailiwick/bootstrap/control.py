@@ -26,6 +26,7 @@ from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, 
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
+from bailiwick.services.explaining import Explaining
 from bailiwick.services.installation import FirstKeys, Installing
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
@@ -59,6 +60,7 @@ class ControlPlane:
     provider_tests: ProviderTests
     usage: UsageReports
     end_users: EndUsers
+    explaining: Explaining
     directory: Directory
     audit: AuditTrail
     witness: Witness
@@ -96,6 +98,7 @@ async def control_plane(
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
+            explaining=Explaining(database),
             directory=Directory(database, acts),
             audit=AuditTrail(database, acts),
             witness=Witness(database, keep=keep_heads, now=now),

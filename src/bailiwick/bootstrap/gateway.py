@@ -36,6 +36,7 @@ from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
 from bailiwick.services.origins import Origins
 from bailiwick.services.pipeline import Pipeline
+from bailiwick.services.refusals import Refusals
 from bailiwick.services.serving import Serving
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage.credentials import CredentialLookup
@@ -44,6 +45,7 @@ from bailiwick.storage.epoch import Epoch, follow_epoch
 from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
 from bailiwick.storage.origins import OriginLookup
+from bailiwick.storage.refused_calls import RefusalStore
 from bailiwick.storage.scope import Database, open_pool
 from bailiwick.storage.serving import ServingLookup, StoredOffer
 from bailiwick.telemetry.exposition import Standing
@@ -99,6 +101,7 @@ async def gateway(
         admission = _admission(stack, limits, database, steady)
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
+        _take_notes(stack, ledger_url, observer)
         transport = _transport(outbound_allow)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
@@ -134,6 +137,16 @@ def _admission(
     made = Admission(limits, LimitHistory(database), now_ns=now_ns)
     stack.push_async_callback(made.aclose)
     return made
+
+
+def _take_notes(stack: AsyncExitStack, ledger_url: str, observer: Observer) -> None:
+    """Take notes of refused calls, and write them; the last ones on the way out."""
+    store = RefusalStore(ledger_url, UUID(hex=new_id()))
+    refusals = Refusals(store, observer.metrics, now_us=lambda: time.time_ns() // 1_000)
+    observer.refused = refusals.note
+    stack.push_async_callback(store.aclose)
+    stack.push_async_callback(refusals.flush)
+    stack.push_async_callback(_stop, asyncio.create_task(refusals.run()))
 
 
 def _authentication(database: Database, epoch: Epoch, keys: GatewayKeys) -> Authentication:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from bailiwick.services.upkeep import Upkeep
+from bailiwick.storage.refused_calls import trim
 from bailiwick.storage.roll_up import RollUp
 from bailiwick.storage.scope import Database, open_pool
 
@@ -19,7 +21,8 @@ async def kept_up(control_url: str, *, report: Callable[[BaseException], None]) 
     """
     pool = open_pool(control_url, name="control upkeep", size=1)
     await pool.open(wait=False)
-    running = asyncio.create_task(Upkeep(RollUp(Database(pool)), report=report).run())
+    database = Database(pool)
+    running = asyncio.create_task(Upkeep(RollUp(database), partial(trim, database), report=report).run())
     try:
         yield
     finally:

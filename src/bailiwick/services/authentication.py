@@ -14,7 +14,7 @@ from typing import Final, final
 import msgspec
 
 from bailiwick.domain.errors import Code, Refused
-from bailiwick.domain.principal import Principal
+from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
 from bailiwick.services.blocked_users import BlockedUsers
 from bailiwick.services.remembered import Remembered
@@ -38,6 +38,15 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sid: str | None
     organization: str | None
     project: str | None
+
+
+@final
+class EndedCredential(Refused):
+    """Refused to whoever has the secret of a key that has ended; `grant` is what it stood for."""
+
+    def __init__(self, code: Code, message: str, grant: Grant) -> None:
+        super().__init__(code, message)
+        self.grant = grant
 
 
 def refused_credentials() -> Refused:
@@ -114,10 +123,11 @@ class Authentication:
 
     def _check_state(self, on_file: KeyOnFile) -> None:
         if on_file.revoked_at is not None:
-            raise Refused(Code.REVOKED_CREDENTIALS, "The API key was revoked.")
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, "The API key was revoked.", on_file.grant)
         if on_file.expires_at is not None and on_file.expires_at <= self._now():
-            raise Refused(Code.EXPIRED_CREDENTIALS, "The API key has expired.")
+            raise EndedCredential(Code.EXPIRED_CREDENTIALS, "The API key has expired.", on_file.grant)
 
     def _check_grace(self, on_file: KeyOnFile) -> None:
         if on_file.revoked_at is None and (on_file.previous_until is None or on_file.previous_until <= self._now()):
-            raise Refused(Code.EXPIRED_CREDENTIALS, "This secret was rotated and its time of grace has ended.")
+            message = "This secret was rotated and its time of grace has ended."
+            raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)

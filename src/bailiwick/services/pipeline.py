@@ -31,7 +31,7 @@ from bailiwick.providers.provider import Ask, failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
-from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.authentication import Authentication, EndedCredential, Presented
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
@@ -146,8 +146,12 @@ class Pipeline:
 
         Without a `permission` it is enough to be known, alive, and allowed to name the end user.
         """
-        principal = await self._authentication.authenticate(presented)
-        seen.grant = principal.grant
+        try:
+            principal = await self._authentication.authenticate(presented)
+        except EndedCredential as ended:
+            seen.grant = ended.grant
+            raise
+        seen.grant, seen.principal = principal.grant, principal
         authorize(principal, permission).or_raise()
         return principal
 

@@ -52,6 +52,7 @@ def migrate(conninfo: str, passwords: Mapping[str, str], today: date, *, master_
                 _check_master_key(connection, master_check)
             roles.ensure(connection, passwords)
             ran = _run(connection)
+            _count_anew_elsewhere(connection)
             _add_partitions(connection, today)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
@@ -101,6 +102,27 @@ def _run(connection: SyncConnection) -> list[str]:
             connection.execute("INSERT INTO bailiwick.migrations (name, sha256) VALUES (%s, %s)", (name, digest))
         ran.append(name)
     return ran
+
+
+def _count_anew_elsewhere(connection: SyncConnection) -> None:
+    """Have usage rolled up from the beginning in a database that was dumped on one server and loaded on another.
+
+    The roll-ups go by the numbers of transactions, and those of this server have not come to where they stood there.
+    """
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
+        row = connection.execute(
+            "SELECT xid > pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM bailiwick.usage_watermark"
+        ).fetchone()
+        if row != (True,):
+            return
+        connection.execute("TRUNCATE bailiwick.usage_hourly, bailiwick.usage_hourly_of_users")
+        connection.execute("TRUNCATE bailiwick.ledger_corrections")
+        # The owner sees no row of a table that keeps rows apart, but for this one statement.
+        connection.execute("ALTER TABLE bailiwick.ledger NO FORCE ROW LEVEL SECURITY")
+        connection.execute("UPDATE bailiwick.ledger SET written_xid = 0")
+        connection.execute("ALTER TABLE bailiwick.ledger FORCE ROW LEVEL SECURITY")
+        connection.execute("UPDATE bailiwick.usage_watermark SET xid = 0")
 
 
 def _check_master_key(connection: SyncConnection, master_check: str) -> None:

@@ -222,6 +222,10 @@ FAMILIES: Final[tuple[Numbers | Distributed, ...]] = (
         lambda metrics, _: (((), metrics.lag_us, _US),),
     ),
     _counter(
+        "bailiwick_refused_calls_dropped_total", (), "Refused calls that are not kept to be explained.",
+        lambda metrics, _: (((), metrics.refused_calls_dropped),),
+    ),
+    _counter(
         "bailiwick_spans_total", ("result",), "OpenTelemetry spans.",
         lambda _, standing: ((("sent",), standing.spans_sent), (("dropped",), standing.spans_dropped)),
     ),

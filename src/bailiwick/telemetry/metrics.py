@@ -105,6 +105,8 @@ class Metrics:
         self.answers: defaultdict[tuple[str, int], int] = defaultdict(int)
         """By door and first digit of the status, 0 if the client was gone before an answer."""
         self.refusals = dict.fromkeys(Code, 0)
+        self.refused_calls_dropped = 0
+        """Of which nothing was kept that would explain them."""
         self.spent: defaultdict[tuple[str, ProviderKind], Spent] = defaultdict(Spent)
         self.open_calls: defaultdict[str, int] = defaultdict(int)
         """By door."""

@@ -15,7 +15,7 @@ from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
-from bailiwick.domain.principal import Grant
+from bailiwick.domain.principal import Grant, Principal
 from bailiwick.domain.usage import Outcome
 from bailiwick.telemetry.logs import Log
 from bailiwick.telemetry.metrics import OTHER, Metrics
@@ -33,9 +33,10 @@ class Observation(msgspec.Struct):
     """What is known of one request so far; whoever learns something writes it here.
 
     `id` is 32 hex digits, `door` the address in the form that metrics have it, `status` that of the answer (0: none),
-    `code` that of an answer which is an error and `cause` our own words on it, `grant` whose request it is, once that
-    is known, `outcome` how its call ended. `began_ns` is monotonic, and 0 if nobody wants to know. The spans
-    are there if there are any; `for_provider` holds whole lines of a request's head, each with its end.
+    `code` that of an answer which is an error, `reason` what it tells and `cause` our own words on it, `grant` whose
+    request it is and `principal` who asks, once that is known, `outcome` how its call ended.
+    `began_ns` is monotonic, and 0 if nobody wants to know. The spans are there if there are any; `for_provider` holds
+    whole lines of a request's head, each with its end.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Observation(msgspec.Struct):
     code: Code | None = None
     cause: str | None = None
     grant: Grant | None = None
+    principal: Principal | None = None
+    reason: str | None = None
     began_ns: int = 0
     outcome: Outcome | None = None
     span: Span | None = None
@@ -61,6 +64,8 @@ class Observer:
         """`log` and `spans` are told of every request, where they are."""
         self.metrics = metrics
         self.spans = spans
+        self.refused: Callable[[Observation], None] | None = None
+        """Told of every request that is answered with an error, if somebody wants to know."""
         self._log = log
         self._monotonic_ns = monotonic_ns
 
@@ -91,6 +96,8 @@ class Observer:
     def ended(self, seen: Observation) -> None:
         """The request is answered, or its client is gone."""
         self.metrics.answered(seen.door, seen.status, seen.code)
+        if seen.code is not None and self.refused is not None:
+            self.refused(seen)
         if self._log is not None:
             self._write(self._log, seen)
         if self.spans is not None:

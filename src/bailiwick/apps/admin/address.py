@@ -12,6 +12,7 @@ from fastapi import Request
 
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain import ids
+from bailiwick.domain.explanation import read_request_id
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.services.absence import found
 
@@ -26,6 +27,8 @@ async def tenant_of_address(request: Request, plane: ControlPlane) -> TenantId |
         return TenantId(id_of(request, "tenant_id", ids.TENANT))
     if "project_id" in named:
         return await plane.provisioning.tenant_of_project(ProjectId(id_of(request, "project_id", ids.PROJECT)))
+    if "request_id" in named:
+        return await plane.explaining.tenant_of(request_id_of(request))
     if "key_id" in named:
         return await plane.provisioning.tenant_of_key(KeyId(id_of(request, "key_id", ids.KEY)))
     return None
@@ -34,3 +37,8 @@ async def tenant_of_address(request: Request, plane: ControlPlane) -> TenantId |
 def id_of(request: Request, name: str, prefix: str) -> UUID:
     """One id of the address; raises `Refused` (404)."""
     return found(ids.parsed(prefix, request.path_params[name]))
+
+
+def request_id_of(request: Request) -> UUID:
+    """The id of a call in the address; raises `Refused` (404)."""
+    return found(read_request_id(request.path_params["request_id"]))

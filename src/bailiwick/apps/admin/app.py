@@ -20,6 +20,7 @@ from bailiwick.apps.admin.routes import (
     operators,
     projects,
     providers,
+    requests,
     tenants,
     usage,
     users,
@@ -47,7 +48,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.plane = plane
-    resources = (tenants, projects, keys, providers, usage, users, audit, operator_keys, operators)
+    resources = (tenants, projects, keys, providers, usage, users, requests, audit, operator_keys, operators)
     routers = [resource.router for resource in resources]
     for router in routers:
         if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:

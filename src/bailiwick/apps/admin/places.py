@@ -7,10 +7,11 @@ route found the address to be about, and within the parent that was named.
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from bailiwick.apps.admin.address import id_of
+from bailiwick.apps.admin.address import id_of, request_id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import KeyId, OperatorId, OperatorKeyId, ProjectId, ProviderId, TenantId
@@ -49,6 +50,10 @@ def _key(request: Request) -> tuple[KeyPlace, KeyId]:
     return place, KeyId(id_of(request, "key_id", ids.KEY))
 
 
+def _request(request: Request) -> tuple[TenantId, UUID]:
+    return _tenant(request), request_id_of(request)
+
+
 def _whose_provider(request: Request) -> Place:
     if "project_id" in request.path_params:
         tenant_id, project_id = _project(request)
@@ -76,6 +81,7 @@ def _expected(request: Request) -> Expected:
 
 AtTenant = Annotated[TenantId, Depends(_tenant)]
 AtProject = Annotated[tuple[TenantId, ProjectId], Depends(_project)]
+AtRequest = Annotated[tuple[TenantId, UUID], Depends(_request)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtProviders = Annotated[Place, Depends(_whose_provider)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]

@@ -228,6 +228,49 @@ class EndUsersShown(BaseModel):
     next: str | None
 
 
+class DecisionShown(BaseModel):
+    """One decision of a call; `reason` is null where it was not reached."""
+
+    step: Literal[
+        "credential", "tenant", "project", "organization", "end_user", "permission", "request", "model", "limits",
+        "ledger", "provider", "service",
+    ]  # fmt: skip
+    outcome: Literal["passed", "refused", "not_reached", "open", "failed"]
+    code: str | None
+    reason: str | None
+
+
+class RequestUsageShown(BaseModel):
+    """What a settled call came to."""
+
+    provider: str
+    model: str
+    outcome: str
+    usage_source: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str | None
+    latency_ms: int
+
+
+class RequestShown(BaseModel):
+    """A call, and the decisions that it met, in order."""
+
+    request_id: str
+    state: Literal["refused", "open", "settled"]
+    tenant_id: str
+    project_id: str
+    key_id: str | None
+    user_id: str | None
+    session_id: str | None
+    at: str
+    address: str | None
+    status: int | None
+    code: str | None
+    decisions: list[DecisionShown]
+    usage: RequestUsageShown | None
+
+
 class UsageReportShown(BaseModel):
     """Usage by group; `total` is over all groups, whatever the page."""
 

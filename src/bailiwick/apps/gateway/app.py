@@ -114,7 +114,7 @@ class Gateway:
             self._observer.ended(seen)
 
     async def _refuse(self, scope: Scope, reply: HttpReply, ip: str, refused: Refused, seen: Observation) -> None:
-        seen.code = refused.code
+        seen.code, seen.reason = refused.code, refused.message
         if isinstance(refused, Unavailable):
             seen.cause = refused.cause
         # What a provider refused is between it and the caller; and limits answer for themselves.
