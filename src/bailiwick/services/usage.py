@@ -14,8 +14,10 @@ from weakref import WeakValueDictionary
 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import found
+from bailiwick.storage import refused_calls
 from bailiwick.storage.scope import Database
 from bailiwick.storage.usage import UsageRows
 
@@ -49,6 +51,12 @@ class UsageReports:
         """Several reports of one moment, so that their totals are equal; raises as `report` does."""
         async with self._survey(tenant_id, project_id) as rows:
             return [await rows.report(query) for query in queries]
+
+    async def refusals(self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery) -> RefusalsReport:
+        """How many calls were refused in the span of `query`, over time; raises as `report` does."""
+        async with self._database.reading(tenant_id) as scope:
+            found(await UsageRows.of(scope, tenant_id, project_id))
+            return await refused_calls.report(scope, tenant_id, project_id, query)
 
     @asynccontextmanager
     async def _survey(self, tenant_id: TenantId, project_id: ProjectId | None) -> AsyncGenerator[UsageRows]:

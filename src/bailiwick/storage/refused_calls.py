@@ -15,7 +15,10 @@ import psycopg
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.explanation import CallFacts, Found, OpenedCall, RefusedCall, SettledCall, Step
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.refusals import RefusalCount as Counted
+from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage import Outcome, UsageSource
+from bailiwick.domain.usage_report import UsageQuery
 from bailiwick.storage.ledger_connection import LedgerConnection
 from bailiwick.storage.scope import Database, Row, Scope
 from bailiwick.storage.sql import load
@@ -116,6 +119,23 @@ async def find(scope: Scope, tenant_id: TenantId, request_id: UUID) -> Found | N
     if (row := await scope.fetch_one(_SQL["find_open"], values)) is not None:
         return OpenedCall(call=_facts(row), provider=row["provider"], model=row["model"])
     return None
+
+
+async def report(scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery) -> RefusalsReport:
+    """How many calls of a project, or of a whole tenant for None, were refused in a span; raises `Invalid`."""
+    values = {
+        "tenant": tenant_id,
+        "project": project_id,
+        "step": step_of(query),
+        "first_hour": query.first_hour,
+        "end_hour": query.end_hour,
+    }
+    rows = await scope.fetch_all(_SQL["count_by_time"], values)
+    counts = (
+        Counted(at=row["at"], project_id=ProjectId(row["project_id"]), code=row["code"], requests=int(row["refused"]))
+        for row in rows
+    )
+    return RefusalsReport(query=query, counts=tuple(counts))
 
 
 def _facts(row: Row) -> CallFacts:

@@ -27,6 +27,8 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/users": {"get"},
     "/admin/v1/projects/{project_id}/users/{uid}": {"get", "patch"},
     "/admin/v1/requests/{request_id}": {"get"},
+    "/admin/v1/projects/{project_id}/refusals": {"get"},
+    "/admin/v1/tenants/{tenant_id}/refusals": {"get"},
     "/admin/v1/keys/{key_id}": {"get", "patch", "delete"},
     "/admin/v1/keys/{key_id}/rotate": {"post"},
     "/admin/v1/keys/{key_id}/revoke": {"post"},

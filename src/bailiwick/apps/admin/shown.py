@@ -228,6 +228,26 @@ class EndUsersShown(BaseModel):
     next: str | None
 
 
+class RefusalCountShown(BaseModel):
+    """So many calls of a project were refused with a code within the hour, or the day, that began `at`."""
+
+    at: str
+    project_id: str
+    code: str
+    requests: int
+
+
+class RefusalsShown(BaseModel):
+    """Refused calls over time; `from` and `to` are whole hours."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    since: str = Field(alias="from")
+    to: str
+    step: Literal["hour", "day"]
+    data: list[RefusalCountShown]
+
+
 class DecisionShown(BaseModel):
     """One decision of a call; `reason` is null where it was not reached."""
 

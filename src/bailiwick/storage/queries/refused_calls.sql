@@ -50,11 +50,11 @@ WHERE tenant_id = %(tenant)s AND id = %(id)s
   AND opened_at >= bailiwick.time_of_request(%(id)s) - interval '1 minute'
   AND opened_at < bailiwick.time_of_request(%(id)s) + interval '1 hour';
 
--- name: refusals_by_hour
--- How many calls were refused in each hour of a span, by project and code.
-SELECT hour, project_id, code, sum(refused) AS refused
+-- name: count_by_time
+-- How many calls were refused in each hour, or on each day, of a span, by project and code.
+SELECT date_trunc(%(step)s, hour, 'UTC') AS at, project_id, code, sum(refused) AS refused
 FROM bailiwick.usage_refusals
 WHERE tenant_id = %(tenant)s AND (%(project)s::uuid IS NULL OR project_id = %(project)s)
   AND hour >= %(first_hour)s AND hour < %(end_hour)s
-GROUP BY hour, project_id, code
-ORDER BY hour, project_id, code;
+GROUP BY 1, project_id, code
+ORDER BY 1, project_id, code;

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit
 from bailiwick.apps.admin.route import ControlRoute, Plane
-from bailiwick.apps.admin.shown import UsageReportShown
+from bailiwick.apps.admin.shown import RefusalsShown, UsageReportShown
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.usage_report import OF_TENANTS, PARAMETERS, usage_query
@@ -17,12 +17,23 @@ from bailiwick.domain.usage_report import OF_TENANTS, PARAMETERS, usage_query
 _OF_PROJECT: Final = "/admin/v1/projects/{project_id}/usage"
 _OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/usage"
 
+_REFUSED_OF_PROJECT: Final = "/admin/v1/projects/{project_id}/refusals"
+_REFUSED_OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/refusals"
+
 router = APIRouter(route_class=ControlRoute, tags=["usage"])
 
 
+Since = Annotated[str | None, Query(alias="from", description="RFC 3339; the start of the month of `to`.")]
+Until = Annotated[str | None, Query(alias="to", description="RFC 3339, not counted; now.")]
+
+
+def _span(since: Since = None, until: Until = None) -> dict[str, str]:
+    return {name: text for name, text in (("from", since), ("to", until)) if text is not None}
+
+
 def _asked(
-    since: Annotated[str | None, Query(alias="from", description="RFC 3339; the start of the month of `to`.")] = None,
-    until: Annotated[str | None, Query(alias="to", description="RFC 3339, not counted; now.")] = None,
+    since: Since = None,
+    until: Until = None,
     group_by: Annotated[
         str | None,
         Query(
@@ -37,6 +48,7 @@ def _asked(
 
 
 Asked = Annotated[dict[str, str], Depends(_asked)]
+Span = Annotated[dict[str, str], Depends(_span)]
 
 
 @router.get(_OF_PROJECT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
@@ -51,3 +63,15 @@ async def read_tenant_usage(plane: Plane, tenant_id: AtTenant, asked: Asked) -> 
     """Report what the settled calls of all of a tenant's projects used, in groups; of removed ones too."""
     report = await plane.usage.report(tenant_id, None, usage_query(asked, plane.acts.now(), OF_TENANTS))
     return report.document()
+
+
+@router.get(_REFUSED_OF_PROJECT, response_model=RefusalsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+async def read_refusals(plane: Plane, at: AtProject, span: Span) -> Document:
+    """Count a project's refused calls over time, by code; they cost nothing and are in no usage."""
+    return (await plane.usage.refusals(*at, usage_query(span, plane.acts.now()))).document()
+
+
+@router.get(_REFUSED_OF_TENANT, response_model=RefusalsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+async def read_tenant_refusals(plane: Plane, tenant_id: AtTenant, span: Span) -> Document:
+    """Count the refused calls of all of a tenant's projects over time, by project and code."""
+    return (await plane.usage.refusals(tenant_id, None, usage_query(span, plane.acts.now()))).document()
