@@ -105,12 +105,11 @@ async def gateway(
         transport = _transport(outbound_allow)
         stack.push_async_callback(transport.aclose)
         speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
-        lookup = ServingLookup(database)
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=_authentication(database, epoch, keys),
-                serving=Serving(lookup, epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns),
+                serving=_serving(database, epoch, speakers),
                 admission=admission,
                 metering=metering,
                 attempts=attempts,
@@ -147,6 +146,10 @@ def _take_notes(stack: AsyncExitStack, ledger_url: str, observer: Observer) -> N
     stack.push_async_callback(store.aclose)
     stack.push_async_callback(refusals.flush)
     stack.push_async_callback(_stop, asyncio.create_task(refusals.run()))
+
+
+def _serving(database: Database, epoch: Epoch, speakers: Speakers) -> Serving:
+    return Serving(ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns)
 
 
 def _authentication(database: Database, epoch: Epoch, keys: GatewayKeys) -> Authentication:

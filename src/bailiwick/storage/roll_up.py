@@ -16,8 +16,8 @@ from bailiwick.storage.scope import Database
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("roll_up")
-# So many transactions at once: under load each wrote some hundred rows.
-_MOST_AT_ONCE: Final = 10_000
+# So many rows at once, or those of one transaction if it wrote more.
+_MOST_AT_ONCE: Final = 20_000
 
 
 @final
@@ -51,10 +51,10 @@ class RollUp:
             row = await scope.fetch_one(_SQL["watermark"])
             if row is None:
                 return False
-            span = {"since": row["watermark"], "complete": row["complete"]}
-            first = await scope.fetch_one(_SQL["first_event"], span)
-            if first is None or first["xid"] is None:
+            span = {"since": row["watermark"], "complete": row["complete"], "most": self._at_once}
+            stretch = await scope.fetch_one(_SQL["next_stretch"], span)
+            if stretch is None or stretch["until"] is None:
                 return False
-            until = min(first["xid"] + self._at_once, row["complete"])
-            await scope.execute(_SQL["roll_up"], {"since": row["watermark"], "until": until, "doublings": DOUBLINGS})
-            return bool(until < row["complete"])
+            values = {"since": row["watermark"], "until": stretch["until"], "doublings": DOUBLINGS}
+            await scope.execute(_SQL["roll_up"], values)
+            return bool(stretch["more"])

@@ -8,9 +8,15 @@ SELECT pg_try_advisory_xact_lock(x'726f6c6c'::bigint) AS mine,
 SELECT w.xid AS watermark, pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS complete
 FROM bailiwick.usage_watermark w;
 
--- name: first_event
--- The first transaction from the watermark on that wrote something to be counted.
-SELECT min(e.xid) AS xid FROM bailiwick.usage_events e WHERE e.xid >= %(since)s AND e.xid < %(complete)s;
+-- name: next_stretch
+-- Up to before which transaction some thousand events reach, those of at least one; and whether there are more.
+SELECT max(xid) FILTER (WHERE up_to - events < %(most)s) + 1 AS until, bool_or(up_to - events >= %(most)s) AS more
+FROM (
+    SELECT e.xid, count(*) AS events, sum(count(*)) OVER (ORDER BY e.xid) AS up_to
+    FROM bailiwick.usage_events e
+    WHERE e.xid >= %(since)s AND e.xid < %(complete)s
+    GROUP BY e.xid
+) AS written;
 
 -- name: roll_up
 -- Count what some transactions wrote, exactly once: the watermark moves in the same transaction. Corrections that are
