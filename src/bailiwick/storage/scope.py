@@ -35,7 +35,8 @@ Pool = AsyncConnectionPool[Connection]
 _READ_ONLY = b"SELECT set_config('transaction_read_only', 'on', true)"
 _ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What a report reads differs by orders of magnitude with its parameters: a plan for none of them suits none.
-_OWN_PLANS = b"SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+# And what it groups must not go by the disk.
+_OWN_PLANS = b"SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '32MB', true)"
 _AS_TENANT = b"SELECT set_config('bailiwick.tenant_id', %s, true)"
 _AS_OPERATOR = b"SELECT set_config('role', 'bailiwick_operator', true)"
 

@@ -49,9 +49,9 @@ WITH cells AS (
           AND a.xid < %(xid)s AND a.opened_at >= %(until)s AND a.opened_at < %(end_hour)s
     ) AS e
     WHERE %(uids)s::text[] IS NULL OR e.uid = ANY (%(uids)s::text[])
-), buckets AS (
-    SELECT at, id, name, latency_bucket, GROUPING(at) = 1 AS is_total, sum(requests) AS requests,
-           sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(cost_nano) AS cost_nano
+), pieces AS MATERIALIZED (
+    SELECT at, id, name, latency_bucket, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
+           sum(output_tokens) AS output_tokens, sum(cost_nano) AS cost_nano
     FROM (
         SELECT CASE %(group_by)s WHEN 'day' THEN date_trunc('day', hour, 'UTC') WHEN 'hour' THEN hour END AS at,
                CASE %(group_by)s WHEN 'project' THEN project_id WHEN 'key' THEN key_id END AS id,
@@ -60,7 +60,14 @@ WITH cells AS (
                latency_bucket, requests, input_tokens, output_tokens, cost_nano
         FROM cells
     ) AS placed
-    GROUP BY GROUPING SETS ((at, id, name, latency_bucket), (latency_bucket))
+    GROUP BY at, id, name, latency_bucket
+), buckets AS (
+    SELECT at, id, name, latency_bucket, false AS is_total, requests, input_tokens, output_tokens, cost_nano
+    FROM pieces
+    UNION ALL
+    SELECT NULL, NULL, NULL, latency_bucket, true, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_nano)
+    FROM pieces
+    GROUP BY latency_bucket
 ), counted AS (
     SELECT at, id, name, is_total, latency_bucket, requests, input_tokens, output_tokens, cost_nano,
            sum(requests) OVER (PARTITION BY is_total, at, id, name ORDER BY latency_bucket) AS up_to,
