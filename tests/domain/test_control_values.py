@@ -16,7 +16,7 @@ from bailiwick.domain.merge_patch import merged
 from bailiwick.domain.pricing import rate_from_usd
 from bailiwick.domain.providers import read_price
 from bailiwick.domain.times import read_moment, written
-from bailiwick.domain.usage_report import Cursor
+from bailiwick.domain.usage_report import Cursor, GroupBy
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=1)
@@ -88,15 +88,18 @@ def test_the_examples_of_rfc_7396_hold(
 
 @given(st.none() | st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_a_cursor_that_was_written_is_read_as_it_was(key: str | None) -> None:
-    text = Cursor(key=key).written()
-    assert Cursor.read(text) == Cursor(key=key)
+    cursor = Cursor(group_by=GroupBy.USER, key=key)
+    text = cursor.written()
+    assert Cursor.read(text, GroupBy.USER) == cursor
+    with pytest.raises(Invalid):
+        Cursor.read(text, GroupBy.MODEL)
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
 @given(st.text(max_size=30))
 def test_a_cursor_has_one_spelling(text: str) -> None:
     try:
-        cursor = Cursor.read(text)
+        cursor = Cursor.read(text, GroupBy.USER)
     except Invalid:
         return
     assert cursor.written() == text

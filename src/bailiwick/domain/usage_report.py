@@ -58,23 +58,25 @@ def latency_of(bucket: int) -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """The last group that was seen; None is the group of the rows that name none, which comes first."""
+    """The last group that was seen of a grouping; None is that of the rows that name none, which comes first."""
 
+    group_by: GroupBy
     key: str | None
 
     def written(self) -> str:
         """Write it so that it can stand in an address as it is."""
-        plain = b"" if self.key is None else b"=" + self.key.encode()
-        return base64.urlsafe_b64encode(b"u" + plain).rstrip(b"=").decode()
+        plain = self.group_by if self.key is None else f"{self.group_by}={self.key}"
+        return base64.urlsafe_b64encode(plain.encode()).rstrip(b"=").decode()
 
     @classmethod
-    def read(cls, text: str) -> Cursor:
-        """Read what `written` wrote; raises `Invalid`."""
+    def read(cls, text: str, group_by: GroupBy) -> Cursor:
+        """Read what `written` wrote of the same grouping; raises `Invalid`."""
         try:
             plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
         except (binascii.Error, ValueError):
             plain = ""
-        cursor = cls(key=plain[2:] if plain.startswith("u=") else None)
+        _, named, key = plain.partition("=")
+        cursor = cls(group_by=group_by, key=key if named else None)
         # One spelling of each, and none that the database could not be asked with.
         if cursor.written() != text or "\0" in plain:
             raise invalid("after", "must be the `next` of an earlier page")
@@ -154,7 +156,7 @@ class UsageReport:
 
     def document(self) -> dict[str, object]:
         """The form outside."""
-        following = Cursor(key=self.groups[-1].key).written() if self.has_more else None
+        following = Cursor(group_by=self.query.group_by, key=self.groups[-1].key).written() if self.has_more else None
         return {
             "from": written(self.query.since),
             "to": written(self.query.until),
@@ -177,12 +179,14 @@ def usage_query(parameters: Mapping[str, str], now: datetime, groups: Sequence[G
     since = findings.take(lambda: _moment(parameters, "from", month), month)
     if since > until:
         findings.add("from", "must not be after to")
+    group_by = findings.take(lambda: _group_by(parameters.get("group_by", GroupBy.DAY), groups), GroupBy.DAY)
+    after = parameters.get("after")
     query = UsageQuery(
         since=since,
         until=until,
-        group_by=findings.take(lambda: _group_by(parameters.get("group_by", GroupBy.DAY), groups), GroupBy.DAY),
+        group_by=group_by,
         limit=findings.take(lambda: read_limit(parameters.get("limit")), DEFAULT_LIMIT),
-        after=findings.take(lambda: _cursor(parameters.get("after")), None),
+        after=None if after is None else findings.take(lambda: Cursor.read(after, group_by), None),
     )
     findings.or_raise()
     return query
@@ -203,7 +207,3 @@ def _group_by(text: str, groups: Sequence[GroupBy]) -> GroupBy:
         if group == text:
             return group
     raise invalid("group_by", f"must be one of {', '.join(groups)}")
-
-
-def _cursor(text: str | None) -> Cursor | None:
-    return None if text is None else Cursor.read(text)
