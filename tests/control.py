@@ -18,14 +18,27 @@ import pytest
 from bailiwick.apps.admin.app import create_app
 from bailiwick.bootstrap.control import ControlPlane, control_plane
 from bailiwick.domain import ids
+from bailiwick.domain.sign_in import SessionLimits
 from bailiwick.identity import api_keys
+from bailiwick.identity.passwords import Passwords
 from bailiwick.storage import roles
 from bailiwick.telemetry.logs import Log
 from tests.database import MASTER_KEY, TestDatabase
 
+PUBLIC_URL: Final = "https://bailiwick.example"
+SESSION_LIMITS: Final = SessionLimits(idle=timedelta(minutes=30), longest=timedelta(hours=12))
 UNKNOWN: Final = {
     prefix: ids.shown(prefix, ids.uuid7(1_700_000_000_000, bytes(range(10))))
-    for prefix in (ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER, ids.OPERATOR, ids.OPERATOR_KEY)
+    for prefix in (
+        ids.TENANT,
+        ids.PROJECT,
+        ids.KEY,
+        ids.PROVIDER,
+        ids.OPERATOR,
+        ids.OPERATOR_KEY,
+        ids.SESSION,
+        ids.SIGN_IN_PROVIDER,
+    )
 }
 
 
@@ -147,9 +160,17 @@ def add_operator(
     return ids.shown(ids.OPERATOR_KEY, key_id), made.text.decode()
 
 
+def quick_passwords() -> Passwords:
+    """As cheap as Argon2 can be."""
+    return Passwords(time_cost=1, memory_kib=8, lanes=1)
+
+
 @asynccontextmanager
 async def controlled(
-    database: TestDatabase, *, outbound_allow: Sequence[IPv4Network | IPv6Network] = ()
+    database: TestDatabase,
+    *,
+    passwords: Callable[[], Passwords] = quick_passwords,
+    outbound_allow: Sequence[IPv4Network | IPv6Network] = (),
 ) -> AsyncIterator[Control]:
     """The control plane over a database, with an operator key of its own."""
     operator_id, text = add_operator(database)
@@ -158,8 +179,12 @@ async def controlled(
         control_url=database.url(roles.CONTROL),
         keys=MASTER_KEY.control_keys(),
         outbound_allow=outbound_allow,
+        public_url=PUBLIC_URL,
+        session_limits=SESSION_LIMITS,
         now=clock,
+        monotonic=lambda: clock().timestamp(),
         entropy=os.urandom,
+        passwords=passwords,
     ) as plane:
         app = create_app(
             plane,

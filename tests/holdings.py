@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from bailiwick.domain import ids
+from bailiwick.domain.audit import BOOTSTRAP
+from bailiwick.services.sign_in_links import Chosen
 from tests.control import Control
+from tests.people import browser
 
 # What would be done if the address were right.
 BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
@@ -18,6 +22,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "providers"): {"name": "intruder", "kind": "echo"},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
+    ("post", "sign-in-link"): {},
     ("post", "rotate"): {"grace_seconds": 60},
     ("post", "revoke"): {},
 }
@@ -47,6 +52,12 @@ async def holding(control: Control, name: str) -> Holding:
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
+    issuer = f"https://{os.urandom(6).hex()}.example"
+    by = await control.make("/sign-in/providers", name=name, issuer=issuer, client_id="x")
+    access = control.plane.person
+    link = await access.issuer.make_for(BOOTSTRAP, email, resets_codes=False)
+    chosen = Chosen(email="", name="", password="a long walk by the sea", code="")
+    opened = await access.links.use(link.token, chosen, browser())
     return Holding(
         ids={
             "tenant_id": tenant["id"],
@@ -56,6 +67,8 @@ async def holding(control: Control, name: str) -> Holding:
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,
+            "sign_in_provider_id": by["id"],
+            "session_id": ids.shown(ids.SESSION, opened.session.id),
         },
         tenant_provider=tenants["id"],
     )

@@ -182,6 +182,14 @@ SETTINGS: Final = (
     Setting(name="public_url", default=None, help="Where clients reach this installation.", parse=_url),
     Setting(name="base_domain", default=None, help="Serve {slug}.BASE_DOMAIN as that project.", parse=_domain),
     Setting(
+        name="session_idle_seconds", default="1800", help="How long a person may do nothing and stay signed in.",
+        parse=_number(60, 604_800),
+    ),
+    Setting(
+        name="session_seconds", default="43200", help="How long a person stays signed in at the longest.",
+        parse=_number(60, 2_592_000),
+    ),
+    Setting(
         name="trusted_proxies", default="", help="CIDRs whose X-Forwarded-For is believed.", parse=_proxies
     ),
     Setting(
@@ -265,6 +273,8 @@ class Config:
     tls_key: Path | None
     public_url: str | None
     base_domain: str | None
+    session_idle_seconds: int
+    session_seconds: int
     trusted_proxies: tuple[Network, ...]
     outbound_allow: tuple[Network, ...]
     guard_requests: int

@@ -77,11 +77,7 @@ def _seed(connection: Connection, owner: Owner) -> None:
         " VALUES (%s, %s, 'k', 'owner', %s, %s, 'test')",
         (new_id(), tenant, slug[-12:], os.urandom(32)),
     )
-    connection.execute(
-        "INSERT INTO bailiwick.operators (id, tenant_id, email, name, role, status, created_at, created_by)"
-        " VALUES (%s, %s, %s, 'o', 'owner', 'active', now(), 'test')",
-        (new_id(), tenant, f"{slug}@example.com"),
-    )
+    _seed_person(connection, tenant)
     connection.execute(
         "INSERT INTO bailiwick.idempotency (operator, route, key, tenant_id, digest, request_id, created_at)"
         " VALUES (%s, 'POST /', 'k', %s, %s, 'r', now())",
@@ -131,6 +127,35 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         "INSERT INTO bailiwick.blocked_users (tenant_id, project_id, uid, blocked, changed_at, changed_by)"
         " VALUES (%s, %s, 'u', true, now(), 'test')",
         (tenant, project),
+    )
+
+
+def _seed_person(connection: Connection, tenant: UUID) -> None:
+    person = new_id()
+    connection.execute(
+        "INSERT INTO bailiwick.operators (id, tenant_id, email, name, role, status, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'o', 'owner', 'active', now(), 'test')",
+        (person, tenant, f"{tenant.hex}@example.com"),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.operator_secrets (operator_id, tenant_id, password_hash) VALUES (%s, %s, 'h')",
+        (person, tenant),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.sessions (id, tenant_id, operator_id, digest, method, opened_at, seen_at, expires_at)"
+        " VALUES (%s, %s, %s, %s, 'link', now(), now(), now())",
+        (new_id(), tenant, person, os.urandom(32)),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.operator_identities (issuer, subject, tenant_id, operator_id, created_at)"
+        " VALUES ('https://issuer.example', %s, %s, %s, now())",
+        (tenant.hex, tenant, person),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.sign_in_links"
+        " (digest, tenant_id, operator_id, resets_codes, created_at, created_by, expires_at)"
+        " VALUES (%s, %s, %s, false, now(), 'test', now())",
+        (os.urandom(32), tenant, person),
     )
 
 

@@ -20,9 +20,9 @@ from tests.isolation.probe import reached, taken_along
 ROLES = (roles.APP, roles.CONTROL)
 # What the schema has today, so that a catalogue query that finds nothing cannot pass for isolation.
 TABLES = {
-    "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "idempotency", "audit",
-    "open_calls", "ledger", "ledger_default", "ledger_corrections", "usage_hourly", "usage_hourly_of_users",
-    "end_users", "blocked_users",
+    "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
+    "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
+    "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "end_users", "blocked_users",
     "refused_calls", "usage_refusals",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
@@ -185,11 +185,14 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         users, refusals = {"end_users", "blocked_users"}, {"refused_calls", "usage_refusals"}
         usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
         assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
-        operators = {"operator_keys", "operators", "idempotency"}
+        operators = {"operator_keys", "operators", "idempotency", "operator_secrets", "sessions", "sign_in_links"}
+        known = {"operator_identities"}  # Added and read, and gone with their person.
         log = {"audit", "audit_heads"}
         own = {"projects", "api_keys", "providers", *operators}
-        assert found(control, "SELECT") == {*found(app, "SELECT"), "api_keys", *log, *operators, *users, *refusals}
-        assert found(control, "INSERT") == {*own, *log, *users}
+        assert found(control, "SELECT") == {
+            *found(app, "SELECT"), "api_keys", *log, *operators, *known, *users, *refusals,
+        }  # fmt: skip
+        assert found(control, "INSERT") == {*own, *log, *known, *users}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
         assert found(control, "DELETE") == {"tenants", *own}
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bailiwick.bootstrap.control import introduce
+from bailiwick.bootstrap.control import Introduced, introduce
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.providers import EnvironmentProvider
@@ -210,7 +210,7 @@ async def test_a_key_that_could_not_stand_in_a_header_is_refused_without_being_t
 async def test_introducing_a_database_does_it_all(scratch: TestDatabase) -> None:
     kept: list[FirstKeys] = []
 
-    async def introduced(public_url: str | None) -> tuple[str, list[str]]:
+    async def introduced(public_url: str | None) -> Introduced:
         return await introduce(
             control_url=scratch.url(roles.CONTROL),
             keys=KEYS,
@@ -221,12 +221,16 @@ async def test_introducing_a_database_does_it_all(scratch: TestDatabase) -> None
             before_commit=kept.append,
         )
 
-    assert await introduced(None) == ("http://127.0.0.1:8080", [])
-    assert await introduced("https://ai.example") == ("https://ai.example", [])
+    first = await introduced(None)
+    assert (first.public_url, first.notes) == ("http://127.0.0.1:8080", [])
+    assert first.owner_link is not None
+    assert first.owner_link.startswith("http://127.0.0.1:8080/dashboard/sign-in/link/")
+    second = await introduced("https://ai.example")
+    assert (second.public_url, second.notes, second.owner_link) == ("https://ai.example", [], None)
     assert len(kept) == 1
     scratch.run("UPDATE bailiwick.providers SET from_environment = false")
-    _, notes = await introduced(None)
-    assert notes == ["the environment's key for openai is not used: the control plane has a provider of that name"]
+    told = await introduced(None)
+    assert told.notes == ["the environment's key for openai is not used: the control plane has a provider of that name"]
 
 
 async def test_an_operator_key_of_another_pepper_is_unknown(scratch: TestDatabase) -> None:

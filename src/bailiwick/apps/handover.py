@@ -53,6 +53,10 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sealing: bytes
     audit: bytes
     audit_witness: str
+    sign_in_pepper: bytes
+    sign_in_sealing: bytes
+    session_idle_seconds: int
+    session_seconds: int
     socket: str
     outbound_allow: list[str]
     public_url: str

@@ -13,14 +13,19 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 
-from bailiwick.bootstrap.ambient import entropy, now
+from bailiwick.bootstrap.ambient import entropy, monotonic, now
+from bailiwick.bootstrap.person_access import PersonAccess, person_access
+from bailiwick.domain.audit import BOOTSTRAP, COMMAND_LINE
 from bailiwick.domain.providers import EnvironmentProvider, Provider
+from bailiwick.domain.sign_in import SessionLimits
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.identity.outbound import OutboundGuard
+from bailiwick.identity.passwords import Passwords
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.names import Names
 from bailiwick.providers.openai import OpenAIProvider
 from bailiwick.providers.transport import Transport
+from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
 from bailiwick.services.credentials import Credentials
@@ -28,6 +33,7 @@ from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
 from bailiwick.services.explaining import Explaining
 from bailiwick.services.installation import FirstKeys, Installing
+from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
 from bailiwick.services.people import People
@@ -36,6 +42,7 @@ from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.repeats import Repeats
 from bailiwick.services.usage import UsageReports
+from bailiwick.storage import installation
 from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 
@@ -64,6 +71,8 @@ class ControlPlane:
     directory: Directory
     audit: AuditTrail
     witness: Witness
+    person: PersonAccess
+    public_url: str
 
 
 @asynccontextmanager
@@ -72,25 +81,45 @@ async def control_plane(
     control_url: str,
     keys: ControlKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
+    public_url: str,
+    session_limits: SessionLimits,
     keep_heads: Callable[[datetime, Ends], None] = lambda _at, _ends: None,
     now: Callable[[], datetime] = now,
+    monotonic: Callable[[], float] = monotonic,
     entropy: Callable[[int], bytes] = entropy,
+    passwords: Callable[[], Passwords] = Passwords,
 ) -> AsyncGenerator[ControlPlane]:
     """Build the control plane over a pool of the control role's connections; closed on the way out.
 
+    `public_url` is where people reach it: from it follow links and what cookies may do, never from a request.
     It starts without a database too: then every use case raises `Unavailable` until there is one.
     `keep_heads` keeps the ends of the audit log's chains outside the database; it may raise `OSError`.
     """
     names = Names()
     guard = OutboundGuard(tuple(outbound_allow), lookup=names.addresses)
-    async with _database(control_url, _CONNECTIONS) as database, _transport(guard, names) as transport:
+    async with (
+        _database(control_url, _CONNECTIONS) as database,
+        _closing(passwords()) as hashing,
+        _transport(guard, names) as transport,
+    ):
         acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
         accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard)
+        access = person_access(
+            database,
+            acts,
+            keys,
+            hashing,
+            session_limits,
+            monotonic,
+            transport=transport,
+            guard=guard,
+            public_url=public_url,
+        )
         yield ControlPlane(
             acts=acts,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
             operator_keys=OperatorKeys(database, acts, pepper=keys.operator_pepper),
-            people=People(database, acts),
+            people=People(database, acts, access.sessions),
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
@@ -102,7 +131,19 @@ async def control_plane(
             directory=Directory(database, acts),
             audit=AuditTrail(database, acts),
             witness=Witness(database, keep=keep_heads, now=now),
+            person=access,
+            public_url=public_url,
         )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Introduced:
+    """What a start found or made; `owner_link` is a secret, and made at the first start only."""
+
+    public_url: str
+    notes: list[str]
+    owner_link: str | None
 
 
 async def introduce(
@@ -114,17 +155,17 @@ async def introduce(
     default_public_url: str,
     providers: Sequence[EnvironmentProvider],
     before_commit: Callable[[FirstKeys], None],
-) -> tuple[str, list[str]]:
+) -> Introduced:
     """Make the installation if there is none, and the environment's providers what they are now.
 
-    Returns the public URL that holds, and what the operator should be told. Raises `WrongMasterKey`, `Unavailable`,
+    Returns what holds then, and what the operator should be told. Raises `WrongMasterKey`, `Unavailable`,
     and `Refused` for a provider's key that cannot be one.
     """
     async with _database(control_url, 1) as database:
         acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
         accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=OutboundGuard())
         installing = Installing(database, acts, keys=keys, accounts=accounts)
-        await installing.first_start(
+        made = await installing.first_start(
             master_check=master_check,
             public_url=public_url,
             default_public_url=default_public_url,
@@ -135,7 +176,36 @@ async def introduce(
             f"the environment's key for {name} is not used: the control plane has a provider of that name"
             for name in sync.kept
         ]
-        return await installing.public_url(), notes
+        public_url = await installing.public_url()
+        link = None
+        if made is not None:
+            link = await LinkIssuer(database, acts, pepper=keys.sign_in_pepper).make_for_owner(BOOTSTRAP)
+        return Introduced(
+            public_url=public_url, notes=notes, owner_link=None if link is None else link.address(public_url)
+        )
+
+
+async def sign_in_link(*, control_url: str, keys: ControlKeys, email: str | None, resets_codes: bool) -> str:
+    """Make a link for the person with this address, or without one for a new owner; returns where it leads.
+
+    Raises `Refused` (404, 409), `Invalid`, `Unavailable`.
+    """
+    async with _database(control_url, 1) as database:
+        issuer = LinkIssuer(database, Acts(now=now, entropy=entropy, audit_key=keys.audit), pepper=keys.sign_in_pepper)
+        if email is None:
+            link = await issuer.make_for_owner(COMMAND_LINE)
+        else:
+            link = await issuer.make_for(COMMAND_LINE, email, resets_codes=resets_codes)
+        async with database.reading(None) as scope:
+            return link.address(found(await installation.find(scope)).public_url)
+
+
+@asynccontextmanager
+async def _closing(passwords: Passwords) -> AsyncGenerator[Passwords]:
+    try:
+        yield passwords
+    finally:
+        passwords.close()
 
 
 async def verify_audit(*, control_url: str, key: bytes, witnessed: Witnessed) -> list[Verified]:

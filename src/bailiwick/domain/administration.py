@@ -45,6 +45,8 @@ class AdminPermission(StrEnum):
     OPERATOR_KEYS_WRITE = "operator_keys:write"
     OPERATORS_READ = "operators:read"
     OPERATORS_WRITE = "operators:write"
+    SESSIONS_READ = "sessions:read"
+    SESSIONS_WRITE = "sessions:write"
     SIGN_IN_READ = "sign_in:read"
     SIGN_IN_WRITE = "sign_in:write"
 
@@ -88,6 +90,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.OPERATOR_KEYS_WRITE: Need(_ADMIN),
     _P.OPERATORS_READ: Need(_VIEWER),
     _P.OPERATORS_WRITE: Need(_OWNER),
+    _P.SESSIONS_READ: Need(_VIEWER),
+    _P.SESSIONS_WRITE: Need(_VIEWER),
     _P.SIGN_IN_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.SIGN_IN_WRITE: Need(_OWNER, Reach.INSTALLATION),
 }

@@ -23,7 +23,7 @@ TENANT_MADE: Final = "tenant.create"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap` or `environment`.
+    """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap`, `environment` or `command_line`.
 
     `shown` is what people call it; `request_id` and `ip` are of the request that it came by. What an operator may do is
     decided by `operator`; an act of the installation's own has none. `once` is what must not be done a second time.
@@ -52,6 +52,7 @@ class Actor:
 
 BOOTSTRAP: Final = Actor(name="bootstrap")
 ENVIRONMENT: Final = Actor(name="environment")
+COMMAND_LINE: Final = Actor(name="command_line")
 
 
 @final

@@ -15,6 +15,8 @@ KeyId = NewType("KeyId", UUID)
 ProviderId = NewType("ProviderId", UUID)
 OperatorId = NewType("OperatorId", UUID)
 OperatorKeyId = NewType("OperatorKeyId", UUID)
+SessionId = NewType("SessionId", UUID)
+SignInProviderId = NewType("SignInProviderId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -23,6 +25,8 @@ PROVIDER: Final = "prv"
 OPERATOR: Final = "opr"
 OPERATOR_KEY: Final = "opk"
 AUDIT_ENTRY: Final = "aud"
+SESSION: Final = "ses"
+SIGN_IN_PROVIDER: Final = "sip"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

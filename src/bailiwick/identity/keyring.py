@@ -76,6 +76,8 @@ class MasterKey:
             operator_pepper=self.derive("operator-key-pepper/1"),
             sealing=self.derive("provider-secrets/1"),
             audit=self.derive("audit-heads/1"),
+            sign_in_pepper=self.derive("sign-in-pepper/1"),
+            sign_in_sealing=self.derive("sign-in-secrets/1"),
         )
 
 
@@ -92,12 +94,18 @@ class GatewayKeys:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ControlKeys:
-    """What the control process needs: to make API keys, recognize operator keys, seal secrets, sign audit heads."""
+    """What the control process needs.
+
+    To make API keys, recognize operator keys, seal providers' secrets, sign the audit log's heads; to recognize
+    sessions, links and recovery codes, and to seal what people sign in with.
+    """
 
     pepper: bytes
     operator_pepper: bytes
     sealing: bytes
     audit: bytes
+    sign_in_pepper: bytes
+    sign_in_sealing: bytes
 
 
 def fingerprint(key: bytes, secret: str | None) -> str | None:

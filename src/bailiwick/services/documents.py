@@ -14,6 +14,8 @@ from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.providers import Provider
+from bailiwick.domain.sign_in import Session
+from bailiwick.domain.sign_in_providers import SignInProvider
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.times import written
 from bailiwick.identity.api_keys import OPERATOR_KEY, PROJECT_KEY
@@ -121,6 +123,48 @@ def person_document(person: Person) -> Document:
         "status": person.status.value,
         "created_at": written(person.created_at),
         "created_by": person.created_by,
+    }
+
+
+def session_document(session: Session) -> Document:
+    """Where a person is signed in."""
+    person = session.person
+    return {
+        "id": ids.shown(ids.SESSION, session.id),
+        "operator_id": ids.shown(ids.OPERATOR, person.id),
+        "operator_name": person.name,
+        "tenant_id": _shown(ids.TENANT, person.tenant_id),
+        "method": session.method.value,
+        "ip": session.ip,
+        "user_agent": session.user_agent,
+        "opened_at": written(session.opened_at),
+        "seen_at": written(session.seen_at),
+        "expires_at": written(session.expires_at),
+    }
+
+
+def sign_in_provider_document(provider: SignInProvider) -> Document:
+    """A provider by which people sign in; of its secret only whether there is one."""
+    spec = provider.spec
+    return {
+        "id": ids.shown(ids.SIGN_IN_PROVIDER, provider.id),
+        "name": spec.name,
+        "issuer": spec.issuer,
+        "client_id": spec.client_id,
+        "has_client_secret": provider.has_secret,
+        "scopes": list(spec.scopes),
+        "rules": [
+            {
+                "email_domain": rule.email_domain,
+                "claim": rule.claim,
+                "value": rule.value,
+                "role": rule.role.value,
+                "tenant_id": _shown(ids.TENANT, rule.tenant_id),
+            }
+            for rule in spec.rules
+        ],
+        "created_at": written(provider.created_at),
+        "created_by": provider.created_by,
     }
 
 

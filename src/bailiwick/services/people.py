@@ -23,6 +23,7 @@ from bailiwick.services.acts import Acts
 from bailiwick.services.documents import person_document
 from bailiwick.services.owners import check_owner_remains
 from bailiwick.services.reach import acting_within, reading_within
+from bailiwick.services.sessions import Sessions
 from bailiwick.storage.operators import OperatorRows
 from bailiwick.storage.scope import Database, Scope
 from bailiwick.storage.tenants import TenantRows
@@ -32,10 +33,11 @@ from bailiwick.storage.tenants import TenantRows
 class People:
     """The persons who administer the installation and its tenants."""
 
-    def __init__(self, database: Database, acts: Acts) -> None:
-        """`database` is the control process's."""
+    def __init__(self, database: Database, acts: Acts, sessions: Sessions) -> None:
+        """`database` is the control process's; `sessions` are those that end where a person's authority changes."""
         self._database = database
         self._acts = acts
+        self._sessions = sessions
 
     async def list(self, actor: Actor, page: PageRequest) -> Page[Person]:
         """A page of the persons within reach."""
@@ -92,6 +94,8 @@ class People:
             after = found(await rows.change(operator_id, spec))
             detail = changes(person_document(before), person_document(after))
             await self._record(scope, actor, "change", after, detail)
+            if (before.role, before.status) != (after.role, after.status):
+                await self._sessions.end_all(scope, actor, after, but=None)
             return after
 
     async def remove(self, actor: Actor, operator_id: OperatorId, *, expected: Expected = WHATEVER) -> None:

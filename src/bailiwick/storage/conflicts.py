@@ -13,3 +13,8 @@ def slug_taken() -> Refused:
 def provider_name_taken() -> Refused:
     """Another provider has this name in the same place."""
     return Refused(Code.CONFLICT, "A provider of this name exists already.", param="name")
+
+
+def email_taken() -> Refused:
+    """Another person has this address."""
+    return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")

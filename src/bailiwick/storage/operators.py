@@ -39,7 +39,7 @@ class OperatorRows:
         """A page of persons."""
         values = {**self._reach, "after": page.after, "limit": page.limit + 1}
         rows = await self._scope.fetch_all(_SQL["list_operators"], values)
-        return Page.of([_person(row) for row in rows], page.limit)
+        return Page.of([person_of(row) for row in rows], page.limit)
 
     async def add(self, person: Person) -> Person | None:
         """Add a person who is invited; None if somebody has this address."""
@@ -53,7 +53,7 @@ class OperatorRows:
             "created_by": person.created_by,
         }
         row = await self._scope.fetch_one(_SQL["add_operator"], values)
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
     async def change(self, operator_id: OperatorId, spec: PersonSpec) -> Person | None:
         """Make a person what `spec` says; returns them as they are then."""
@@ -66,7 +66,7 @@ class OperatorRows:
 
     async def _one(self, query: str, values: dict[str, object]) -> Person | None:
         row = await self._scope.fetch_one(_SQL[query], {**self._reach, **values})
-        return None if row is None else _person(row)
+        return None if row is None else person_of(row)
 
 
 async def has_other_owner(scope: Scope, operator_id: UUID) -> bool:
@@ -75,7 +75,8 @@ async def has_other_owner(scope: Scope, operator_id: UUID) -> bool:
     return row is not None and bool(row["other"])
 
 
-def _person(row: Row) -> Person:
+def person_of(row: Row) -> Person:
+    """A person, from the columns that every query of persons has."""
     return Person(
         id=OperatorId(row["id"]),
         email=row["email"],

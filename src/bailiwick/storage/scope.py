@@ -153,6 +153,12 @@ class Database:
             yield Scope(connection)
 
     @asynccontextmanager
+    async def within(self, tenant: UUID | None) -> AsyncGenerator[Scope]:
+        """Read and write what is `tenant`'s, or with None what is the installation's own, in one transaction."""
+        async with self.operating() if tenant is None else self.acting(tenant) as scope:
+            yield scope
+
+    @asynccontextmanager
     async def _borrowed(self, seconds: float) -> AsyncGenerator[Connection]:
         try:
             async with self._pool.connection() as connection:

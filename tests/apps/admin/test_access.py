@@ -47,12 +47,14 @@ def least_role(method: str, path: str) -> int:
     """The least role that an address is for."""
     if method == "get":
         return VIEWER
-    return OWNER if path.startswith("/admin/v1/operators") else ADMIN
+    if path.startswith("/admin/v1/sessions"):
+        return VIEWER
+    return OWNER if path.startswith(("/admin/v1/operators", "/admin/v1/sign-in")) else ADMIN
 
 
 def of_the_installation(method: str, path: str) -> bool:
     """Whether an address is for the installation's operators alone."""
-    return path.startswith(("/admin/v1/providers", "/admin/v1/audit")) or (
+    return path.startswith(("/admin/v1/providers", "/admin/v1/audit", "/admin/v1/sign-in")) or (
         method in ("post", "delete") and path in ("/admin/v1/tenants", "/admin/v1/tenants/{tenant_id}")
     )
 

@@ -42,6 +42,11 @@ CONTRACT = {
     "/admin/v1/operator-keys/{operator_key_id}/revoke": {"post"},
     "/admin/v1/operators": {"get", "post"},
     "/admin/v1/operators/{operator_id}": {"get", "patch", "delete"},
+    "/admin/v1/operators/{operator_id}/sign-in-link": {"post"},
+    "/admin/v1/sign-in/providers": {"get", "post"},
+    "/admin/v1/sign-in/providers/{sign_in_provider_id}": {"get", "patch", "delete"},
+    "/admin/v1/sessions": {"get"},
+    "/admin/v1/sessions/{session_id}": {"delete"},
     "/admin/v1/providers": {"get", "post"},
     "/admin/v1/providers/{provider_id}": {"get", "patch", "delete"},
 }

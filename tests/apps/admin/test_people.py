@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from bailiwick.domain import ids
 from tests.control import UNKNOWN, Audit, Control, add_operator, controlled
-from tests.database import TestServer
+from tests.database import TestDatabase, TestServer
+from tests.people import add_person, signed_in
 
 
 @pytest.fixture
@@ -145,3 +147,15 @@ async def test_the_last_active_owner_stays_one(server: TestServer) -> None:
         add_operator(database)
         assert (await short.change(address, status="suspended"))["status"] == "suspended"
         assert (await short.ask("DELETE", address)).status_code == 204
+
+
+async def test_a_change_of_role_or_status_ends_the_persons_sessions_and_one_of_name_does_not(
+    control: Control, database: TestDatabase
+) -> None:
+    for patch, ends in (({"name": "Another"}, False), ({"role": "viewer"}, True), ({"status": "suspended"}, True)):
+        person = add_person(database, role="admin")
+        token = (await signed_in(control, person)).token
+        await control.change(f"/operators/{ids.shown(ids.OPERATOR, person.id)}", **patch)
+        assert (await control.plane.person.sessions.find(token) is None) is ends
+        await control.change(f"/operators/{ids.shown(ids.OPERATOR, person.id)}", role="admin", status="active")
+        assert (await control.plane.person.sessions.find(token) is None) is ends

@@ -82,7 +82,7 @@ async def relay() -> AsyncIterator[Relay]:
         relayed = ControlRelay(transport, socket=path, guard=guard, watch=watch, new_id=new_id, max_head=65_536)
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await relayed(scope, receive, send, "127.0.0.1")
+            await relayed(scope, receive, send, "127.0.0.1", from_ip="127.0.0.1")
 
         config = uvicorn.Config(app, interface="asgi3", lifespan="off", log_config=None, log_level="error", ws="none")
         config.load()

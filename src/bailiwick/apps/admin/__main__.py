@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,11 +16,15 @@ from bailiwick.apps import audit_witness
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.admin.server import serve
 from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
+from bailiwick.apps.dashboard.app import create_dashboard
+from bailiwick.apps.dashboard.sign_in.visitors import SessionVisitors
 from bailiwick.apps.handover import ControlSettings
+from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.ambient import monotonic, now
 from bailiwick.bootstrap.control import control_plane
 from bailiwick.bootstrap.upkeep import kept_up
 from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.sign_in import SessionLimits
 from bailiwick.identity.keyring import ControlKeys
 from bailiwick.services.audit_trail import Witness
 from bailiwick.telemetry.logs import Log
@@ -40,11 +45,19 @@ async def run(settings: ControlSettings) -> None:
             operator_pepper=settings.operator_pepper,
             sealing=settings.sealing,
             audit=settings.audit,
+            sign_in_pepper=settings.sign_in_pepper,
+            sign_in_sealing=settings.sign_in_sealing,
         ),
         keep_heads=audit_witness.keeper(Path(settings.audit_witness)),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
+        public_url=settings.public_url,
+        session_limits=SessionLimits(
+            idle=timedelta(seconds=settings.session_idle_seconds), longest=timedelta(seconds=settings.session_seconds)
+        ),
     ) as plane:
-        app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log)
+        visitors = SessionVisitors(plane.person.sessions, SessionCookie(plane.public_url))
+        dashboard = create_dashboard(plane, visitors, public_url=plane.public_url)
+        app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log, dashboard=dashboard)
         async with (
             background(_witness(plane.witness, log)),
             kept_up(settings.control_url, report=partial(log.failure, None)),

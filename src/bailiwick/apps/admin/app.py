@@ -21,6 +21,8 @@ from bailiwick.apps.admin.routes import (
     projects,
     providers,
     requests,
+    sessions,
+    sign_in,
     tenants,
     usage,
     users,
@@ -48,7 +50,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.plane = plane
-    resources = (tenants, projects, keys, providers, usage, users, requests, audit, operator_keys, operators)
+    resources = (
+        *(tenants, projects, keys, providers, usage, users, requests, audit),
+        *(operator_keys, operators, sessions, sign_in),
+    )
     routers = [resource.router for resource in resources]
     for router in routers:
         if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:

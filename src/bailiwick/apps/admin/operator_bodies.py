@@ -57,6 +57,12 @@ class PersonBody(StrictBody):
     tenant_id: str | None = Field(None, description="Whose operator they are; an installation's may invite both kinds.")
 
 
+class LinkBody(StrictBody):
+    """A link that is good once."""
+
+    reset_codes: bool = Field(False, description="Take the person's second factor away.")
+
+
 class PersonChange(StrictBody):
     """What can be changed of a person."""
 

@@ -14,7 +14,16 @@ from fastapi import Depends, Query, Request
 from bailiwick.apps.admin.address import id_of, request_id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
-from bailiwick.domain.ids import KeyId, OperatorId, OperatorKeyId, ProjectId, ProviderId, TenantId
+from bailiwick.domain.ids import (
+    KeyId,
+    OperatorId,
+    OperatorKeyId,
+    ProjectId,
+    ProviderId,
+    SessionId,
+    SignInProviderId,
+    TenantId,
+)
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest, read_limit
 from bailiwick.domain.providers import PLATFORM, Place
 from bailiwick.domain.versions import Expected, read_if_match
@@ -71,6 +80,14 @@ def _operator_key(request: Request) -> OperatorKeyId:
     return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
 
 
+def _sign_in_provider(request: Request) -> SignInProviderId:
+    return SignInProviderId(id_of(request, "sign_in_provider_id", ids.SIGN_IN_PROVIDER))
+
+
+def _session(request: Request) -> SessionId:
+    return SessionId(id_of(request, "session_id", ids.SESSION))
+
+
 def _operator(request: Request) -> OperatorId:
     return OperatorId(id_of(request, "operator_id", ids.OPERATOR))
 
@@ -86,5 +103,7 @@ AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtProviders = Annotated[Place, Depends(_whose_provider)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]
+AtSignInProvider = Annotated[SignInProviderId, Depends(_sign_in_provider)]
+AtSession = Annotated[SessionId, Depends(_session)]
 AtOperator = Annotated[OperatorId, Depends(_operator)]
 IfMatch = Annotated[Expected, Depends(_expected)]

@@ -20,11 +20,13 @@ from bailiwick.apps.admin.body import read_body
 from bailiwick.apps.admin.needs import stated
 from bailiwick.apps.admin.repeating import once
 from bailiwick.apps.admin.shown import ItemShown
+from bailiwick.apps.http.session_cookie import CSRF_HEADER, SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import authorize, confine
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import FieldError, Invalid
+from bailiwick.domain.operators import Operator
 from bailiwick.domain.versions import etag
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+) *")
@@ -53,7 +55,7 @@ class ControlRoute(APIRoute):
 
         async def handle_control(request: Request) -> Response:
             plane: ControlPlane = request.app.state.plane
-            operator = await plane.operators.authenticate(_credential(request))
+            operator = await _operator(request, plane)
             # Only the gateway's relay can say this: the socket is its own.
             ip = request.headers.get("x-forwarded-for")
             request.state.actor = Actor.of(operator, request_id=request.state.request_id, ip=ip)
@@ -74,6 +76,21 @@ def _item(model: object) -> type[ItemShown] | None:
 
 def _version(response: Response, unversioned: frozenset[str]) -> str:
     return etag(json.loads(bytes(response.body)), unversioned)
+
+
+async def _operator(request: Request, plane: ControlPlane) -> Operator:
+    """Say who asks, by a key or by the session of their browser; raises `Refused` (400, 401, 403)."""
+    cookie = SessionCookie(plane.public_url)
+    token = cookie.read(request)
+    if token is None:
+        return await plane.operators.authenticate(_credential(request))
+    if "authorization" in request.headers:
+        raise Refused(Code.AMBIGUOUS_CREDENTIALS, "Send an Authorization header or a session's cookie, not both.")
+    session = await plane.person.sessions.find(token)
+    if session is None:
+        raise Refused(Code.INVALID_CREDENTIALS, "The session has ended. Sign in again.")
+    cookie.check(request, plane.person.sessions.csrf(token), request.headers.get(CSRF_HEADER, ""))
+    return session.person.operator
 
 
 def _credential(request: Request) -> str | None:

@@ -124,6 +124,54 @@ class PersonShown(ItemShown):
     created_by: CreatedBy
 
 
+class SessionShown(ItemShown):
+    """Where a person is signed in; without `tenant_id` they are the installation's."""
+
+    id: str
+    operator_id: str
+    operator_name: str
+    tenant_id: str | None
+    method: Literal["link", "password", "password_and_code", "password_and_recovery_code", "oidc"]
+    ip: str
+    user_agent: str
+    opened_at: str
+    seen_at: str
+    expires_at: str
+
+
+class SignInRuleShown(BaseModel):
+    """Who becomes what."""
+
+    email_domain: str | None
+    claim: str | None
+    value: str | None
+    role: Role
+    tenant_id: str | None
+
+
+class SignInProviderShown(ItemShown):
+    """A provider by which people sign in; whether it has a client secret, never which."""
+
+    id: str
+    name: str
+    issuer: str
+    client_id: str
+    has_client_secret: bool
+    scopes: list[str]
+    rules: list[SignInRuleShown]
+    created_at: str
+    created_by: CreatedBy
+
+
+class LinkShown(ItemShown):
+    """A link that signs a person in once; it is shown this once."""
+
+    secrets = frozenset({"link"})
+
+    link: Secret
+    expires_at: str
+
+
 class PriceShown(BaseModel):
     """US dollars per million tokens, exact."""
 

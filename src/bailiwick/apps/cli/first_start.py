@@ -32,8 +32,8 @@ def write(folder: Path, bootstrap: Bootstrap) -> None:
     unfinished.rename(folder / "bootstrap.json")
 
 
-def tell(out: TextIO, bootstrap: Bootstrap, path: Path) -> None:
-    """Show what was made, once, with a first request to copy."""
+def tell(out: TextIO, bootstrap: Bootstrap, path: Path, owner_link: str) -> None:
+    """Show what was made, once, with a first request to copy; `owner_link` stands nowhere else."""
     out.write(
         f"""
 This installation was made just now. Its keys are in {path} (only you can read it):
@@ -46,6 +46,10 @@ Try it; `echo` is built in and needs no account:
   {curl(bootstrap.base_url, bootstrap.api_key)}
 
 With OpenAI's SDK: OpenAI(base_url="{bootstrap.base_url}/v1", api_key="…the project key…")
+
+The dashboard is yours by this link, which is good once, for a day (`bailiwick operators link` makes another):
+
+  {owner_link}
 
 """
     )

@@ -22,6 +22,7 @@ from bailiwick.apps.cli.children import ChildFailed
 from bailiwick.apps.cli.database import NothingToExamine
 from bailiwick.apps.cli.doctor import examine
 from bailiwick.apps.cli.serve import Parent
+from bailiwick.apps.cli.sign_in_link import make_link
 from bailiwick.config import SETTINGS, InvalidConfig, Setting
 from bailiwick.domain.errors import BailiwickError
 from bailiwick.storage.migrate import MigrationError
@@ -77,6 +78,12 @@ def _verify(*, witness: list[Path], **flags: str | None) -> None:
             raise typer.Exit(1)
 
 
+def _link(*, email: str | None, reset_codes: bool, **flags: str | None) -> None:
+    """Print a link that is good once, for a day: to sign in with and set a password."""
+    with _explained():
+        sys.stdout.write(make_link(config.load(flags), email, resets_codes=reset_codes) + "\n")
+
+
 def _add(
     name: str, function: Callable[..., None], settings: Iterable[Setting], *own: inspect.Parameter, to: typer.Typer
 ) -> None:
@@ -110,6 +117,19 @@ _WITNESS: Final = inspect.Parameter(
     ],
 )
 
+_EMAIL: Final = inspect.Parameter(
+    "email",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[str | None, typer.Option("--email", help="Whose; without it, the link makes a new owner.")],
+)
+_RESET_CODES: Final = inspect.Parameter(
+    "reset_codes",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[bool, typer.Option("--reset-codes", help="Take their second factor away.")],
+)
+
 _audit = typer.Typer(no_args_is_help=True, help="The log of administrative acts.")
 app.add_typer(_audit, name="audit")
 
@@ -135,6 +155,14 @@ for _name, _group in (
     app.add_typer(_group, name=_name)
 add(app, reports.USAGE)
 add(_audit, *reports.AUDIT)
+_add(
+    "link",
+    _link,
+    [setting for setting in SETTINGS if setting.name in {*_OF_DATABASE, "control_url"}],
+    _EMAIL,
+    _RESET_CODES,
+    to=access.operators,
+)
 
 if __name__ == "__main__":
     app()

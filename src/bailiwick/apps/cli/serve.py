@@ -165,7 +165,7 @@ class Parent:
             first_start.write(settings.data_dir, found)
             made.append(found)
 
-        public_url, notes = asyncio.run(
+        introduced = asyncio.run(
             introduce(
                 control_url=control_url,
                 keys=key.control_keys(),
@@ -176,12 +176,13 @@ class Parent:
                 before_commit=keep,
             )
         )
+        public_url, notes = introduced.public_url, introduced.notes
         if settings.tls_cert is not None and public_url.startswith("http:"):
             notes.append(f"the public URL is {public_url}, without TLS; set --public-url to the https:// address")
         for note in notes:
             self._tell(note)
         if made:
-            first_start.tell(self._out, made[0], settings.data_dir / "bootstrap.json")
+            first_start.tell(self._out, made[0], settings.data_dir / "bootstrap.json", introduced.owner_link or "")
         return public_url
 
     def _start_children(self, key: MasterKey, urls: dict[str, str], listener: socket.socket, public_url: str) -> None:
@@ -200,6 +201,10 @@ class Parent:
                 sealing=control_keys.sealing,
                 audit=control_keys.audit,
                 audit_witness=str(settings.data_dir.resolve() / audit_witness.FILE),
+                sign_in_pepper=control_keys.sign_in_pepper,
+                sign_in_sealing=control_keys.sign_in_sealing,
+                session_idle_seconds=settings.session_idle_seconds,
+                session_seconds=settings.session_seconds,
                 socket=str(control_socket),
                 outbound_allow=outbound,
                 public_url=public_url,

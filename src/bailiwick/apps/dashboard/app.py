@@ -27,7 +27,10 @@ from bailiwick.apps.dashboard.pages import (
     usage,
 )
 from bailiwick.apps.dashboard.rendering import Renderer
+from bailiwick.apps.dashboard.sign_in import account, provider
+from bailiwick.apps.dashboard.sign_in.pages import DOORS
 from bailiwick.apps.dashboard.visitor import Visitors
+from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.services.absence import not_found
@@ -40,6 +43,7 @@ PAGES: Final[Sequence[Page]] = (
     *models.PAGES,
     *origins.PAGES,
     *settings.PAGES,
+    *account.PAGES,
     *tenants.PAGES,
     *providers.PAGES,
     *operators.PAGES,
@@ -65,7 +69,8 @@ def create_dashboard(plane: ControlPlane, visitors: Visitors, *, public_url: str
             site, request, Refused(Code.INTERNAL_ERROR, "Something went wrong here, and it is not your fault.")
         )
 
-    routes = [page.route(site) for page in PAGES]
+    cookie = SessionCookie(plane.public_url)
+    routes = [page.route(site) for page in PAGES] + [door.route(site, cookie) for door in (*DOORS, *provider.DOORS)]
     static = Route(f"{PREFIX}/{{file:path}}", own_assets().serve)
     app = Starlette(
         routes=[*routes, static], exception_handlers={HTTPException: refused, Refused: refused, Exception: unexpected}

@@ -6,7 +6,6 @@ by its token and by where the browser says it comes from, before it is read for 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
@@ -21,11 +20,12 @@ from bailiwick.apps.dashboard.forms import CSRF, EMPTY, Form, errors_of, read_fo
 from bailiwick.apps.dashboard.menu import MENU, Entry
 from bailiwick.apps.dashboard.rendering import HEADERS, Renderer
 from bailiwick.apps.dashboard.visitor import Visitor, Visitors
+from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission, authorize, confine
 from bailiwick.domain.audit import Actor
-from bailiwick.domain.errors import Code, Refused, Unavailable
+from bailiwick.domain.errors import Refused, Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.operators import Operator
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest
@@ -163,9 +163,10 @@ class Page:
             confine(visitor.operator, tenant).or_raise()
         form = EMPTY
         if self.method == "POST":
-            check_origin(request)
+            cookie = SessionCookie(site.plane.public_url)
+            cookie.check_origin(request)
             form = await read_form(request)
-            check_token(form, visitor.csrf)
+            cookie.check(request, visitor.csrf, form.text(CSRF))
         return Visit(request=request, site=site, visitor=visitor, form=form, tenant=tenant)
 
 
@@ -199,26 +200,6 @@ def refusal(site: Site, request: Request, refused: Refused) -> Response:
     if refused.retry_after is not None:
         response.headers["retry-after"] = str(refused.retry_after)
     return response
-
-
-def check_origin(request: Request) -> None:
-    """Refuse (403) a form that a browser sends from another site's page."""
-    site = request.headers.get("sec-fetch-site")
-    # Browsers that do not say so at least name the origin; none of them leaves out both.
-    host = request.headers.get("host", "")
-    origin = request.headers.get("origin", "").partition("://")[2]
-    if site not in {None, "same-origin"} or (site is None and origin != host):
-        raise _not_ours()
-
-
-def check_token(form: Form, token: str) -> None:
-    """Refuse (403) a form that does not hold the visitor's token."""
-    if not hmac.compare_digest(form.text(CSRF).encode(), token.encode()):
-        raise _not_ours()
-
-
-def _not_ours() -> Refused:
-    return Refused(Code.FORBIDDEN, "This form is not from a page that is open here. Reload the page and try again.")
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -91,7 +91,9 @@ class Gateway:
         path: str = scope["path"]
         ip = self._address(scope)
         if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
-            status = await self._control(scope, receive, send, ip)
+            peer = scope.get("client")
+            exact = self._client_ip.exact(None if peer is None else peer[0], scope["headers"])
+            status = await self._control(scope, receive, send, ip, from_ip=ip if exact is None else str(exact))
             self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
             return
         seen = self._observer.begin(self._new_id())

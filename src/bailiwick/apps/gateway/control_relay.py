@@ -68,12 +68,15 @@ class ControlRelay:
         self._origin = Origin(scheme="http", host="localhost", port=80, guarded=False, unix_path=socket)
         self._timeouts = Timeouts(connect=5.0, first_byte=60.0, between_bytes=60.0)
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, ip: str) -> int:
-        """Answer one request (ASGI 3) from the control process; returns the status, 0 if there is nobody to tell."""
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, ip: str, *, from_ip: str) -> int:
+        """Answer one request (ASGI 3) from the control process; returns the status, 0 if there is nobody to tell.
+
+        `ip` is what the client is counted by, `from_ip` the address that the control process is told.
+        """
         body = _Body(receive)
         watched = self._watch.enter(body.receive_after)
         try:
-            response = await self._ask(scope, body, ip)
+            response = await self._ask(scope, body, ip, from_ip)
         except ClientGone:
             return 0
         except Refused as refused:
@@ -89,14 +92,14 @@ class ControlRelay:
         finally:
             watched.leave()
 
-    async def _ask(self, scope: Mapping[str, Any], body: _Body, ip: str) -> Response:
+    async def _ask(self, scope: Mapping[str, Any], body: _Body, ip: str, from_ip: str) -> Response:
         bound_head(scope["headers"], self._max_head)
         await self._guard.admit(ip)
         if scope["method"] not in _METHODS:
             raise MethodNotAllowed(_METHODS)
         async with aclosing(body.pieces()) as pieces:
             return await self._transport.send_stream(
-                self._origin, _head(scope, ip), pieces, timeouts=self._timeouts, chunked=True
+                self._origin, _head(scope, from_ip), pieces, timeouts=self._timeouts, chunked=True
             )
 
     async def _pass_on(self, response: Response, watched: Watched, send: Send, ip: str) -> None:

@@ -73,9 +73,19 @@ class ClientIp:
         except ValueError:
             return UNKNOWN, False, None
         trusted = any(address in network for network in self._trusted if network.version == address.version)
-        if isinstance(address, IPv6Address):
-            return str(ip_network((address, 64), strict=False)), trusted, address
-        return str(address), trusted, address
+        return _counted(address), trusted, address
+
+
+def counted(text: str) -> str:
+    """How a client's very address is counted; what is none, as it is."""
+    try:
+        return _counted(_plain(ip_address(text)))
+    except ValueError:
+        return text
+
+
+def _counted(address: Address) -> str:
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 def _plain(address: Address) -> Address:

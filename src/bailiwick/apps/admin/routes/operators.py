@@ -9,6 +9,7 @@ from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.operator_bodies import (
+    LinkBody,
     PersonBody,
     PersonChange,
     invitation_asked,
@@ -17,12 +18,13 @@ from bailiwick.apps.admin.operator_bodies import (
 )
 from bailiwick.apps.admin.places import After, AtOperator, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
-from bailiwick.apps.admin.shown import Listed, PersonShown, listed
+from bailiwick.apps.admin.shown import LinkShown, Listed, PersonShown, listed
 from bailiwick.apps.admin.wire import patch_schema, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import Person, PersonSpec
+from bailiwick.domain.times import written
 from bailiwick.services.documents import person_document
 
 _LIST: Final = "/admin/v1/operators"
@@ -67,6 +69,15 @@ async def change_operator(
         return person_asked(read_patched(PersonChange, person_body(person), patch), person)
 
     return person_document(await plane.people.change(actor, at, change, expected=expected))
+
+
+@router.post(f"{_ITEM}/sign-in-link", status_code=201, response_model=LinkShown, openapi_extra=_WRITE)
+async def make_sign_in_link(
+    plane: Plane, actor: CurrentActor, at: AtOperator, body: LinkBody | None = None
+) -> Document:
+    """Make a link that signs this person in once, to set a password; the one before is good no more."""
+    link = await plane.person.issuer.make_for_operator(actor, at, resets_codes=body is not None and body.reset_codes)
+    return {"link": link.address(plane.public_url), "expires_at": written(link.expires_at)}
 
 
 @router.delete(_ITEM, status_code=204, openapi_extra=_WRITE)

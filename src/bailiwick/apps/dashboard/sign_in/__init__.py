@@ -1,0 +1,1 @@
+"""How people come in and go out, and what they change of that themselves."""
