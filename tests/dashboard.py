@@ -108,8 +108,8 @@ class Seen(HTMLParser):
 
     def _input(self, given: Mapping[str, str]) -> None:
         kind = given.get("type", "text")
-        if self.forms and (kind not in {"checkbox", "radio"} or "checked" in given):
-            self.forms[-1].fields.setdefault(given.get("name", ""), []).append(given.get("value", ""))
+        if self.forms and given.get("name") and (kind not in {"checkbox", "radio"} or "checked" in given):
+            self.forms[-1].fields.setdefault(given["name"], []).append(given.get("value", ""))
 
     def form(self, action: str) -> Sent:
         """The form that goes there."""

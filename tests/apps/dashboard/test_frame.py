@@ -42,7 +42,8 @@ def address(path: str, **ids: str) -> str:
     """A page's address with ids filled in; those that are not given belong to nothing."""
     for name, value in {**IDS, **{f"{{{name}}}": value for name, value in ids.items()}}.items():
         path = path.replace(name, value)
-    return "/dashboard" + re.sub(r"{\w+(:\w+)?}", "x", path)
+    query = "?uid=somebody" if path.endswith("/users/one") else ""
+    return "/dashboard" + re.sub(r"{\w+(:\w+)?}", "x", path) + query
 
 
 def section(page: Page) -> str:

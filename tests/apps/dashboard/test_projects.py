@@ -210,3 +210,15 @@ async def test_a_limit_that_is_emptied_is_gone(browser: Browser) -> None:
     assert done(await browser.send(f"{address}/limits", user__requests="")) == "saved"
     limits = (await browser.control.read(f"/projects/{project_id}"))["limits"]
     assert limits == {"ip": {"tokens": 9, "per": "1h", "overflow": "reject"}}
+
+
+async def test_what_somebody_else_changed_meanwhile_is_not_overwritten(browser: Browser) -> None:
+    project_id, address = await made(browser)
+    limits = (await browser.get(f"{address}/limits")).page.form("")
+    settings = (await browser.get(f"{address}/settings")).page.form("")
+    await browser.control.change(f"/projects/{project_id}", limits={"ip": {"requests": 7, "per": "1h"}})
+    for form, page in ((limits, "limits"), (settings, "settings")):
+        answer = await browser.post(f"{address}/{page}", form.fields)
+        assert (answer.status, "Somebody else changed this" in answer.text) == (412, True)
+    assert (await browser.control.read(f"/projects/{project_id}"))["limits"] == {"ip": {"requests": 7, "per": "1h"}}
+    assert done(await browser.send(f"{address}/limits")) == "saved"

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
 from bailiwick.apps.dashboard.pages import (
+    audit,
     keys,
     limits,
     models,
@@ -25,6 +26,7 @@ from bailiwick.apps.dashboard.pages import (
     settings,
     tenants,
     usage,
+    users,
 )
 from bailiwick.apps.dashboard.rendering import Renderer
 from bailiwick.apps.dashboard.sign_in import account, provider
@@ -44,10 +46,12 @@ PAGES: Final[Sequence[Page]] = (
     *origins.PAGES,
     *settings.PAGES,
     *account.PAGES,
+    *users.PAGES,
     *tenants.PAGES,
     *providers.PAGES,
     *operators.PAGES,
     *operator_keys.PAGES,
+    *audit.PAGES,
 )
 
 

@@ -18,6 +18,8 @@ from bailiwick.domain.fields import FieldError
 
 MAX_FORM: Final = 256 * 1024
 CSRF: Final = "csrf"
+# Which version of the thing the form was filled in for.
+VERSION: Final = "version"
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 1_000
 # What a person can mend in the form itself; anything else is told on a page of its own.
@@ -34,7 +36,7 @@ class Form:
 
     def known(self, *names: str) -> Form:
         """This form, if it has no other fields than these; raises `Refused` (400)."""
-        unknown = set(self._fields) - set(names) - {CSRF}
+        unknown = set(self._fields) - set(names) - {CSRF, VERSION}
         if unknown:
             raise _malformed("The form has a field that this page does not know. Reload the page and try again.")
         return self

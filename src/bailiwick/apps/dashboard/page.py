@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,7 +29,7 @@ from bailiwick.domain.errors import Refused, Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.operators import Operator
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest
-from bailiwick.services.absence import found
+from bailiwick.services.absence import found, not_found
 
 ROOT: Final = "/dashboard"
 SIGN_IN: Final = f"{ROOT}/sign-in"
@@ -93,8 +93,12 @@ class Visit:
         return [entry for entry in MENU if self.may(entry.needs)]
 
     def asked(self, name: str) -> str:
-        """A parameter of the address, "" if it is not there."""
-        return self.request.query_params.get(name, "")
+        """A parameter of the address, "" if it is not there; raises `Refused` (404) for what is no text."""
+        try:
+            found = parse_qs(self.request.url.query, keep_blank_values=True, errors="strict").get(name, [""])
+        except ValueError:
+            raise not_found() from None
+        return found[-1]
 
     def page(self, prefix: str) -> PageRequest:
         """Which page of a list is asked for, by the id of the last item that was seen; raises `Refused` (404)."""

@@ -55,6 +55,7 @@ def _environment() -> Environment:
         loader=PackageLoader("bailiwick.apps.dashboard"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -67,11 +68,17 @@ def _environment() -> Environment:
         moment=words.moment,
         ago=words.ago,
         counted=words.counted,
+        pretty=_pretty,
         iso=datetime.isoformat,
         shown=lambda value, prefix: ids.shown(prefix, value),
         as_json=_as_json,
     )
     return environment
+
+
+def _pretty(value: object) -> str:
+    """A document for people."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _as_json(value: object) -> str:

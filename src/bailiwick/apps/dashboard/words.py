@@ -94,10 +94,10 @@ def limits(document: Mapping[str, object]) -> list[str]:
 
 def _levels(parsed: Limits) -> list[tuple[LimitLevel, LevelLimits]]:
     found = {
+        LimitLevel.USER: parsed.user,
+        LimitLevel.KEY: parsed.key,
         LimitLevel.IP: parsed.ip,
         LimitLevel.PROJECT: parsed.project,
-        LimitLevel.KEY: parsed.key,
-        LimitLevel.USER: parsed.user,
     }
     return [(level, limit) for level, limit in found.items() if limit is not None]
 

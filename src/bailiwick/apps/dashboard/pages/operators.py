@@ -81,6 +81,15 @@ async def change_person(visit: Visit) -> Response:
     return visit.go("/operators", "saved")
 
 
+async def make_link(visit: Visit) -> Response:
+    """A link with which somebody comes in, shown once; perhaps one that takes a lost second factor away."""
+    resets = visit.form.known("resets").checked("resets")
+    person = await visit.plane.people.find(visit.actor, _id(visit))
+    link = await visit.plane.person.issuer.make_for_operator(visit.actor, person.id, resets_codes=resets)
+    values = {**_shown(visit, person), "given": person_body(person)}
+    return visit.show("operators/link.html", **values, link=link, address=link.address(visit.plane.public_url))
+
+
 async def remove_person(visit: Visit) -> Response:
     """Remove a person: from then on they cannot sign in, and their sessions are over."""
     visit.form.known()
@@ -110,5 +119,6 @@ PAGES: Final = (
     Page(path="/operators/new", handler=invite_person, needs=_WRITE, confined=True, method="POST"),
     Page(path="/operators/{operator_id}", handler=show_person, needs=_READ, confined=True),
     Page(path="/operators/{operator_id}", handler=change_person, needs=_WRITE, confined=True, method="POST"),
+    Page(path="/operators/{operator_id}/link", handler=make_link, needs=_WRITE, confined=True, method="POST"),
     Page(path="/operators/{operator_id}/remove", handler=remove_person, needs=_WRITE, confined=True, method="POST"),
 )

@@ -19,6 +19,8 @@ from bailiwick.domain.ids import TenantId
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.usage_report import Usage, usage_query
+from bailiwick.domain.versions import etag
+from bailiwick.services.documents import project_document
 
 _READ: Final = AdminPermission.PROJECTS_READ
 _WRITE: Final = AdminPermission.PROJECTS_WRITE
@@ -83,6 +85,7 @@ class Frame:
             "tab": self.tab,
             "project": self.project,
             "tenant": self.tenant,
+            "version": etag(project_document(self.project)),
             "project_id": ids.shown(ids.PROJECT, self.project.id),
             "tenant_id": ids.shown(ids.TENANT, self.tenant.id),
         }

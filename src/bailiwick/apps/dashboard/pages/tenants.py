@@ -8,12 +8,15 @@ from starlette.responses import Response
 
 from bailiwick.apps.admin.wire import TenantBody, read_body_as, tenant_asked, tenant_body
 from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.changes import expected
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Tenant, TenantSpec
+from bailiwick.domain.versions import etag
+from bailiwick.services.documents import tenant_document
 
 _READ: Final = AdminPermission.TENANTS_READ
 _WRITE: Final = AdminPermission.TENANTS_WRITE
@@ -91,14 +94,15 @@ async def remove_tenant(visit: Visit) -> Response:
 
 def framed(tenant: Tenant, tab: str) -> dict[str, object]:
     """What each page of a tenant shows around its own."""
-    return {"tab": tab, "tenant": tenant, "tenant_id": ids.shown(ids.TENANT, tenant.id)}
+    version = etag(tenant_document(tenant))
+    return {"tab": tab, "tenant": tenant, "tenant_id": ids.shown(ids.TENANT, tenant.id), "version": version}
 
 
 async def _change(visit: Visit, patch: Document) -> None:
     def change(tenant: Tenant) -> TenantSpec:
         return tenant_asked(read_body_as(TenantBody, {**tenant_body(tenant), **patch}))
 
-    await visit.plane.provisioning.change_tenant(visit.actor, visit.tenant_id, change)
+    await visit.plane.provisioning.change_tenant(visit.actor, visit.tenant_id, change, expected=expected(visit))
 
 
 def _address(visit: Visit) -> str:

@@ -79,6 +79,7 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   const summary = document.querySelector("[data-focus]");
   if (summary) summary.focus();
 });

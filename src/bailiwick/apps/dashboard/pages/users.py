@@ -1,0 +1,77 @@
+"""End users of a project: who called, how much, when last; one of them, blocked and let in again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from bailiwick.apps.dashboard.charts import SPANS, span_named, usage_charts
+from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.end_users import users_query
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.identifiers import read_identifier
+from bailiwick.domain.paging import MAX_LIMIT
+from bailiwick.domain.times import written
+from bailiwick.domain.usage_report import GroupBy
+from bailiwick.services.absence import not_found
+
+_READ: Final = AdminPermission.USERS_READ
+_WRITE: Final = AdminPermission.USERS_WRITE
+
+
+async def list_users(visit: Visit) -> Response:
+    """Who called lately, the last seen first."""
+    frame = await framed(visit, "users")
+    now = visit.plane.acts.now()
+    span = span_named(visit.asked("range") or "30d")
+    asked = {"from": written(span.since(now))}
+    asked |= {name: visit.asked(name) for name in ("after", "prefix", "blocked") if visit.asked(name)}
+    page = await visit.plane.end_users.list(*visit.at, users_query(asked, now))
+    return visit.show("users/list.html", **frame.values, page=page, spans=SPANS, span=span)
+
+
+async def show_user(visit: Visit) -> Response:
+    """One user: what they used, and whether they may."""
+    frame = await framed(visit, "users")
+    uid = _uid(visit.asked("uid"))
+    now = visit.plane.acts.now()
+    span = span_named(visit.asked("range") or "30d")
+    user = await visit.plane.end_users.find(*visit.at, uid, span.query(now))
+    by_time = await visit.plane.usage.report(*visit.at, span.query(now, limit=MAX_LIMIT), uid=uid)
+    by_model = await visit.plane.usage.report(*visit.at, span.query(now, GroupBy.MODEL), uid=uid)
+    values = {"user": user, "spans": SPANS, "span": span, "usage": by_time.total, "charts": usage_charts(by_time, span)}
+    return visit.show("users/one.html", **frame.values, **values, by_model=by_model.groups)
+
+
+async def change_user(visit: Visit) -> Response:
+    """Block a user, or let them in again."""
+    form = visit.form.known("uid", "blocked")
+    uid, blocked = _uid(form.text("uid")), form.text("blocked") == "yes"
+    query = span_named("24h").query(visit.plane.acts.now())
+    user = await visit.plane.end_users.find(*visit.at, uid, query)
+    await visit.plane.end_users.change(visit.actor, *visit.at, user, blocked=blocked)
+    return visit.go(f"{_address(visit)}/one", "blocked" if blocked else "unblocked", uid=uid)
+
+
+def _uid(text: str) -> str:
+    """Who is named, to the letter; raises `Refused` (404)."""
+    try:
+        return read_identifier("uid", text.encode())
+    except (Refused, UnicodeEncodeError):
+        raise not_found() from None
+
+
+def _address(visit: Visit) -> str:
+    return f"/projects/{visit.request.path_params['project_id']}/users"
+
+
+_LIST: Final = "/projects/{project_id}/users"
+
+PAGES: Final = (
+    Page(path=_LIST, handler=list_users, needs=_READ),
+    Page(path=f"{_LIST}/one", handler=show_user, needs=_READ),
+    Page(path=f"{_LIST}/one", handler=change_user, needs=_WRITE, method="POST"),
+)

@@ -1,0 +1,258 @@
+"""An operator's first day at the dashboard, in a real browser, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, final
+from urllib.parse import urlsplit
+
+import openai
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from pyotp.totp import TOTP
+
+from tests.browser.chromium import launched
+from tests.browser.npm_packages import fetched
+from tests.browser.signed_in import (
+    LOOKS,
+    PASSWORD,
+    Look,
+    come_in,
+    leads_to,
+    owner_link,
+    set_up_second_factor,
+    window,
+)
+from tests.faults.trial import PROVE
+from tests.installation import Installation
+from tests.serving import until
+
+pytestmark = pytest.mark.slow
+
+# What WCAG 2.2 AA asks for, and what else axe-core knows to be good.
+AXE: Final = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
+DAYS: Final = [LOOKS[0], LOOKS[3]]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with Installation(tmp_path_factory.mktemp("day") / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (fetched() / "axe-core" / "axe.min.js").read_text()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """The operator's window, and the application that they set up."""
+
+    page: Page
+    installation: Installation
+    name: str
+
+    def sign_in_again(self, email: str, authenticator: TOTP) -> None:
+        """Sign out, and come in by password and code."""
+        menu = self.page.get_by_role("button", name="Menu")
+        if menu.is_visible():
+            menu.click()
+        self.page.get_by_role("button", name="Sign out").click()
+        expect(self.page.get_by_text("You are signed out.")).to_be_visible()
+        self.page.get_by_label("E-mail").fill(email)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        # The next one, since each is good once.
+        self.page.get_by_label("Code").fill(authenticator.at(time.time() + authenticator.interval))
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    def project(self) -> str:
+        """Make a project with an origin; returns its address in the dashboard."""
+        leads_to(self.page, "Projects")
+        self.page.get_by_role("link", name="New project").first.click()
+        self.page.get_by_label("Name").fill(self.name)
+        self.page.get_by_role("button", name="Create project").click()
+        expect(self.page.get_by_role("heading", name=self.name)).to_be_visible()
+        address = urlsplit(self.page.url).path
+        expect(self.page.get_by_text("Waiting for the first call")).to_be_visible()
+        self.tab("Origins")
+        self.page.get_by_label("Add an origin").fill("https://app.example.com")
+        self.page.get_by_role("button", name="Add", exact=True).click()
+        expect(self.page.get_by_role("cell", name="https://app.example.com", exact=True)).to_be_visible()
+        return address
+
+    def tab(self, name: str) -> None:
+        """Open another page of the project."""
+        self.page.get_by_role("navigation", name="Project").get_by_role("link", name=name, exact=True).click()
+        self.page.wait_for_load_state()
+
+    def copied(self, button: str) -> str:
+        """What a button copies."""
+        self.page.get_by_role("button", name=button).first.click()
+        expect(self.page.locator("#live")).to_have_text("Copied")
+        text: str = self.page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    def call(self, base_url: str, key: str, user: str = "ada") -> str:
+        """Call the project with OpenAI's own package."""
+        with openai.OpenAI(base_url=base_url, api_key=key, max_retries=0) as client:
+            answer = client.chat.completions.create(
+                model="echo", messages=[{"role": "user", "content": "Hello"}], extra_headers={"X-End-User-Id": user}
+            )
+        return answer.choices[0].message.content or ""
+
+
+def refusal(day: Day, base_url: str, key: str, user: str = "ada") -> str | None:
+    """The code of the refusal that a call meets, None if it is answered."""
+    try:
+        day.call(base_url, key, user)
+    except openai.APIStatusError as error:
+        return error.code or "no code"
+    return None
+
+
+@pytest.mark.parametrize("look", DAYS, ids=str)
+def test_the_first_day(browser: Browser, installation: Installation, look: Look) -> None:
+    email = f"ada-{look.width}@example.com"
+    with window(browser, look) as context:
+        page = context.new_page()
+        day = Day(page=page, installation=installation, name=f"Bot {look.width}")
+        come_in(page, owner_link(installation), name="Ada Lovelace", email=email)
+        day.sign_in_again(email, set_up_second_factor(page))
+        address = day.project()
+
+        day.tab("Keys")
+        page.get_by_role("link", name="Create a key").click()
+        page.get_by_label("Name").fill("Backend")
+        page.get_by_role("button", name="Create key").click()
+        key = day.copied("Copy key")
+        assert key.startswith("bwk_live_")
+        page.goto(installation.url + address)
+        base_url = day.copied("Copy the base URL")
+
+        assert day.call(base_url, key)
+        called = time.monotonic()
+        expect(page.locator("#calls")).to_contain_text("Requests1", timeout=2_000)
+        assert time.monotonic() - called < 2
+        day.tab("Usage")
+        expect(page.locator("canvas").first).to_be_visible()
+        expect(page.get_by_role("region", name="Models", exact=True)).to_contain_text("echo/echo")
+
+        day.tab("Limits")
+        page.locator('[id="user.requests"]').fill("1")
+        words = "Each user: 1 request a minute, at most 1 at once."
+        expect(page.get_by_text(words)).to_be_visible()
+        page.get_by_role("button", name="Save limits").click()
+        expect(page.get_by_text("Saved.")).to_be_visible()
+        until(lambda: refusal(day, base_url, key) == "rate_limited")
+
+        day.tab("Keys")
+        page.get_by_role("button", name="Rotate").click()
+        page.get_by_role("button", name="Rotate key").click()
+        rotated = day.copied("Copy key")
+        assert rotated != key
+        until(lambda: refusal(day, base_url, rotated, "grace") is None)
+        assert day.call(base_url, key, "alan")  # the one before, in its time of grace
+
+        day.tab("Users")
+        page.get_by_role("link", name="ada", exact=True).click()
+        page.get_by_role("button", name="Block", exact=True).click()
+        page.get_by_role("button", name="Block user").click()
+        expect(page.get_by_text("The user is blocked.")).to_be_visible()
+        until(lambda: refusal(day, base_url, rotated) == "user_blocked")
+
+        found_in_audit(page, address.rpartition("/")[2])
+
+
+def found_in_audit(page: Page, project: str) -> None:
+    """Everything that was done is there: of the project by its id, of its keys beside it."""
+    leads_to(page, "Audit")
+    tenant = page.get_by_label("Log of")
+    tenant.select_option(index=1)
+    page.wait_for_url("**tenant=ten_*")
+    for action in ("project.create", "project.change", "key.create", "key.rotate", "user.block"):
+        expect(page.get_by_role("link", name=action, exact=True).first).to_be_visible()
+    page.get_by_label("Of what").fill(project)
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("link", name="user.block", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="key.create", exact=True)).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def addresses(installation: Installation) -> list[str]:
+    """A page of each kind, with something on it."""
+    project = f"/dashboard/projects/{installation.keys['project_id']}"
+    with installation.client(**{"X-End-User-Id": "user-1"}) as client:
+        asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
+        assert client.post("/v1/chat/completions", json=asked).status_code == 200
+    tabs = ("", "/usage", "/keys", "/keys/new", "/users", "/users/one?uid=user-1", "/limits", "/models", "/providers")
+    return [
+        "/dashboard",
+        *(project + tab for tab in (*tabs, "/providers/new", "/origins", "/settings")),
+        "/dashboard/projects",
+        "/dashboard/projects/new",
+        "/dashboard/tenants",
+        f"/dashboard/tenants/{installation.keys['tenant_id']}",
+        "/dashboard/providers",
+        "/dashboard/audit",
+        "/dashboard/operators",
+        "/dashboard/operators/new",
+        "/dashboard/operator-keys",
+        "/dashboard/account",
+        "/dashboard/nothing",
+    ]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
+    browser: Browser, installation: Installation, addresses: list[str], axe: str, look: Look
+) -> None:
+    wrong: dict[str, object] = {}
+    with window(browser, look) as context:
+        page = context.new_page()
+        link = owner_link(installation)
+        page.goto(link)
+        come_in(page, link, name="Ada", email=f"axe-{look.width}-{look.theme}@example.com")
+        for address in addresses if PROVE or look in DAYS else addresses[::6]:
+            page.goto(installation.url + address)
+            page.evaluate(axe)  # as the browser's own tools would, whatever may run on the page
+            found = page.evaluate(AXE)
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                found.append("wider than the window")
+            if found:
+                wrong[address] = found
+    assert not wrong, wrong
+
+
+def test_the_essentials_work_without_a_script(browser: Browser, installation: Installation) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        page = context.new_page()
+        come_in(page, owner_link(installation), name="Ada", email="plain@example.com")
+        leads_to(page, "Projects")
+        page.get_by_role("link", name="New project").first.click()
+        page.get_by_label("Name").fill("Plain")
+        page.get_by_role("button", name="Create project").click()
+        page.get_by_role("link", name="Keys", exact=True).click()
+        page.get_by_role("link", name="Create a key").click()
+        page.get_by_label("Name").fill("Backend")
+        page.get_by_role("button", name="Create key").click()
+        assert page.locator("#key-text").inner_text().startswith("bwk_live_")
+        page.get_by_role("link", name="I have copied it").click()
+        page.get_by_role("button", name="Revoke").click()
+        page.get_by_role("button", name="Revoke key").click()
+        expect(page.get_by_text("The key was revoked.")).to_be_visible()
+    finally:
+        context.close()
