@@ -217,3 +217,14 @@ def test_an_end_user_is_shown_and_blocked_and_let_in_again(shell: Commands, site
     listed = shell.run("users", "list", "--blocked", "--prefix", "ada", *where).out.splitlines()
     assert [line.split()[:2] for line in listed] == [["USER", "REQUESTS"], [uid, "1"]]
     assert shell.document("users", "unblock", uid, *where)["blocked"] is False
+
+
+def test_a_refused_call_is_explained_by_its_id(shell: Commands, site: Site) -> None:
+    caller = site.project(limits={"project": {"requests": 1, "per": "1h"}})
+    caller.chat()
+    refused = caller.chat()
+    assert refused.status_code == 429
+    until(lambda: shell.run("explain", refused.headers["x-request-id"]).status == 0)
+    told = [line.split() for line in shell.run("explain", refused.headers["x-request-id"]).out.splitlines()]
+    assert ["limits", "refused", "rate_limited"] in [line[:3] for line in told]
+    assert ["credential", "passed"] in [line[:2] for line in told]

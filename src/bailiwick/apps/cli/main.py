@@ -153,7 +153,7 @@ for _name, _group in (
     ("users", reports.users),
 ):
     app.add_typer(_group, name=_name)
-add(app, reports.USAGE)
+add(app, reports.USAGE, reports.EXPLAIN)
 add(_audit, *reports.AUDIT)
 _add(
     "link",

@@ -1,4 +1,4 @@
-"""`bailiwick usage`, `users`, `audit list` and `audit export`: who used what, and who did what."""
+"""`bailiwick usage`, `users`, `explain`, `audit list` and `audit export`: who used what, and who did what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
 from bailiwick.apps.cli.admin.options import PAGE, Option
-from bailiwick.apps.cli.admin.output import Column, bar, column, columns, write_table
+from bailiwick.apps.cli.admin.output import Column, bar, column, columns, write_item, write_table
 
 _SPAN: Final = (
     Option(name="from", help="From when, by RFC 3339."),
@@ -81,6 +81,24 @@ add(
     ),
 )  # fmt: skip
 
+
+def _show_explained(call: dict[str, Any]) -> None:
+    """What became of a call, then its decisions, each with its reason."""
+    write_item(sys.stdout, {name: value for name, value in call.items() if name not in {"decisions", "usage"}})
+    sys.stdout.write("\n")
+    write_table(sys.stdout, columns("step", "outcome", "code", "reason"), call["decisions"])
+    if call["usage"] is not None:
+        sys.stdout.write("\n")
+        write_item(sys.stdout, call["usage"])
+
+
+EXPLAIN: Final = Command(
+    name="explain",
+    help="Say which decisions a call met, each with its reason; by the x-request-id of its answer.",
+    path="/requests/{request}",
+    item="request",
+    show=_show_explained,
+)
 
 AUDIT: Final = (
     Command(
