@@ -70,8 +70,8 @@ async def test_an_active_key_is_let_in(control: Control, database: TestDatabase,
 
 
 async def test_only_who_has_the_secret_learns_that_a_key_has_ended(control: Control, database: TestDatabase) -> None:
-    for ended, code in (({"expires_at": PAST}, "expired_credentials"), ({"revoked_at": PAST}, "revoked_credentials")):
-        _, text = add_operator(database, **ended)
+    for expires_at, revoked_at, code in ((PAST, None, "expired_credentials"), (None, PAST, "revoked_credentials")):
+        _, text = add_operator(database, expires_at=expires_at, revoked_at=revoked_at)
         answer = await asked(control, f"Bearer {text}")
         assert (answer.status_code, answer.json()["code"]) == (401, code)
         key = api_keys.parse(text)

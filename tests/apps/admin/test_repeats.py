@@ -36,6 +36,7 @@ async def test_what_is_sent_again_is_answered_again_and_not_done_again(control: 
 
 async def test_every_post_takes_a_key(control: Control) -> None:
     own = await holding(control, "own")
+    platform = await control.make("/providers", name="platform", kind="echo")
     tried = 0
     for method, path in await every_address(control):
         if method != "post":
@@ -45,7 +46,12 @@ async def test_every_post_takes_a_key(control: Control) -> None:
             body = {**(body or {}), "name": f"once-{tried}"}
         if "email" in (body or {}):
             body = {**(body or {}), "email": f"once-{tried}@example.com"}
-        at = filled(path, own.ids)
+        values = dict(own.ids)
+        if "{tenant_id}/providers/{" in path:
+            values["provider_id"] = own.tenant_provider
+        elif path.startswith("/admin/v1/providers/"):
+            values["provider_id"] = platform["id"]
+        at = filled(path, values)
         first, again = [await post(control, at, body, f"every-{tried}") for _ in range(2)]
         assert first.status_code in (200, 201), (path, first.text)
         assert again.status_code == first.status_code, path
