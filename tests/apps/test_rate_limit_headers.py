@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,7 +162,8 @@ def test_the_fields_have_the_syntax_and_the_order_of_the_draft(limit: Rate, call
 def test_the_longest_wait_there_can_be_still_is_an_integer_of_structured_fields() -> None:
     limit = limit_of(1, 31 * 86_400 * SECOND, 1_000_000_000)
     decision = decide(asked((USER, limit, replay(limit, [START]))), START)
-    decision = decision._replace(requests=Standing(USER, limit, 1, limit.burst * limit.per_ns))
+    strictest = Standing(USER, limit, 1, limit.burst * limit.per_ns)
+    decision = msgspec.structs.replace(decision, requests=strictest)
     told = LIMIT.fullmatch(dict(rate_limit_headers(decision))[b"ratelimit"])
 
     assert told is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def flood(store: InProcessLimitStore, limit: Rate, at_ns: int = START, also: Seq
 
 
 def plain(decision: Decision) -> Decision:
-    return decision._replace(taken=tuple(decision.taken), refusals=tuple(decision.refusals))
+    return msgspec.structs.replace(decision, taken=tuple(decision.taken), refusals=tuple(decision.refusals))
 
 
 @dataclass

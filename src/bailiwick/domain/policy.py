@@ -37,6 +37,8 @@ class Decision:
             raise Refused(self.code, self.reason)
 
 
+# By a name of its own, for every request: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_ACT_AS: Final = Permission.USERS_ACT_AS
 ALLOWED: Final = Decision(code=None, reason="allowed")
 
 Rule = Callable[[Principal, Permission | None], Decision | None]
@@ -69,7 +71,7 @@ def _project_is_its_own(principal: Principal, _permission: Permission | None) ->
 
 
 def _end_user_may_be_named(principal: Principal, _permission: Permission | None) -> Decision | None:
-    if principal.uid is None or Permission.USERS_ACT_AS in principal.grant.scopes:
+    if principal.uid is None or _ACT_AS in principal.grant.scopes:
         return None
     return Decision(code=Code.ACT_AS_NOT_ALLOWED, reason="This key may not act for an end user (X-End-User-Id).")
 

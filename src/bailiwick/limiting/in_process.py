@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     from bailiwick.limiting.store import BucketKey, Charge
 
+# By a name of their own, on the path of every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_REQUESTS: Final = Unit.REQUESTS
+_TOKENS: Final = Unit.TOKENS
 # About 350 bytes a bucket: 350 MB when full.
 _MOST_BUCKETS: Final = 1_000_000
 _SHARE_OF_FREE: Final = 4
@@ -102,7 +105,7 @@ class InProcessLimitStore:
             if debt > rate.tolerance:
                 return decide([(key[0], key[1], rate, cost, find(key)) for key, rate, cost in charges], now_ns)
             remaining = (rate.tolerance - debt) // interval
-            if key[1] is Unit.REQUESTS:
+            if key[1] is _REQUESTS:
                 if remaining < fewest_requests:
                     fewest_requests = remaining
                     requests = Standing(key[0], rate, remaining, -(-debt // rate.ticks))
@@ -127,7 +130,7 @@ class InProcessLimitStore:
         """See `LimitStore.correct`. A bucket that was forgotten meanwhile is opened again, room or not."""
         now_ns = self._seen(now_ns)
         for (key, _, cost), receipt in zip(charges, decision.taken, strict=True):
-            if key[1] is Unit.TOKENS:
+            if key[1] is _TOKENS:
                 held = self._buckets.get(key)
                 stored = correct(receipt, cost, tokens, decision.at_ns, held, now_ns)
                 if stored is not None:

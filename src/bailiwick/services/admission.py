@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple, final
+from typing import Final, final
+
+import msgspec
 
 from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.domain.limits import Decision, LimitLevel, Unit
@@ -23,6 +25,9 @@ from bailiwick.storage.limit_history import LimitHistory
 
 # A call waits so long for its project's buckets, of which all but the largest are rebuilt by then.
 _PATIENCE_SECONDS: Final = 2.0
+# By names of their own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_REQUESTS: Final = Unit.REQUESTS
+_IP, _PROJECT, _KEY = LimitLevel.IP, LimitLevel.PROJECT, LimitLevel.KEY
 
 
 @final
@@ -46,7 +51,7 @@ class RateLimited(Refused):
 
 
 @final
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """What an admitted call has taken: `tokens` by estimate, 0 if nobody counts them. `waited`: it had to wait."""
 
     charges: list[Charge]
@@ -148,12 +153,12 @@ def charges(principal: Principal, ip: str, tokens: int) -> list[Charge]:
     grant = principal.grant
     found: list[Charge] = []
     for level, unit, rate in grant.limits.rates:
-        cost = 1 if unit is Unit.REQUESTS else tokens
-        if level is LimitLevel.IP:
+        cost = 1 if unit is _REQUESTS else tokens
+        if level is _IP:
             subject = ip
-        elif level is LimitLevel.PROJECT:
+        elif level is _PROJECT:
             subject = ""
-        elif level is LimitLevel.KEY:
+        elif level is _KEY:
             subject = grant.key_bucket
         elif principal.uid is not None:
             subject = principal.uid

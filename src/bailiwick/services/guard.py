@@ -16,6 +16,9 @@ from bailiwick.services.admission import RateLimited
 
 _INSTALLATION: Final = "installation"
 _MOST_TURNED_AWAY: Final = 100_000
+# By names of their own, for every request: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_IP: Final = LimitLevel.IP
+_REQUESTS: Final = Unit.REQUESTS
 
 
 @final
@@ -38,7 +41,7 @@ class Guard:
             if now < refusal[1]:
                 raise RateLimited(refusal[0].told_to_wait(refusal[1] - now))
             del self._turned_away[ip]
-        key: BucketKey = (LimitLevel.IP, Unit.REQUESTS, _INSTALLATION, ip)
+        key: BucketKey = (_IP, _REQUESTS, _INSTALLATION, ip)
         decision = await self._store.admit([(key, self._requests, 1)], now)
         if not decision.admitted:
             raise RateLimited(decision)
@@ -46,7 +49,7 @@ class Guard:
     async def failed(self, ip: str) -> None:
         """Count an answer that refused the caller."""
         now = self._now_ns()
-        key: BucketKey = (LimitLevel.IP, Unit.REQUESTS, _INSTALLATION, f"failures {ip}")
+        key: BucketKey = (_IP, _REQUESTS, _INSTALLATION, f"failures {ip}")
         decision = await self._store.admit([(key, self._failures, 1)], now)
         if not decision.admitted and len(self._turned_away) < _MOST_TURNED_AWAY:
             self._turned_away[ip] = (decision, now + (decision.retry_after_ns or MINUTE))

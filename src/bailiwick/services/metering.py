@@ -43,6 +43,8 @@ _S: Final = 1_000_000_000
 _MS: Final = 1_000_000
 _US: Final = 1_000
 _LONGEST_MS: Final = 2**31 - 1
+# By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_REPORTED: Final = UsageSource.REPORTED
 
 
 @final
@@ -250,7 +252,7 @@ class Meter:
     def _usage(self, outcome: Outcome) -> tuple[TokenUsage, UsageSource]:
         reported = self._reported
         if reported is not None and (self.finished or outcome is Outcome.COMPLETED):
-            return reported, UsageSource.REPORTED
+            return reported, _REPORTED
         refused = outcome in (Outcome.PROVIDER_ERROR, Outcome.PROVIDER_TIMEOUT) and not self.generated
         if refused:
             return NO_USAGE, UsageSource.NOTHING

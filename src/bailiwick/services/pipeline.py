@@ -40,6 +40,8 @@ from bailiwick.services.serving import Served, Serving
 from bailiwick.telemetry.observer import Observation
 
 _PSEUDONYMS_KEPT: Final = 65_536
+# By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_DRAIN: Final = OnDisconnect.DRAIN
 
 Result = TypeVar("Result")
 
@@ -137,7 +139,7 @@ class Pipeline:
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
-        if principal.grant.on_disconnect is OnDisconnect.DRAIN:
+        if principal.grant.on_disconnect is _DRAIN:
             reply.hear_out()
         return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted)
 

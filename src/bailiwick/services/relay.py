@@ -37,6 +37,8 @@ _WHOLE: Final = 1024 * 1024
 # Where usage is looked for in a larger one, from its beginning and from its end.
 _EDGE: Final = 16 * 1024
 _OK: Final = 200
+# By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_COMPLETED: Final = Outcome.COMPLETED
 _BAD_GATEWAY: Final = 502
 _JSON: Final = b"application/json"
 _TEXT: Final = (b"text/",)
@@ -75,7 +77,7 @@ async def relay_answer(
         raise _told(provider, body)
     if not answer.valid:
         raise ProviderFailed(_UNREADABLE, garbled=True)
-    await meter.settle(Outcome.COMPLETED)
+    await meter.settle(_COMPLETED)
     await reply.answer(body)
     return None
 
@@ -100,7 +102,7 @@ async def relay_media(
     last = await _send_on(exchange, meter, reply, first, lambda piece: meter.wrote(len(piece), sound=sound))
     if isinstance(last, TransportError):
         return last
-    await meter.settle(Outcome.COMPLETED)
+    await meter.settle(_COMPLETED)
     await reply.end_stream(last)
     return None
 
@@ -124,7 +126,7 @@ async def _pass_on(form: AnswerForm, exchange: Exchange, meter: Meter, reply: Re
         return last
     if (usage := form.usage_in(end) or form.usage_in(begin[:_EDGE])) is not None:
         meter.observe(usage)
-    await meter.settle(Outcome.COMPLETED)
+    await meter.settle(_COMPLETED)
     await reply.end_stream(last)
     return None
 
@@ -194,7 +196,7 @@ async def relay_stream(
         return error
     if not begun:
         await reply.begin_stream()
-    await meter.settle(Outcome.COMPLETED)
+    await meter.settle(_COMPLETED)
     await reply.end_stream(shown + stream.end)
     await _finish(exchange)
     return None

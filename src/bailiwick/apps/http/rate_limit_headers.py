@@ -29,6 +29,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 # The largest Integer of structured fields (RFC 9651 §3.3.1).
 _LARGEST: Final = 999_999_999_999_999
+# By a name of its own, for every answer: Python 3.11 takes 0.1 us to look up a member of an enumeration.
+_REQUESTS: Final = Unit.REQUESTS
 _MS_OF_A_SECOND: Final = 1_000
 _SECONDS_OF_A_MINUTE: Final = 60
 
@@ -39,11 +41,11 @@ def rate_limit_headers(decision: Decision) -> list[Header]:
     if tokens is None:
         if requests is None:
             return []
-        headers, policy, limit = _told(requests, Unit.REQUESTS)
+        headers, policy, limit = _told(requests, _REQUESTS)
     else:
         headers, policy, limit = _told(tokens, Unit.TOKENS)
         if requests is not None:
-            more, first_policy, first_limit = _told(requests, Unit.REQUESTS)
+            more, first_policy, first_limit = _told(requests, _REQUESTS)
             headers = more + headers
             policy, limit = b"%b, %b" % (first_policy, policy), b"%b, %b" % (first_limit, limit)
     headers += ((b"ratelimit-policy", policy), (b"ratelimit", limit))
@@ -69,7 +71,7 @@ def _constant(level: LimitLevel, unit: Unit, rate: Rate) -> tuple[Header, bytes,
     A window is whole seconds: one that is not is rounded up, and the quota to what that many seconds allow, down.
     """
     counted = unit.value.encode()
-    plain = unit is Unit.REQUESTS
+    plain = unit is _REQUESTS
     name = b'"%b"' % level.value.encode() if plain else b'"%b-%b"' % (level.value.encode(), counted)
     window = -(-rate.per_ns // SECOND)
     quota = rate.amount * window * SECOND // rate.per_ns
