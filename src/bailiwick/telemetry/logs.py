@@ -88,6 +88,8 @@ class Log:
     def take_over(self) -> None:
         """Be where all that libraries report goes, of this process, from warnings on."""
         logging.basicConfig(level=logging.WARNING, handlers=[_Reports(self)], force=True)
+        # A database that is away is told of by who needs it; its pool would say so at every attempt to connect.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         logging.captureWarnings(capture=True)
 
     def reported(self, record: logging.LogRecord) -> None:
