@@ -246,4 +246,4 @@ async def _database(control_url: str, connections: int) -> AsyncGenerator[Databa
     try:
         yield Database(pool)
     finally:
-        await pool.close()
+        await pool.close(timeout=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
@@ -31,6 +32,7 @@ from bailiwick.telemetry.logs import Log
 
 # How much of the log's end whoever owns the database could take away unseen.
 _WITNESS_SECONDS: Final = 2.0
+_LAST_LOOK_SECONDS: Final = 0.5
 
 
 async def run(settings: ControlSettings) -> None:
@@ -63,8 +65,10 @@ async def run(settings: ControlSettings) -> None:
             kept_up(settings.control_url, report=partial(log.failure, None)),
         ):
             await serve(app, Path(settings.socket), on_ready=say_ready)
-            # What happened last is witnessed too.
-            await _look(plane.witness, log, told=False)
+            # What happened last is witnessed too, unless the database has gone first.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_LOOK_SECONDS):
+                    await _look(plane.witness, log, told=False)
 
 
 async def _witness(witness: Witness, log: Log) -> None:
