@@ -96,4 +96,6 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch":
         return {"blocked": True} if "/users/" in path else {"name": "renamed"}
+    if (method, path) == ("post", "/admin/v1/sign-in/providers"):
+        return {"name": "OpenID", "issuer": "https://id.example.com", "client_id": "x"}
     return BODIES.get((method, path.rpartition("/")[2]))

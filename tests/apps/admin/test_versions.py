@@ -25,6 +25,8 @@ async def things(control: Control) -> tuple[Holding, list[tuple[str, str, str]]]
         elif path.startswith("/admin/v1/providers/"):
             values["provider_id"] = platform["id"]
         at = filled(path, values)
+        if "/sessions/" in path:
+            continue  # A session is ended, and there is nothing in it to change.
         if method in ("patch", "delete") or path.endswith(("/rotate", "/revoke")):
             found.append((method.upper(), at, at.removesuffix("/rotate").removesuffix("/revoke")))
     return own, found
