@@ -228,7 +228,7 @@ def audit(database: TestDatabase) -> Audit:
         # A tenant's making stands in the installation's chain too.
         query = (
             "SELECT actor, action, tenant_id, detail, request_id FROM bailiwick.audit WHERE target = %s"
-            " AND (tenant_id IS NOT NULL OR action <> 'tenant.create') ORDER BY at, id"
+            " AND (tenant_id IS NOT NULL OR action <> 'tenant.create') ORDER BY at, seq"
         )
         return [
             AuditEntry(actor=actor, action=action, tenant_id=tenant_id, detail=detail, request_id=request_id)
