@@ -12,13 +12,11 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, TextIO, cast, final
-
-import structlog
+from typing import Final, TextIO, final
 
 from bailiwick.domain.errors import BailiwickError
 
@@ -29,22 +27,6 @@ _PLAIN: Final = re.compile(r"[\w.:/+@-]+", re.ASCII)
 
 
 @final
-class _Forgiving:
-    """A stream on which nothing fails: a full disk, or nobody at the other end, is no reason to fail a call."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        with suppress(OSError):
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
-
-
-@final
 class Log:
     """Writes the log of one process."""
 
@@ -52,38 +34,32 @@ class Log:
         self, stream: TextIO, *, process: str, level: str, now: Callable[[], datetime], form: str = "json"
     ) -> None:
         """`level` is one of `LEVELS`, `form` `json` or `text`; `now` is the wall clock, in UTC."""
-
-        def stamp(_logger: object, _method: str, event: Any) -> Any:
-            return {"time": now().isoformat(timespec="milliseconds"), "process": process, **event}
-
-        lowest = getattr(logging, level.upper())
-        render = structlog.processors.JSONRenderer() if form == "json" else _text
-        self._logger = structlog.wrap_logger(
-            structlog.WriteLogger(cast("TextIO", _Forgiving(stream))),
-            processors=[structlog.processors.add_log_level, stamp, render],
-            wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        )
-        self.tells_events: Final = lowest <= logging.INFO
+        self._stream = stream
+        self._process = process
+        self._now = now
+        self._render = _json if form == "json" else _text
+        self._lowest: int = getattr(logging, level.upper())
+        self.tells_events: Final = self._lowest <= logging.INFO
         """Whether anything becomes of `event`: who has much to tell may ask before."""
 
     def event(self, what: str, **facts: object) -> None:
         """Tell of something that is as it should be."""
-        self._logger.info(what, **facts)
+        self._tell(logging.INFO, what, facts)
 
     def warning(self, what: str, **facts: object) -> None:
         """Tell of something that somebody may want to mend."""
-        self._logger.warning(what, **facts)
+        self._tell(logging.WARNING, what, facts)
 
     def failure(self, request_id: str | None, error: BaseException) -> None:
         """Tell of an error that nobody expected."""
-        self._logger.error(
-            "unexpected error",
-            request_id=request_id,
-            error=_name(error),
-            message=str(error) if isinstance(error, BailiwickError) else None,
-            cause=None if error.__cause__ is None else type(error.__cause__).__qualname__,
-            places=_places(error.__traceback__),
-        )
+        facts: dict[str, object] = {
+            "request_id": request_id,
+            "error": _name(error),
+            "message": str(error) if isinstance(error, BailiwickError) else None,
+            "cause": None if error.__cause__ is None else type(error.__cause__).__qualname__,
+            "places": _places(error.__traceback__),
+        }
+        self._tell(logging.ERROR, "unexpected error", facts)
 
     def take_over(self) -> None:
         """Be where all that libraries report goes, of this process, from warnings on."""
@@ -95,14 +71,23 @@ class Log:
     def reported(self, record: logging.LogRecord) -> None:
         """Tell that a library has something to report: where, and of which error, but none of its words."""
         error = record.exc_info[1] if record.exc_info else None
-        tell = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
-        tell(
-            "a library reports trouble",
-            library=record.name,
-            place=f"{_file(record.pathname)}:{record.lineno} {record.funcName}",
-            error=None if error is None else _name(error),
-            places=None if error is None else _places(error.__traceback__),
-        )
+        facts: dict[str, object] = {
+            "library": record.name,
+            "place": f"{_file(record.pathname)}:{record.lineno} {record.funcName}",
+            "error": None if error is None else _name(error),
+            "places": None if error is None else _places(error.__traceback__),
+        }
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        self._tell(level, "a library reports trouble", facts)
+
+    def _tell(self, level: int, what: str, facts: Mapping[str, object]) -> None:
+        if level < self._lowest:
+            return
+        head = {"time": self._now().isoformat(timespec="milliseconds"), "process": self._process}
+        event = {**head, **facts, "event": what, "level": logging.getLevelName(level).lower()}
+        with suppress(OSError):  # A full disk, or nobody at the other end, is no reason to fail a call.
+            self._stream.write(f"{self._render(event)}\n")
+            self._stream.flush()
 
 
 @final
@@ -117,7 +102,11 @@ class _Reports(logging.Handler):
         self._log.reported(record)
 
 
-def _text(_logger: object, _method: str, event: Any) -> str:
+def _json(event: dict[str, object]) -> str:
+    return json.dumps(event, default=repr)
+
+
+def _text(event: dict[str, object]) -> str:
     """Write an event for people: time, level, process, what happened, and the facts that there are."""
     head = [str(event.pop(name)) for name in ("time", "level", "process", "event")]
     facts = [f"{name}={_value(value)}" for name, value in event.items() if value is not None]
