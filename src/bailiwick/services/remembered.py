@@ -49,8 +49,8 @@ class Remembered(Generic[Key, Value]):
             if self._entries_of != epoch.value:
                 self._entries, self._absent = {}, {}
                 self._entries_of = epoch.value
-            elif key in self._entries:
-                return self._entries[key]
+            elif (value := self._entries.get(key)) is not None:  # One look: what ids hash by is written in Python.
+                return value
             elif key in self._absent:
                 return self._absent[key]
         return await self._load(key)
