@@ -114,13 +114,32 @@ class Day:
         return answer.choices[0].message.content or ""
 
 
-def refusal(day: Day, base_url: str, key: str, user: str = "ada") -> str | None:
-    """The code of the refusal that a call meets, None if it is answered."""
+def refused(day: Day, base_url: str, key: str, user: str = "ada") -> openai.APIStatusError | None:
+    """The refusal that a call meets, None if it is answered."""
     try:
         day.call(base_url, key, user)
     except openai.APIStatusError as error:
-        return error.code or "no code"
+        return error
     return None
+
+
+def refusal(day: Day, base_url: str, key: str, user: str = "ada") -> str | None:
+    """The code of the refusal that a call meets, None if it is answered."""
+    error = refused(day, base_url, key, user)
+    return None if error is None else error.code or "no code"
+
+
+def find_explained(page: Page, refused: openai.APIStatusError | None) -> None:
+    """Ask about a refusal by the id that OpenAI's package tells with it; its explanation is written a second later."""
+    assert refused is not None
+    assert refused.request_id is not None
+    leads_to(page, "Requests")
+    page.get_by_label("Request id").fill(refused.request_id)
+    page.get_by_role("button", name="Explain").click()
+    page.wait_for_url("**id=req_*")
+    until(lambda: page.reload() is not None and page.get_by_text("This call was refused").is_visible())
+    limits = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Limits"))
+    expect(limits).to_contain_text("The user's rate limit is reached.")
 
 
 @pytest.mark.parametrize("look", DAYS, ids=str)
@@ -157,7 +176,9 @@ def test_the_first_day(browser: Browser, installation: Installation, look: Look)
         page.get_by_role("button", name="Save limits").click()
         expect(page.get_by_text("Saved.")).to_be_visible()
         until(lambda: refusal(day, base_url, key) == "rate_limited")
+        find_explained(page, refused(day, base_url, key))
 
+        page.goto(installation.url + address)
         day.tab("Keys")
         page.get_by_role("button", name="Rotate").click()
         page.get_by_role("button", name="Rotate key").click()
@@ -196,7 +217,7 @@ def addresses(installation: Installation) -> list[str]:
     project = f"/dashboard/projects/{installation.keys['project_id']}"
     with installation.client(**{"X-End-User-Id": "user-1"}) as client:
         asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
-        assert client.post("/v1/chat/completions", json=asked).status_code == 200
+        answered = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
     tabs = ("", "/usage", "/keys", "/keys/new", "/users", "/users/one?uid=user-1", "/limits", "/models", "/providers")
     return [
         "/dashboard",
@@ -206,6 +227,9 @@ def addresses(installation: Installation) -> list[str]:
         "/dashboard/tenants",
         f"/dashboard/tenants/{installation.keys['tenant_id']}",
         "/dashboard/providers",
+        "/dashboard/requests",
+        "/dashboard/requests?id=req_unknown",
+        f"/dashboard/requests?id={answered}",
         "/dashboard/audit",
         "/dashboard/operators",
         "/dashboard/operators/new",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import final
 from uuid import UUID
 
-from bailiwick.domain.explanation import Found
-from bailiwick.domain.ids import TenantId
+from bailiwick.domain.explanation import Found, RefusedCall
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.services.absence import found, not_found
 from bailiwick.storage import refused_calls
 from bailiwick.storage.scope import Database
@@ -31,3 +32,10 @@ class Explaining:
         if call is None:
             raise not_found()
         return call
+
+    async def refused(
+        self, tenant_id: TenantId, project_id: ProjectId | None, uid: str | None, page: PageRequest
+    ) -> Page[RefusedCall]:
+        """The refused calls of a tenant, the newest first; of one project, or of one end user, if it is named."""
+        async with self._database.reading(tenant_id) as scope:
+            return await refused_calls.newest(scope, tenant_id, project_id, uid, page)

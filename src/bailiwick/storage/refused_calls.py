@@ -15,6 +15,7 @@ import psycopg
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.explanation import CallFacts, Found, OpenedCall, RefusedCall, SettledCall, Step
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.refusals import RefusalCount as Counted
 from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage import Outcome, UsageSource
@@ -98,27 +99,34 @@ async def tenant_of_request(database: Database, request_id: UUID) -> TenantId | 
 
 
 async def find(scope: Scope, tenant_id: TenantId, request_id: UUID) -> Found | None:
-    """One call of a tenant; what is settled before what is open, since a call moves that way."""
-    values = {"tenant": tenant_id, "id": request_id}
-    if (row := await scope.fetch_one(_SQL["find_refused"], values)) is not None:
-        step = None if row["step"] is None else Step(row["step"])
-        return RefusedCall(call=_facts(row), status=row["status"], code=row["code"], step=step, reason=row["reason"])
-    if (row := await scope.fetch_one(_SQL["find_settled"], values)) is not None:
-        return SettledCall(
-            call=_facts(row),
-            provider=row["provider"],
-            model=row["model"],
-            outcome=Outcome(row["outcome"]),
-            source=UsageSource(row["usage_source"]),
-            status=row["status"],
-            input_tokens=row["input_tokens"],
-            output_tokens=row["output_tokens"],
-            cost_nano=row["cost_nano"],
-            latency_ms=row["latency_ms"],
-        )
-    if (row := await scope.fetch_one(_SQL["find_open"], values)) is not None:
+    """One call of a tenant; what is refused or settled before what is open, since a call moves that way."""
+    row = await scope.fetch_one(_SQL["find_call"], {"tenant": tenant_id, "id": request_id})
+    if row is None:
+        return None
+    if row["state"] == "refused":
+        return _refused(row)
+    if row["state"] == "open":
         return OpenedCall(call=_facts(row), provider=row["provider"], model=row["model"])
-    return None
+    return SettledCall(
+        call=_facts(row),
+        provider=row["provider"],
+        model=row["model"],
+        outcome=Outcome(row["outcome"]),
+        source=UsageSource(row["usage_source"]),
+        status=row["status"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cost_nano=row["cost_nano"],
+        latency_ms=row["latency_ms"],
+    )
+
+
+async def newest(
+    scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, uid: str | None, page: PageRequest
+) -> Page[RefusedCall]:
+    """The refused calls of a tenant that are still kept, the newest first; of one project or end user if given."""
+    values = {"tenant": tenant_id, "project": project_id, "uid": uid, "after": page.after, "limit": page.limit + 1}
+    return Page.of([_refused(row) for row in await scope.fetch_all(_SQL["list_refused"], values)], page.limit)
 
 
 async def report(scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery) -> RefusalsReport:
@@ -138,6 +146,11 @@ async def report(scope: Scope, tenant_id: TenantId, project_id: ProjectId | None
     return RefusalsReport(query=query, counts=tuple(counts))
 
 
+def _refused(row: Row) -> RefusedCall:
+    step = None if row["step"] is None else Step(row["step"])
+    return RefusedCall(call=_facts(row), status=row["status"], code=row["code"], step=step, reason=row["reason"])
+
+
 def _facts(row: Row) -> CallFacts:
     return CallFacts(
         id=row["id"],
@@ -147,5 +160,5 @@ def _facts(row: Row) -> CallFacts:
         uid=row["uid"],
         sid=row["sid"],
         at=row["at"],
-        door=row.get("door"),
+        door=row["door"],
     )

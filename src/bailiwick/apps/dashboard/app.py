@@ -23,6 +23,7 @@ from bailiwick.apps.dashboard.pages import (
     origins,
     projects,
     providers,
+    requests,
     settings,
     tenants,
     usage,
@@ -52,6 +53,7 @@ PAGES: Final[Sequence[Page]] = (
     *operators.PAGES,
     *operator_keys.PAGES,
     *audit.PAGES,
+    *requests.PAGES,
 )
 
 

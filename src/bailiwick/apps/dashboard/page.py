@@ -109,6 +109,10 @@ class Visit:
         """Answer with a page."""
         return self._filled(template, values)
 
+    def answer(self, template: str, status: int, **values: object) -> Response:
+        """Answer with a page that has a status of its own."""
+        return self._filled(template, values, status=status)
+
     def again(self, template: str, refused: Refused, **values: object) -> Response:
         """Answer with the form as it was sent, and what is wrong with it; raises what no field could mend."""
         errors: dict[str, str] = {}

@@ -15,6 +15,7 @@ CREATE TABLE refused_calls (
     step       text,
     reason     text NOT NULL
 );
+CREATE INDEX refused_calls_of_tenant ON refused_calls (tenant_id, id);
 
 -- What each process has counted: the largest number that it told is the truth, however often it was told.
 CREATE TABLE usage_refusals (

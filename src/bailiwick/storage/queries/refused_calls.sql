@@ -31,24 +31,32 @@ WHERE r.id = ranked.id
 -- Whose call this is.
 SELECT bailiwick.tenant_of_request(%s) AS tenant_id;
 
--- name: find_refused
--- One refused call of a tenant.
-SELECT id, tenant_id, project_id, key_id, at, uid, sid, door, status, code, step, reason
-FROM bailiwick.refused_calls WHERE tenant_id = %(tenant)s AND id = %(id)s;
-
--- name: find_open
--- One open call of a tenant.
-SELECT id, tenant_id, project_id, key_id, opened_at AS at, uid, sid, provider, model
-FROM bailiwick.open_calls WHERE tenant_id = %(tenant)s AND id = %(id)s;
-
--- name: find_settled
--- One settled call of a tenant. It was opened when its request came, or a wait for its body and its turn later.
-SELECT id, tenant_id, project_id, key_id, opened_at AS at, uid, sid, provider, model, outcome, usage_source, status,
-       input_tokens, output_tokens, cost_nano, latency_ms
+-- name: find_call
+-- One call of a tenant, whatever became of it. It was opened when its request came, or a wait for its body and its turn later.
+SELECT 'refused' AS state, id, tenant_id, project_id, key_id, at, uid, sid, door, status, code, step, reason,
+       NULL AS provider, NULL AS model, NULL AS outcome, NULL AS usage_source, NULL AS input_tokens,
+       NULL AS output_tokens, NULL AS cost_nano, NULL AS latency_ms
+FROM bailiwick.refused_calls WHERE tenant_id = %(tenant)s AND id = %(id)s
+UNION ALL
+SELECT 'settled', id, tenant_id, project_id, key_id, opened_at, uid, sid, NULL, status, NULL, NULL, NULL,
+       provider, model, outcome, usage_source, input_tokens, output_tokens, cost_nano, latency_ms
 FROM bailiwick.ledger
 WHERE tenant_id = %(tenant)s AND id = %(id)s
   AND opened_at >= bailiwick.time_of_request(%(id)s) - interval '1 minute'
-  AND opened_at < bailiwick.time_of_request(%(id)s) + interval '1 hour';
+  AND opened_at < bailiwick.time_of_request(%(id)s) + interval '1 hour'
+UNION ALL
+SELECT 'open', id, tenant_id, project_id, key_id, opened_at, uid, sid, NULL, NULL, NULL, NULL, NULL,
+       provider, model, NULL, NULL, NULL, NULL, NULL, NULL
+FROM bailiwick.open_calls WHERE tenant_id = %(tenant)s AND id = %(id)s;
+
+-- name: list_refused
+-- The refused calls of a tenant, of a project or of an end user if one is given, the newest first.
+SELECT id, tenant_id, project_id, key_id, at, uid, sid, door, status, code, step, reason
+FROM bailiwick.refused_calls
+WHERE tenant_id = %(tenant)s AND (%(project)s::uuid IS NULL OR project_id = %(project)s)
+  AND (%(uid)s::text IS NULL OR uid = %(uid)s) AND (%(after)s::uuid IS NULL OR id < %(after)s)
+ORDER BY id DESC
+LIMIT %(limit)s;
 
 -- name: count_by_time
 -- How many calls were refused in each hour, or on each day, of a span, by project and code.

@@ -36,7 +36,7 @@ async def list_users(visit: Visit) -> Response:
 async def show_user(visit: Visit) -> Response:
     """One user: what they used, and whether they may."""
     frame = await framed(visit, "users")
-    uid = _uid(visit.asked("uid"))
+    uid = read_uid(visit.asked("uid"))
     now = visit.plane.acts.now()
     span = span_named(visit.asked("range") or "30d")
     user = await visit.plane.end_users.find(*visit.at, uid, span.query(now))
@@ -49,14 +49,14 @@ async def show_user(visit: Visit) -> Response:
 async def change_user(visit: Visit) -> Response:
     """Block a user, or let them in again."""
     form = visit.form.known("uid", "blocked")
-    uid, blocked = _uid(form.text("uid")), form.text("blocked") == "yes"
+    uid, blocked = read_uid(form.text("uid")), form.text("blocked") == "yes"
     query = span_named("24h").query(visit.plane.acts.now())
     user = await visit.plane.end_users.find(*visit.at, uid, query)
     await visit.plane.end_users.change(visit.actor, *visit.at, user, blocked=blocked)
     return visit.go(f"{_address(visit)}/one", "blocked" if blocked else "unblocked", uid=uid)
 
 
-def _uid(text: str) -> str:
+def read_uid(text: str) -> str:
     """Who is named, to the letter; raises `Refused` (404)."""
     try:
         return read_identifier("uid", text.encode())
