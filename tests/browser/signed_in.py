@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, ViewportSize, expect
 from pyotp.totp import TOTP
 
 from tests.installation import Installation, clean_environment
@@ -38,9 +38,10 @@ LOOKS: Final = [Look(width=width, theme=theme) for width in (1280, 390) for them
 
 
 @contextmanager
-def window(browser: Browser, look: Look) -> Iterator[BrowserContext]:
-    """A window with cookies of its own; whatever a page logs as an error fails."""
+def window(browser: Browser, look: Look, state: StorageState | None = None) -> Iterator[BrowserContext]:
+    """A window with cookies of its own, or those of `state`; whatever a page logs as an error fails."""
     context = browser.new_context(
+        storage_state=state,
         viewport=look.size,
         color_scheme="dark" if look.theme == "dark" else "light",
         permissions=["clipboard-read", "clipboard-write"],

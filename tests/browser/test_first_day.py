@@ -1,11 +1,10 @@
-"""An operator's first day at the dashboard, in a real browser, wide and narrow, light and dark."""
+"""An operator's first day at the dashboard, in a real browser; and its essentials without a script."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 from urllib.parse import urlsplit
 
 import openai
@@ -13,45 +12,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pyotp.totp import TOTP
 
-from tests.browser.chromium import launched
-from tests.browser.npm_packages import fetched
 from tests.browser.signed_in import (
     LOOKS,
     PASSWORD,
-    Look,
     come_in,
     leads_to,
     owner_link,
     set_up_second_factor,
     window,
 )
-from tests.faults.trial import PROVE
 from tests.installation import Installation
 from tests.serving import until
 
 pytestmark = pytest.mark.slow
-
-# What WCAG 2.2 AA asks for, and what else axe-core knows to be good.
-AXE: Final = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
-  .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
-DAYS: Final = [LOOKS[0], LOOKS[3]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with Installation(tmp_path_factory.mktemp("day") / "data") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    return (fetched() / "axe-core" / "axe.min.js").read_text()
 
 
 @final
@@ -142,12 +115,11 @@ def find_explained(page: Page, refused: openai.APIStatusError | None) -> None:
     expect(limits).to_contain_text("The user's rate limit is reached.")
 
 
-@pytest.mark.parametrize("look", DAYS, ids=str)
-def test_the_first_day(browser: Browser, installation: Installation, look: Look) -> None:
-    email = f"ada-{look.width}@example.com"
-    with window(browser, look) as context:
+def test_the_first_day(browser: Browser, installation: Installation) -> None:
+    email = "ada@example.com"
+    with window(browser, LOOKS[0]) as context:
         page = context.new_page()
-        day = Day(page=page, installation=installation, name=f"Bot {look.width}")
+        day = Day(page=page, installation=installation, name="Bot")
         come_in(page, owner_link(installation), name="Ada Lovelace", email=email)
         day.sign_in_again(email, set_up_second_factor(page))
         address = day.project()
@@ -211,57 +183,8 @@ def found_in_audit(page: Page, project: str) -> None:
     expect(page.get_by_role("link", name="key.create", exact=True)).to_have_count(0)
 
 
-@pytest.fixture(scope="module")
-def addresses(installation: Installation) -> list[str]:
-    """A page of each kind, with something on it."""
-    project = f"/dashboard/projects/{installation.keys['project_id']}"
-    with installation.client(**{"X-End-User-Id": "user-1"}) as client:
-        asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
-        answered = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
-    tabs = ("", "/usage", "/keys", "/keys/new", "/users", "/users/one?uid=user-1", "/limits", "/models", "/providers")
-    return [
-        "/dashboard",
-        *(project + tab for tab in (*tabs, "/providers/new", "/origins", "/settings")),
-        "/dashboard/projects",
-        "/dashboard/projects/new",
-        "/dashboard/tenants",
-        f"/dashboard/tenants/{installation.keys['tenant_id']}",
-        "/dashboard/providers",
-        "/dashboard/requests",
-        "/dashboard/requests?id=req_unknown",
-        f"/dashboard/requests?id={answered}",
-        "/dashboard/audit",
-        "/dashboard/operators",
-        "/dashboard/operators/new",
-        "/dashboard/operator-keys",
-        "/dashboard/account",
-        "/dashboard/nothing",
-    ]
-
-
-@pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
-    browser: Browser, installation: Installation, addresses: list[str], axe: str, look: Look
-) -> None:
-    wrong: dict[str, object] = {}
-    with window(browser, look) as context:
-        page = context.new_page()
-        link = owner_link(installation)
-        page.goto(link)
-        come_in(page, link, name="Ada", email=f"axe-{look.width}-{look.theme}@example.com")
-        for address in addresses if PROVE or look in DAYS else addresses[::6]:
-            page.goto(installation.url + address)
-            page.evaluate(axe)  # as the browser's own tools would, whatever may run on the page
-            found = page.evaluate(AXE)
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                found.append("wider than the window")
-            if found:
-                wrong[address] = found
-    assert not wrong, wrong
-
-
 def test_the_essentials_work_without_a_script(browser: Browser, installation: Installation) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False, viewport=LOOKS[3].size, color_scheme="dark")
     try:
         page = context.new_page()
         come_in(page, owner_link(installation), name="Ada", email="plain@example.com")

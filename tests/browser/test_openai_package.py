@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bailiwick.domain.usage import Outcome
-from tests.browser.chromium import launched
 from tests.browser.site import served
 from tests.serving import ASK, BASE_DOMAIN, MODEL, Caller, Site, until
 from tests.upstream import Behaviour, Upstream
@@ -46,12 +45,6 @@ STREAM: Final = """async (client, given) => {
   }
   return { seen };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
