@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+
 import pytest
 
-from tests.dashboard import Browser, done
+from tests.control import controlled
+from tests.dashboard import Browser, browsing, done
+from tests.database import TestDatabase
+from tests.upstream import Upstream
+from tests.upstream.behaviour import Behaviour
 
 SECRET = "sk-a-canary-that-no-page-may-hold"
 
@@ -75,3 +82,35 @@ async def test_the_platforms_providers_are_the_installations(browser: Browser) -
     assert (await own.get("/dashboard/providers")).status == 403
     assert "/dashboard/providers" not in (await own.get("/dashboard")).page.links
     assert (await own.get(f"/dashboard/tenants/{tenant['id']}/providers")).status == 200
+
+
+@pytest.fixture
+async def near(database: TestDatabase) -> AsyncIterator[Browser]:
+    """The dashboard of a control plane that may ask providers on this machine."""
+    async with controlled(database, outbound_allow=(ip_network("127.0.0.0/8"),)) as control, browsing(control) as made:
+        yield made
+
+
+async def test_a_provider_is_tested_at_a_button_and_the_outcome_is_told_in_words(near: Browser) -> None:
+    project = await near.control.project()
+    with Upstream() as upstream:
+        asked = {"name": "mine", "kind": "openai", "base_url": upstream.base_url, "api_key": SECRET}
+        made = await near.control.make(f"/projects/{project['id']}/providers", **asked)
+        one = f"/dashboard/projects/{project['id']}/providers/{made['id']}"
+        answer = await near.send(one, action=f"{one}/test")
+        assert answer.status == 200
+        assert "It answers. It lists" in answer.text
+        upstream.on("/v1/models", Behaviour(status=401, body=b'{"error": {"message": "Wrong key."}}'))
+        answer = await near.send(one, action=f"{one}/test")
+        assert "It does not answer as it should. Wrong key." in answer.text
+        assert "Status 401" in answer.text
+        assert "give it another below" in answer.text
+        assert SECRET not in answer.page.html
+        asked_before = len(upstream.requests)
+        viewer, stranger = (
+            near.as_("viewer", project["tenant_id"]), near.as_("owner", (await near.control.tenant())["id"])
+        )  # fmt: skip
+        assert f"{one}/test" not in [form.action for form in (await viewer.get(one)).page.forms]
+        assert (await viewer.post(f"{one}/test", {"csrf": viewer.visitor.csrf})).status == 403
+        assert (await stranger.post(f"{one}/test", {"csrf": stranger.visitor.csrf})).status == 404
+        assert len(upstream.requests) == asked_before

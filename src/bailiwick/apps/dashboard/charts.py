@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
 
 from bailiwick.domain.paging import MAX_LIMIT
+from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage_report import NO_CALLS, GroupBy, Usage, UsageQuery, UsageReport
 
 _NANO: Final = 1_000_000_000
+_OTHERS: Final = "others"
 _STEPS: Final = {GroupBy.HOUR: timedelta(hours=1), GroupBy.DAY: timedelta(days=1)}
 
 
@@ -79,6 +82,11 @@ class Chart:
     stacked: bool = False
 
     @property
+    def by_the_hour(self) -> bool:
+        """Whether a point is less than a day."""
+        return self.step < timedelta(days=1)
+
+    @property
     def data(self) -> dict[str, object]:
         """As the script knows it: times in Unix seconds."""
         return {
@@ -122,14 +130,59 @@ def usage_charts(report: UsageReport, span: Span) -> list[Chart]:
     ]
 
 
+_REFUSAL_COLOURS: Final = ("series-bad", "series-warn", "series-2", "series-1")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """Refused calls of a span: how many with each code, the most frequent first, and a chart of them."""
+
+    codes: Sequence[tuple[str, int]]
+    chart: Chart
+
+    @property
+    def total(self) -> int:
+        """How many they were."""
+        return sum(count for _, count in self.codes)
+
+
+def refusals_shown(report: RefusalsReport) -> Refusals:
+    """Refused calls over time, by code; of more codes than there are colours the rest is one."""
+    step = timedelta(hours=1) if step_of(report.query) == "hour" else timedelta(days=1)
+    start = report.query.first_hour
+    points = _steps(start if step < timedelta(days=1) else start.replace(hour=0), report.query.until, step)
+    totals: Counter[str] = Counter()
+    at: Counter[tuple[str, datetime]] = Counter()
+    for count in report.counts:
+        totals[count.code] += count.requests
+    codes = totals.most_common()
+    named = [code for code, _ in codes[: len(_REFUSAL_COLOURS) - (len(codes) > len(_REFUSAL_COLOURS))]]
+    for count in report.counts:
+        at[count.code if count.code in named else _OTHERS, count.at] += count.requests
+    labels = [*named, *([_OTHERS] if len(named) < len(codes) else [])]
+    series = [
+        Series(label=label, colour=colour, values=[at[label, point] for point in points])
+        for label, colour in zip(labels, _REFUSAL_COLOURS, strict=False)
+    ]
+    chart = Chart(
+        id="refusals", title="Refused calls", unit="count", points=points, step=step, series=series, stacked=True
+    )
+    return Refusals(codes=codes, chart=chart)
+
+
 def _requests(usage: Usage) -> float:
     return usage.requests
 
 
 def _points(query: UsageQuery, span: Span) -> list[datetime]:
-    points = [query.since]
-    while points[-1] + span.step < query.until:
-        points.append(points[-1] + span.step)
+    return _steps(query.since, query.until, span.step)
+
+
+def _steps(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
+    points = [since]
+    while points[-1] + step < until:
+        points.append(points[-1] + step)
     return points
 
 

@@ -21,6 +21,7 @@ from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.providers import PLATFORM, Place, Provider, ProviderSpec
 from bailiwick.services.provider_accounts import SecretChange
+from bailiwick.services.provider_tests import Tested
 
 _KINDS: Final = (
     (ProviderKind.OPENAI.value, "OpenAI, or compatible with it"),
@@ -40,7 +41,7 @@ async def list_providers(visit: Visit) -> Response:
 
 async def new_provider(visit: Visit) -> Response:
     """The form for a new one."""
-    return visit.show("providers/form.html", **await _frame(visit), provider=None, given={}, kinds=_KINDS)
+    return visit.show("providers/form.html", **await _frame(visit), provider=None, given={}, kinds=_KINDS, tested=None)
 
 
 async def create_provider(visit: Visit) -> Response:
@@ -49,17 +50,20 @@ async def create_provider(visit: Visit) -> Response:
         body = read_body_as(ProviderBody, {**_body(visit), "api_key": visit.form.optional("api_key")})
         await visit.plane.providers.create(visit.actor, place_of(visit), provider_asked(body), body.api_key)
     except Refused as refused:
-        values = {"provider": None, "given": _given(visit), "kinds": _KINDS}
+        values = {"provider": None, "given": _given(visit), "kinds": _KINDS, "tested": None}
         return visit.again("providers/form.html", refused, **await _frame(visit), **values)
     return visit.go(_list(visit), "created")
 
 
 async def show_provider(visit: Visit) -> Response:
     """One provider, to be changed."""
-    provider = await visit.plane.providers.find(visit.actor, place_of(visit), _id(visit))
-    return visit.show(
-        "providers/form.html", **await _frame(visit), provider=provider, given=_as_given(provider), kinds=_KINDS
-    )
+    return await _shown(visit)
+
+
+async def test_provider(visit: Visit) -> Response:
+    """Ask it whether it answers with its account, and tell how it did."""
+    visit.form.known()
+    return await _shown(visit, await visit.plane.provider_tests.test(visit.actor, place_of(visit), _id(visit)))
 
 
 async def change_provider(visit: Visit) -> Response:
@@ -75,7 +79,7 @@ async def change_provider(visit: Visit) -> Response:
         await visit.plane.providers.change(visit.actor, place_of(visit), _id(visit), change)
     except Refused as refused:
         provider = await visit.plane.providers.find(visit.actor, place_of(visit), _id(visit))
-        values = {"provider": provider, "given": _given(visit), "kinds": _KINDS}
+        values = {"provider": provider, "given": _given(visit), "kinds": _KINDS, "tested": None}
         return visit.again("providers/form.html", refused, **await _frame(visit), **values)
     return visit.go(_list(visit), "saved")
 
@@ -85,6 +89,12 @@ async def remove_provider(visit: Visit) -> Response:
     visit.form.known()
     await visit.plane.providers.remove(visit.actor, place_of(visit), _id(visit))
     return visit.go(_list(visit), "removed")
+
+
+async def _shown(visit: Visit, tested: Tested | None = None) -> Response:
+    provider = await visit.plane.providers.find(visit.actor, place_of(visit), _id(visit))
+    values = {"provider": provider, "given": _as_given(provider), "kinds": _KINDS, "tested": tested}
+    return visit.show("providers/form.html", **await _frame(visit), **values)
 
 
 def place_of(visit: Visit) -> Place:
@@ -173,6 +183,7 @@ def _pages(place: str, read: AdminPermission, write: AdminPermission) -> list[Pa
         (f"{listed}/new", create_provider, write, "POST"),
         (one, show_provider, read, "GET"),
         (one, change_provider, write, "POST"),
+        (f"{one}/test", test_provider, write, "POST"),
         (f"{one}/remove", remove_provider, write, "POST"),
     ]
     return [Page(path=path, handler=handler, needs=needs, method=method) for path, handler, needs, method in rows]

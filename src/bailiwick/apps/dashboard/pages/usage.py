@@ -7,13 +7,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from bailiwick.apps.dashboard.charts import SPANS, Span, span_named, usage_charts
+from bailiwick.apps.dashboard.charts import SPANS, Span, refusals_shown, span_named, usage_charts
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.projects import framed
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission, confine
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
+from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.tenancy import Tenant
 from bailiwick.domain.usage_report import Group, GroupBy, UsageReport
 from bailiwick.services.absence import found
@@ -31,6 +32,7 @@ async def show_overview(visit: Visit) -> Response:
         return visit.show("overview/nothing.html")
     span = span_named(visit.asked("range"))
     by_time, by_project, by_model = await _survey(visit, span, tenant.id, None, GroupBy.PROJECT, GroupBy.MODEL)
+    refused = await visit.plane.usage.refusals(tenant.id, None, span.query(visit.plane.acts.now()))
     projects = await visit.plane.provisioning.list_projects(tenant.id, _EVERYTHING)
     names = {ids.shown(ids.PROJECT, project.id): project.name for project in projects.items}
     return visit.show(
@@ -39,7 +41,7 @@ async def show_overview(visit: Visit) -> Response:
         tenant=tenant,
         tenant_id=ids.shown(ids.TENANT, tenant.id),
         projects=projects.items,
-        **_shown(span, by_time),
+        **_shown(span, by_time, refused),
         by_project=_rows(by_project),
         names=names,
         by_model=_rows(by_model),
@@ -51,9 +53,10 @@ async def show_usage(visit: Visit) -> Response:
     frame = await framed(visit, "usage")
     span = span_named(visit.asked("range"))
     by_time, by_model, by_key = await _survey(visit, span, *visit.at, GroupBy.MODEL, GroupBy.KEY)
+    refused = await visit.plane.usage.refusals(*visit.at, span.query(visit.plane.acts.now()))
     keys = await visit.plane.credentials.list(*visit.at, _EVERYTHING)
     names: Mapping[str, str] = {ids.shown(ids.KEY, key.id): key.spec.name for key in keys.items}
-    values = {**_shown(span, by_time), "by_model": _rows(by_model), "by_key": _rows(by_key), "names": names}
+    values = {**_shown(span, by_time, refused), "by_model": _rows(by_model), "by_key": _rows(by_key), "names": names}
     return visit.show("projects/usage.html", **frame.values, **values)
 
 
@@ -65,8 +68,9 @@ async def _survey(
     return await visit.plane.usage.survey(tenant_id, project_id, queries)
 
 
-def _shown(span: Span, report: UsageReport) -> dict[str, object]:
-    return {"spans": SPANS, "span": span, "usage": report.total, "charts": usage_charts(report, span)}
+def _shown(span: Span, report: UsageReport, refused: RefusalsReport) -> dict[str, object]:
+    charts = usage_charts(report, span)
+    return {"spans": SPANS, "span": span, "usage": report.total, "charts": charts, "refused": refusals_shown(refused)}
 
 
 def _rows(report: UsageReport) -> list[Group]:

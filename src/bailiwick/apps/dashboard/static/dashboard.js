@@ -63,7 +63,10 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) { event.preventDefault(); return; }
   if (form.method !== "post" || form.hasAttribute("hx-post")) return;
   form.dataset.sent = "yes";
-  for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-busy", "true");
+  for (const button of form.querySelectorAll("button[type=submit]")) {
+    button.setAttribute("aria-busy", "true");
+    if (button.dataset.busy) { button.textContent = button.dataset.busy; announce(button.dataset.busy); }
+  }
 });
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) {
