@@ -16,6 +16,7 @@ from typing import Any, Final, final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from bailiwick.domain.errors import BailiwickError
+from bailiwick.identity.jws import InvalidKeys, PublicKeys
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.transport import Origin, Transport, TransportError
@@ -50,7 +51,7 @@ class Endpoints:
 @dataclass(slots=True)
 class _Known:
     endpoints: Endpoints
-    keys: Mapping[str, Any]
+    keys: PublicKeys
     at: float
     keys_at: float
 
@@ -71,11 +72,11 @@ class OidcClient:
         """Where the provider is asked; raises `ProviderTrouble`."""
         return (await self._provider(issuer)).endpoints
 
-    async def keys(self, issuer: str, *, again: bool = False) -> Mapping[str, Any]:
-        """The provider's JWK Set; `again`, if a key was missing from it. Raises `ProviderTrouble`."""
+    async def keys(self, issuer: str, *, again: bool = False) -> PublicKeys:
+        """The provider's keys; `again`, if a key was missing from it. Raises `ProviderTrouble`."""
         known = await self._provider(issuer)
         if again and self._monotonic() - known.keys_at >= _KEYS_AGAIN_SECONDS:
-            known.keys = await self._get(known.endpoints.keys)
+            known.keys = await self._keys(known.endpoints.keys)
             known.keys_at = self._monotonic()
         return known.keys
 
@@ -113,7 +114,7 @@ class OidcClient:
             known = self._known.get(issuer)
             if known is None or self._monotonic() - known.at >= _KEPT_SECONDS:
                 endpoints = self._read(issuer, await self._get(issuer.rstrip("/") + _WELL_KNOWN))
-                keys = await self._get(endpoints.keys)
+                keys = await self._keys(endpoints.keys)
                 now = self._monotonic()
                 known = self._known[issuer] = _Known(endpoints=endpoints, keys=keys, at=now, keys_at=now)
             return known
@@ -137,6 +138,12 @@ class OidcClient:
             basic=isinstance(methods, list) and "client_secret_basic" in methods,
             names_issuer=said.get("authorization_response_iss_parameter_supported") is True,
         )
+
+    async def _keys(self, url: str) -> PublicKeys:
+        try:
+            return PublicKeys.parse(await self._get(url))
+        except InvalidKeys as invalid:
+            raise ProviderTrouble(f"the provider's keys: {invalid}") from None
 
     async def _get(self, url: str) -> Mapping[str, Any]:
         return await self._ask("GET", url, {}, b"")

@@ -32,7 +32,8 @@ from bailiwick.domain.operators import Person, PersonSpec, PersonStatus
 from bailiwick.domain.sign_in import Browser, SignInMethod
 from bailiwick.domain.sign_in_providers import SignInProvider, SignInRule, verified_email
 from bailiwick.identity import id_tokens
-from bailiwick.identity.id_tokens import Expected, InvalidIdToken, UnknownSigningKey
+from bailiwick.identity.id_tokens import Expected
+from bailiwick.identity.jws import InvalidToken, UnknownKey
 from bailiwick.identity.sealed_values import SealedValues
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
@@ -152,7 +153,7 @@ class ProviderSignIn:
         provider, secret = await self._providers.usable(provider_id)
         try:
             claims = await self._claims(provider, secret, flow, answer)
-        except (ProviderTrouble, InvalidIdToken) as trouble:
+        except (ProviderTrouble, InvalidToken) as trouble:
             async with self._database.operating() as scope:
                 await self._failures.record(scope, browser, None, "", f"provider: {trouble}")
             raise _trouble(provider, trouble) from None
@@ -165,7 +166,7 @@ class ProviderSignIn:
         endpoints = await self._client.endpoints(issuer)
         # Whose answer it is (RFC 9207 §2.4): one that names another issuer, or none though it should, is not believed.
         if answer.issuer != issuer and (answer.issuer is not None or endpoints.names_issuer):
-            raise InvalidIdToken("the answer is another issuer's")
+            raise InvalidToken("the answer is another issuer's")
         if answer.error or not answer.code:
             raise ProviderTrouble("the provider did not let you in")
         token = await self._client.redeem(
@@ -179,7 +180,7 @@ class ProviderSignIn:
         expected = Expected(issuer=issuer, client_id=provider.spec.client_id, nonce=flow.nonce, now=self._acts.now())
         try:
             return id_tokens.verify(token, await self._client.keys(issuer), expected)
-        except UnknownSigningKey:
+        except UnknownKey:
             return id_tokens.verify(token, await self._client.keys(issuer, again=True), expected)
 
     async def _admit(
