@@ -19,6 +19,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -55,6 +57,20 @@ _CURVES: Final[dict[str, tuple[type[ec.EllipticCurve], str, int]]] = {
 }
 _RSA: Final = frozenset(alg for alg in ALGORITHMS if alg.startswith(("RS", "PS")))
 _ALGORITHMS: Final = frozenset(ALGORITHMS)
+
+
+def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a name stands twice")
+    return document
+
+
+def _no_number(_name: str) -> float:
+    raise ValueError("NaN and infinities are no JSON")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_names_once, parse_constant=_no_number)
 
 _Check: TypeAlias = Callable[[bytes, bytes, str], None]
 """Raises InvalidSignature unless the signature is of the data under the algorithm."""
@@ -161,14 +177,7 @@ def read(text: str, *, longest: int = LONGEST) -> Unverified:
     if parts is None:
         raise InvalidToken("it is not three parts of base 64")
     first, second, third = parts.groups()
-    header = _object(_octets(first), "header")
-    alg, kid = header.get("alg"), header.get("kid")
-    if not isinstance(alg, str) or alg not in _ALGORITHMS:
-        raise InvalidToken("the algorithm is none of those that are taken")
-    if kid is not None and not isinstance(kid, str):
-        raise InvalidToken("the key id is no text")
-    if not _REFUSED_HEADERS.isdisjoint(header):
-        raise InvalidToken("the header asks for what is not done here, or brings a key of its own")
+    header, alg, kid = _header(first)
     return Unverified(
         header=header,
         claims=_object(_octets(second), "claims"),
@@ -177,6 +186,20 @@ def read(text: str, *, longest: int = LONGEST) -> Unverified:
         signed=text[: parts.end(2)].encode(),
         signature=_octets(third),
     )
+
+
+@lru_cache(maxsize=256)
+def _header(part: str) -> tuple[Mapping[str, Any], str, str | None]:
+    """Read a header, which is the same text in all tokens of a key; raises `InvalidToken`."""
+    header = _object(_octets(part), "header")
+    alg, kid = header.get("alg"), header.get("kid")
+    if not isinstance(alg, str) or alg not in _ALGORITHMS:
+        raise InvalidToken("the algorithm is none of those that are taken")
+    if kid is not None and not isinstance(kid, str):
+        raise InvalidToken("the key id is no text")
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise InvalidToken("the header asks for what is not done here, or brings a key of its own")
+    return MappingProxyType(header), alg, kid
 
 
 def _octets(part: str) -> bytes:
@@ -195,7 +218,7 @@ def _object(octets: bytes, what: str) -> dict[str, Any]:
     try:
         # Decoded first, and as UTF-8: given bytes, the parser would take UTF-16 and UTF-32 as well.
         text = octets.decode()
-        value = json.loads(text, object_pairs_hook=_names_once, parse_constant=_no_number)
+        value = _JSON.decode(text)
         if "\\u" in text:
             # An escape can spell half of a character, which no database and no answer could hold.
             json.dumps(value, ensure_ascii=False).encode()
@@ -206,17 +229,6 @@ def _object(octets: bytes, what: str) -> dict[str, Any]:
     if text.count("{") + text.count("[") > _DEEPEST and _depth(value) > _DEEPEST:
         raise InvalidToken(f"the {what} cannot be read")
     return value
-
-
-def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise ValueError("a name stands twice")
-    return document
-
-
-def _no_number(_name: str) -> float:
-    raise ValueError("NaN and infinities are no JSON")
 
 
 def _depth(value: object) -> int:
