@@ -54,6 +54,8 @@ def addresses(installation: Installation) -> list[str]:
         "/dashboard/operators",
         "/dashboard/operators/new",
         "/dashboard/operator-keys",
+        "/dashboard/sign-in-providers",
+        "/dashboard/sign-in-providers/new",
         "/dashboard/account",
         "/dashboard/nothing",
     ]

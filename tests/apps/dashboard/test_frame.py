@@ -34,6 +34,7 @@ IDS: Final = {
     "{key_id}": UNKNOWN["key"],
     "{provider_id}": UNKNOWN["prv"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
+    "{sign_in_provider_id}": UNKNOWN["prv"].replace("prv", "sip"),
     "{operator_key_id}": UNKNOWN["prv"].replace("prv", "opk"),
 }
 
@@ -60,7 +61,9 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     made = {name: await browser.control.make(f"{place}/providers", **asked) for name, place in around.items()}
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
-    given |= {"operator_id": person["id"], "operator_key_id": operator_key["id"]}
+    issuer = f"https://{key['id'][-8:]}.example.com"
+    by = await browser.control.make("/sign-in/providers", name="I", issuer=issuer, client_id="c")
+    given |= {"operator_id": person["id"], "operator_key_id": operator_key["id"], "sign_in_provider_id": by["id"]}
     return {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
 
 

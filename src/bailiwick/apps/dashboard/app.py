@@ -25,6 +25,7 @@ from bailiwick.apps.dashboard.pages import (
     providers,
     requests,
     settings,
+    sign_in_providers,
     tenants,
     usage,
     users,
@@ -52,6 +53,7 @@ PAGES: Final[Sequence[Page]] = (
     *providers.PAGES,
     *operators.PAGES,
     *operator_keys.PAGES,
+    *sign_in_providers.PAGES,
     *audit.PAGES,
     *requests.PAGES,
 )

@@ -11,18 +11,18 @@ from bailiwick.domain.administration import AdminPermission
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One place. `exact`: only this very address is it, and not what is below. `also` begins others of it."""
+    """One place. `exact`: only this very address is it, and not what is below. `also` begin others of it."""
 
     label: str
     href: str
     icon: str
     needs: AdminPermission
     exact: bool = False
-    also: str = ""
+    also: tuple[str, ...] = ()
 
     def leads_to(self, path: str) -> bool:
         """Whether a page belongs to this place."""
-        return path == self.href or (not self.exact and f"{path}/".startswith((f"{self.href}/", self.also or " ")))
+        return path == self.href or (not self.exact and f"{path}/".startswith((f"{self.href}/", *self.also)))
 
 
 _P: Final = AdminPermission
@@ -39,6 +39,6 @@ MENU: Final = (
         href="/dashboard/operators",
         icon="operators",
         needs=_P.OPERATORS_READ,
-        also="/dashboard/operator-keys",
+        also=("/dashboard/operator-keys", "/dashboard/sign-in-providers"),
     ),
 )
