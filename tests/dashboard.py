@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any, Final, Self, final
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -21,8 +21,10 @@ from starlette.requests import Request
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.dashboard.app import create_dashboard
 from bailiwick.apps.dashboard.visitor import Visitor
+from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain import ids
-from bailiwick.domain.ids import OperatorId, TenantId
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.ids import OperatorId, ProjectId, TenantId
 from bailiwick.domain.operators import Operator, OperatorKind, OperatorRole
 from bailiwick.telemetry.logs import Log
 from tests.control import Control
@@ -145,7 +147,8 @@ class Answered:
 class KnownVisitors:
     """Those who are signed in, by a cookie each."""
 
-    def __init__(self) -> None:
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
         self._known: dict[str, Visitor] = {}
 
     def add(self, operator: Operator) -> tuple[str, Visitor]:
@@ -154,9 +157,15 @@ class KnownVisitors:
         self._known[cookie] = visitor
         return cookie, visitor
 
-    async def find(self, request: Request) -> Visitor | None:
-        """Who asks."""
-        return self._known.get(request.cookies.get(_COOKIE, ""))
+    async def find(self, request: Request, project: UUID | None) -> Visitor | None:
+        """Who asks, for a project if any."""
+        visitor = self._known.get(request.cookies.get(_COOKIE, ""))
+        if visitor is None or project is None:
+            return visitor
+        try:
+            return replace(visitor, project_of=await self._plane.provisioning.tenant_of_project(ProjectId(project)))
+        except Refused:
+            return visitor
 
 
 @final
@@ -218,7 +227,7 @@ def done(answer: Answered) -> str:
 @asynccontextmanager
 async def browsing(control: Control) -> AsyncIterator[Browser]:
     """The dashboard over a control plane, as an owner of the installation sees it."""
-    visitors = KnownVisitors()
+    visitors = KnownVisitors(control.plane)
     app = create_app(
         control.plane,
         new_id=control.plane.acts.new_id,

@@ -107,9 +107,11 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         " latency_ms, provider, model, replaced_xid) VALUES (%s, %s, %s, now(), 1, 1, 1, 'p', 'm', 1)",
         (new_id(), tenant, project),
     )
-    connection.execute(
-        "INSERT INTO bailiwick.usage_hourly VALUES (%s, %s, now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)", (tenant, project)
-    )
+    for table in ("usage_hourly", "usage_daily"):
+        connection.execute(
+            f"INSERT INTO bailiwick.{table} VALUES (%s, 'all', now(), %s, '', 1, 1, 1, 1, 1)".encode(),  # noqa: S608
+            (tenant, project),
+        )
     connection.execute(
         "INSERT INTO bailiwick.usage_hourly_of_users VALUES (%s, %s, 'u', now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)",
         (tenant, project),

@@ -159,12 +159,13 @@ async def test_usage_of_a_project_is_not_read_within_another_tenant(plane: Contr
         pool = open_pool(kept_apart.url(role), name="test", size=1)
         async with pool:
             async with Database(pool).surveying(own_tenant) as scope:
-                assert await UsageRows.of(scope, own_tenant, foreign_project) is None
-                report = await UsageRows(scope, own_tenant, foreign_project, 0).report(query)
+                rows = UsageRows(scope, own_tenant, foreign_project)
+                assert not await rows.exist()
+                report = await rows.report(query)
             assert (report.groups, report.total.requests) == ((), 0)
             async with Database(pool).surveying(foreign_tenant) as scope:
-                rows = await UsageRows.of(scope, foreign_tenant, foreign_project)
-                assert rows is not None
+                rows = UsageRows(scope, foreign_tenant, foreign_project)
+                assert await rows.exist()
                 report = await rows.report(query)
             assert report.total.requests == 1
 

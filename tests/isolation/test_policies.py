@@ -22,7 +22,7 @@ ROLES = (roles.APP, roles.CONTROL)
 TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
-    "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "end_users", "blocked_users",
+    "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
     "refused_calls", "usage_refusals",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
@@ -183,7 +183,9 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
             return {table for table, count in counts.items() if count}
 
         users, refusals = {"end_users", "blocked_users"}, {"refused_calls", "usage_refusals"}
-        usage = {"ledger", "ledger_corrections", "usage_hourly", "usage_hourly_of_users", "blocked_users"}
+        usage = {
+            "ledger", "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "blocked_users",
+        }  # fmt: skip
         assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
         operators = {"operator_keys", "operators", "idempotency", "operator_secrets", "sessions", "sign_in_links"}
         known = {"operator_identities"}  # Added and read, and gone with their person.

@@ -48,6 +48,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "serving": (roles.APP,),
     "sessions": (roles.CONTROL, roles.OPERATOR),
     "sessions.look_up_session": (roles.CONTROL,),
+    "sessions.look_up_visit": (roles.CONTROL,),
     "sign_in": (roles.CONTROL, roles.OPERATOR),
     "sign_in.look_up_sign_in": (roles.CONTROL,),
     "sign_in_providers": (roles.OPERATOR,),

@@ -31,11 +31,12 @@ from tests.ledger import told_percentile
 from tests.storage.ledger_calls import expire, new_call, settlement
 
 START: Final = datetime(2026, 11, 1, tzinfo=UTC)
-# Of the span that is asked for, the first and the last hour are cut through, and so are calls beside it.
-SINCE, UNTIL = START + timedelta(hours=1, minutes=20), START + timedelta(hours=5, minutes=40)
+# Of the span that is asked for, the first and the last hour and day are cut through, and so are calls beside it.
+SINCE, UNTIL = START + timedelta(hours=1, minutes=20), START + timedelta(days=3, hours=5, minutes=40)
 KEYS: Final = [uuid4(), None]
 KEY_COLUMNS: Final = {
     GroupBy.MODEL: "provider || '/' || model", GroupBy.USER: "uid", GroupBy.PROVIDER: "provider",
+    GroupBy.DAY: "to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     GroupBy.HOUR: """to_char(date_trunc('hour', opened_at, 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')""",
 }  # fmt: skip
 INSERT: Final = (
@@ -54,8 +55,8 @@ class Place:
         self.tenant, self.project = TenantId(new_id()), ProjectId(new_id())
 
     def write(self, connection: Connection, chance: random.Random, *, source: int = 0) -> tuple[UUID, datetime]:
-        """A settled call, opened within some hours around the span."""
-        call, opened = new_id(), START + timedelta(seconds=chance.randrange(7 * 3600))
+        """A settled call, opened in the first hours of some days, within the span and around it."""
+        call, opened = new_id(), START + timedelta(days=chance.randrange(4), seconds=chance.randrange(7 * 3600))
         uid = chance.choice([None, "ann", "bob", "zoë", "only"]) if opened.minute else "rare"
         cost = chance.choice([None, chance.randrange(10**9)])
         values = (
@@ -81,9 +82,7 @@ class Place:
         """The same, by the report."""
         query = UsageQuery(since=SINCE, until=UNTIL, group_by=group_by, limit=100)
         async with reading.surveying(self.tenant) as scope:
-            row = await scope.fetch_one(b"SELECT xid FROM bailiwick.usage_watermark")  # type: ignore[arg-type]
-            assert row is not None
-            report = await UsageRows(scope, self.tenant, self.project, row["xid"]).report(query)
+            report = await UsageRows(scope, self.tenant, self.project).report(query)
         total = report.total
         return shown(total), {group.key: shown(group.usage) for group in report.groups}
 
@@ -119,10 +118,18 @@ async def holds(place: Place, reading: Database, superuser: Connection) -> None:
 
 def counted(superuser: Connection, place: Place) -> int:
     """How many calls of a place are in the roll-ups, which agree with each other."""
-    query = "SELECT coalesce(sum(requests), 0) FROM bailiwick.{} WHERE project_id = %s"
+    of_all = ("usage_hourly_of_users", "project_id = %s")
+    of_each = [
+        (table, f"project_id = %s AND dimension = '{dimension}'")
+        for table in ("usage_hourly", "usage_daily")
+        for dimension in ("all", "key", "provider", "model")
+    ]
     found = {
-        superuser.execute(query.format(table).encode(), (place.project,)).fetchone()
-        for table in ("usage_hourly", "usage_hourly_of_users")
+        superuser.execute(
+            f"SELECT coalesce(sum(requests), 0)::int FROM bailiwick.{table} WHERE {where}".encode(),  # noqa: S608
+            (place.project,),
+        ).fetchone()
+        for table, where in [of_all, *of_each]
     }
     (only,) = found
     assert only is not None
@@ -141,9 +148,10 @@ async def test_what_is_rolled_up_is_read_from_there_and_reports_stay_the_same(sc
             assert counted(superuser, place) == 200
             await holds(place, control, superuser)
             # Whatever lies wholly within the span comes from the roll-ups now.
-            superuser.execute(b"UPDATE bailiwick.usage_hourly SET requests = requests + 1 WHERE project_id = %s",
-                              (place.project,))  # fmt: skip
-            assert (await place.reported(control, GroupBy.HOUR))[0][0] > before[0][0][0]
+            for table, group_by in (("usage_hourly", GroupBy.HOUR), ("usage_daily", GroupBy.MODEL)):
+                more = f"UPDATE bailiwick.{table} SET requests = requests + 1000 WHERE project_id = %s"  # noqa: S608
+                superuser.execute(more.encode(), (place.project,))
+                assert (await place.reported(control, group_by))[0][0] > before[0][0][0] + 1000
 
 
 async def test_a_transaction_that_stays_open_holds_back_the_watermark_and_no_number(scratch: TestDatabase) -> None:
@@ -189,7 +197,9 @@ async def test_two_who_roll_up_at_once_count_once(scratch: TestDatabase) -> None
             await holds(place, control, superuser)
 
 
-@pytest.mark.parametrize("table", ["usage_hourly", "usage_hourly_of_users", "end_users", "usage_watermark"])
+@pytest.mark.parametrize(
+    "table", ["usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "usage_watermark"]
+)
 async def test_a_kill_between_any_two_writings_counts_nothing_twice(scratch: TestDatabase, table: str) -> None:
     place, chance = Place(), random.Random(5)
     async with as_control(scratch) as control:
@@ -328,6 +338,7 @@ class RollUpMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for writer in self.writers:
+            writer.rollback()  # The server ends what is merely left behind only in a while.
             writer.close()
         self.loop.run_until_complete(caught_up(RollUp(self.control)))
         self.reports_are_the_ledger()

@@ -23,8 +23,9 @@ from bailiwick.domain.money import usd
 from bailiwick.domain.paging import DEFAULT_LIMIT, read_limit
 from bailiwick.domain.times import read_moment, written
 
-# The hour after it could not be written.
+# The hour, or the day, after it could not be written.
 _LAST_HOUR: Final = datetime(9999, 12, 31, 22, tzinfo=UTC)
+_LAST_DAY: Final = datetime(9999, 12, 30, tzinfo=UTC)
 PARAMETERS: Final = ("from", "to", "group_by", "limit", "after")
 
 
@@ -105,6 +106,17 @@ class UsageQuery:
         hour = self.until.replace(minute=0, second=0, microsecond=0)
         return hour if hour == self.until else min(hour, _LAST_HOUR) + timedelta(hours=1)
 
+    @property
+    def whole_days(self) -> tuple[datetime, datetime]:
+        """The whole days of UTC between `first_hour` and `end_hour`, as the first's beginning and the last's end.
+
+        Without one, both are `end_hour`.
+        """
+        first, end = self.first_hour.replace(hour=0), self.end_hour.replace(hour=0)
+        if first != self.first_hour:
+            first = min(first, _LAST_DAY) + timedelta(days=1)
+        return (first, end) if first < end else (self.end_hour, self.end_hour)
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +150,11 @@ NO_CALLS: Final = Usage(
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One group; `key` None is that of the rows that name none."""
+    """One group; `key` None is that of the rows that name none. `label` is what a project is called, for people."""
 
     key: str | None
     usage: Usage
+    label: str | None = None
 
 
 @final

@@ -59,10 +59,13 @@ class Credentials:
         self._acts = acts
         self._pepper = pepper
 
-    async def list(self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest) -> Page[ApiKey]:
-        """A page of a project's keys; raises `Refused` (404)."""
+    async def list(
+        self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest, *, is_there: bool = False
+    ) -> Page[ApiKey]:
+        """A page of a project's keys; raises `Refused` (404) unless whoever asks knows that the project is there."""
         async with self._database.reading(tenant_id) as scope:
-            found(await ProjectRows(scope, tenant_id).find(project_id))
+            if not is_there:
+                found(await ProjectRows(scope, tenant_id).find(project_id))
             return await KeyRows(scope, tenant_id, project_id).list(page)
 
     async def find(self, place: KeyPlace, key_id: KeyId) -> ApiKey:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import INSTALLATION, Actor
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
-from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
-from bailiwick.storage.projects import ListedProject, ProjectRows, list_every_project
+from bailiwick.storage.projects import ListedProject, PlacedProject, ProjectRows, list_every_project
 from bailiwick.storage.scope import Database
-from bailiwick.storage.tenants import TenantRows
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedProject:
-    """A project and the tenant that it is of."""
-
-    tenant: Tenant
-    project: Project
 
 
 @final
@@ -50,6 +38,4 @@ class Directory:
     async def project(self, tenant_id: TenantId, project_id: ProjectId) -> PlacedProject:
         """One project of a tenant; raises `Refused` (404)."""
         async with self._database.reading(tenant_id) as scope:
-            tenant = found(await TenantRows(scope, tenant_id).find())
-            project = found(await ProjectRows(scope, tenant_id).find(project_id))
-            return PlacedProject(tenant=tenant, project=project)
+            return found(await ProjectRows(scope, tenant_id).place(project_id))

@@ -5,6 +5,7 @@ A block takes effect at every door within a second (`services/blocked_users.py`)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
@@ -13,12 +14,12 @@ from bailiwick.domain.audit import Actor
 from bailiwick.domain.end_users import MAX_BLOCKED, UNVERSIONED, Blocked, EndUser, UsersPage, UsersQuery
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import ProjectId, TenantId
-from bailiwick.domain.usage_report import UsageQuery
+from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
 from bailiwick.storage.end_users import BlockedRows, EndUserRows
-from bailiwick.storage.projects import ProjectRows
+from bailiwick.storage.projects import PlacedProject, ProjectRows
 from bailiwick.storage.scope import Database
 from bailiwick.storage.usage import UsageRows
 
@@ -35,14 +36,33 @@ class EndUsers:
     async def list(self, tenant_id: TenantId, project_id: ProjectId, query: UsersQuery) -> UsersPage:
         """A page of a project's users; raises `Refused` (404)."""
         async with self._database.surveying(tenant_id) as scope:
-            usage = found(await UsageRows.of(scope, tenant_id, project_id))
-            return await EndUserRows(scope, tenant_id, project_id, usage).list(query)
+            if not await UsageRows(scope, tenant_id, project_id).exist():
+                raise not_found()
+            return await EndUserRows(scope, tenant_id, project_id).list(query)
+
+    async def list_placed(
+        self, tenant_id: TenantId, project_id: ProjectId, query: UsersQuery
+    ) -> tuple[PlacedProject, UsersPage]:
+        """A page of a project's users, and the project; raises as `list` does."""
+        async with self._database.surveying(tenant_id) as scope:
+            placed = found(await ProjectRows(scope, tenant_id).place(project_id))
+            return placed, await EndUserRows(scope, tenant_id, project_id).list(query)
 
     async def find(self, tenant_id: TenantId, project_id: ProjectId, uid: str, query: UsageQuery) -> EndUser:
         """One user, who need never have been seen; raises `Refused` (404) if there is no such project."""
         async with self._database.surveying(tenant_id) as scope:
-            usage = found(await UsageRows.of(scope, tenant_id, project_id))
-            return await EndUserRows(scope, tenant_id, project_id, usage).find(uid, query)
+            _, user = found(await EndUserRows(scope, tenant_id, project_id).find(uid))
+            report = await UsageRows(scope, tenant_id, project_id).report(query, uid=uid)
+            return replace(user, usage=report.total)
+
+    async def find_placed(
+        self, tenant_id: TenantId, project_id: ProjectId, uid: str, queries: Sequence[UsageQuery]
+    ) -> tuple[PlacedProject, EndUser, Sequence[UsageReport]]:
+        """One user with reports of one span, and the project; raises as `find` does."""
+        async with self._database.surveying(tenant_id) as scope:
+            placed, user = found(await EndUserRows(scope, tenant_id, project_id).find(uid))
+            reports = await UsageRows(scope, tenant_id, project_id).survey(queries, uid=uid)
+            return placed, replace(user, usage=reports[0].total), reports
 
     async def change(
         self,

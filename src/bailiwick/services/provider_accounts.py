@@ -54,10 +54,11 @@ class ProviderAccounts:
         self._sealing = sealing
         self._guard = guard
 
-    async def list(self, actor: Actor, place: Place, page: PageRequest) -> Page[Provider]:
-        """A page of the providers of one place; raises `Refused` (404)."""
+    async def list(self, actor: Actor, place: Place, page: PageRequest, *, is_there: bool = False) -> Page[Provider]:
+        """A page of the providers of one place; raises `Refused` (404) unless whoever asks knows that it is there."""
         async with self._reading(actor, place, "list", INSTALLATION) as scope:
-            await _check_place(scope, place)
+            if not is_there:
+                await _check_place(scope, place)
             return await ProviderRows(scope, place).list(page)
 
     async def find(self, actor: Actor, place: Place, provider_id: ProviderId) -> Provider:

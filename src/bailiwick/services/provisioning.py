@@ -110,10 +110,11 @@ class Provisioning:
             await rows.remove()
             await self._record_tenant(scope, actor, "remove", before, {"before": tenant_document(before)})
 
-    async def list_projects(self, tenant_id: TenantId, page: PageRequest) -> Page[Project]:
-        """A page of a tenant's projects; raises `Refused` (404)."""
+    async def list_projects(self, tenant_id: TenantId, page: PageRequest, *, is_there: bool = False) -> Page[Project]:
+        """A page of a tenant's projects; raises `Refused` (404) unless whoever asks knows that the tenant is there."""
         async with self._database.reading(tenant_id) as scope:
-            found(await TenantRows(scope, tenant_id).find())
+            if not is_there:
+                found(await TenantRows(scope, tenant_id).find())
             return await ProjectRows(scope, tenant_id).list(page)
 
     async def find_project(self, tenant_id: TenantId, project_id: ProjectId) -> Project:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, final
+from uuid import UUID
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import Actor
@@ -23,7 +24,7 @@ from bailiwick.domain.sign_in import Browser, Session, SessionLimits, SignInMeth
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.storage.scope import Database, Scope
-from bailiwick.storage.sessions import SessionRows, Whose, find_session
+from bailiwick.storage.sessions import SessionRows, Whose, find_session, find_visit
 
 _TOKEN_BYTES: Final = 32
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -55,7 +56,17 @@ class Sessions:
         """The open session of what a browser holds; None if there is none. Raises `Unavailable`."""
         if _TOKEN.fullmatch(token) is None:
             return None
-        session = await find_session(self._database, self._digest(b"session/1", token))
+        return await self._open(await find_session(self._database, self._digest(b"session/1", token)))
+
+    async def find_visit(self, token: str, project: UUID) -> tuple[Session | None, TenantId | None]:
+        """What `find` finds and, in the same look-up, whose a project is; None if it is nobody's."""
+        if _TOKEN.fullmatch(token) is None:
+            return None, None
+        session, tenant_id = await find_visit(self._database, self._digest(b"session/1", token), project)
+        return await self._open(session), tenant_id
+
+    async def _open(self, session: Session | None) -> Session | None:
+        """A session if it is not over, and note that it is used."""
         now = self._acts.now()
         if session is None or not session.is_open(now, self.limits):
             return None

@@ -16,9 +16,10 @@ from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
-from bailiwick.services.absence import found
+from bailiwick.services.absence import not_found
+from bailiwick.services.recent import Recent
 from bailiwick.storage import refused_calls
-from bailiwick.storage.scope import Database
+from bailiwick.storage.scope import Database, Scope
 from bailiwick.storage.usage import UsageRows
 
 _AT_ONCE: Final = 2
@@ -34,6 +35,7 @@ class UsageReports:
         self._database = database
         # Of the tenants that have one at the moment.
         self._turns: WeakValueDictionary[TenantId, asyncio.Semaphore] = WeakValueDictionary()
+        self._recent: Recent[Sequence[UsageReport]] = Recent()
 
     async def report(
         self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, uid: str | None = None
@@ -42,24 +44,41 @@ class UsageReports:
 
         Raises `Refused` (404) if there is no such tenant, or it has no such project; `Invalid`, `Unavailable`.
         """
-        async with self._survey(tenant_id, project_id) as rows:
+        async with self._survey(tenant_id) as scope:
+            rows = UsageRows(scope, tenant_id, project_id)
+            if not await rows.exist():
+                raise not_found()
             return await rows.report(query, uid=uid)
 
     async def survey(
         self, tenant_id: TenantId, project_id: ProjectId | None, queries: Sequence[UsageQuery]
-    ) -> list[UsageReport]:
-        """Several reports of one moment, so that their totals are equal; raises as `report` does."""
-        async with self._survey(tenant_id, project_id) as rows:
-            return [await rows.report(query) for query in queries]
+    ) -> Sequence[UsageReport]:
+        """First pages of reports of one span and one moment, as of a moment ago; of what is not there, nothing.
 
-    async def refusals(self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery) -> RefusalsReport:
-        """How many calls were refused in the span of `query`, over time; raises as `report` does."""
+        What it is a moment ago, `Recent` says. Raises `Unavailable`.
+        """
+
+        async def read() -> Sequence[UsageReport]:
+            async with self._survey(tenant_id) as scope:
+                return await UsageRows(scope, tenant_id, project_id).survey(queries)
+
+        asked = (tenant_id, project_id, *((query.group_by, query.since, query.limit) for query in queries))
+        return await self._recent.get(asked, read)
+
+    async def refusals(
+        self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, is_there: bool = False
+    ) -> RefusalsReport:
+        """How many calls were refused in the span of `query`, over time; raises as `report` does.
+
+        Whoever asks may know that the place `is_there`.
+        """
         async with self._database.reading(tenant_id) as scope:
-            found(await UsageRows.of(scope, tenant_id, project_id))
+            if not is_there and not await UsageRows(scope, tenant_id, project_id).exist():
+                raise not_found()
             return await refused_calls.report(scope, tenant_id, project_id, query)
 
     @asynccontextmanager
-    async def _survey(self, tenant_id: TenantId, project_id: ProjectId | None) -> AsyncGenerator[UsageRows]:
+    async def _survey(self, tenant_id: TenantId) -> AsyncGenerator[Scope]:
         """One moment of a tenant's usage, once it is the tenant's turn."""
         turns = self._turns.setdefault(tenant_id, asyncio.Semaphore(_AT_ONCE))
         try:
@@ -69,6 +88,6 @@ class UsageReports:
             raise Unavailable(cause="other reports of the tenant are being read") from None
         try:
             async with self._database.surveying(tenant_id) as scope:
-                yield found(await UsageRows.of(scope, tenant_id, project_id))
+                yield scope
         finally:
             turns.release()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, final
 
 from bailiwick.domain.end_users import Blocked, EndUser, LastSeen, UsersPage, UsersQuery
 from bailiwick.domain.ids import ProjectId, TenantId
-from bailiwick.domain.usage_report import NO_CALLS, Usage, UsageQuery
+from bailiwick.domain.usage_report import DOUBLINGS, NO_CALLS, Usage
+from bailiwick.storage.projects import PlacedProject
 from bailiwick.storage.scope import Database, Row, Scope
 from bailiwick.storage.sql import load
-from bailiwick.storage.usage import UsageRows
+from bailiwick.storage.usage import NO_XID, usage_of
 
 _SQL: Final = load("end_users")
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,13 +20,13 @@ _BEFORE_ALL: Final = LastSeen(at=datetime(9999, 12, 31, tzinfo=UTC), uid="")
 
 @final
 class EndUserRows:
-    """Reads the end users of a project; `scope` is that of `usage`, one snapshot."""
+    """Reads the end users of a project."""
 
-    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId, usage: UsageRows) -> None:
+    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId) -> None:
+        """`scope` is a survey of that tenant."""
         self._scope = scope
         self._project_id = project_id
-        self._usage = usage
-        self._place = {"tenant": tenant_id, "project": project_id, "xid": usage.watermark}
+        self._place = {"tenant": tenant_id, "project": project_id, "no_xid": NO_XID}
 
     async def list(self, query: UsersQuery) -> UsersPage:
         """A page of users."""
@@ -37,31 +37,36 @@ class EndUserRows:
             "after_at": after.at,
             "after_uid": after.uid,
             "limit": limit + 1,
+            "since": query.usage.since,
+            "until": query.usage.until,
+            "first_hour": query.usage.first_hour,
+            "end_hour": query.usage.end_hour,
+            "doublings": DOUBLINGS,
         }
         rows = await self._scope.fetch_all(_SQL["list_users"], self._place | values)
         page = rows[:limit]
-        used = await self._usage.of_users(query.usage, [row["uid"] for row in page])
         last = page[-1] if len(rows) > limit else None
         return UsersPage(
             query=query,
-            users=tuple(self._user(row["uid"], row, used) for row in page),
+            users=tuple(
+                self._user(row["uid"], row, NO_CALLS if row["requests"] is None else usage_of(row)) for row in page
+            ),
             following=None if last is None else LastSeen(at=last["seen_at"], uid=last["uid"]),
         )
 
-    async def find(self, uid: str, query: UsageQuery) -> EndUser:
-        """One user, who need never have been seen."""
+    async def find(self, uid: str) -> tuple[PlacedProject, EndUser] | None:
+        """One user, who need never have been seen, without their usage; None if there is no such project."""
         row = await self._scope.fetch_one(_SQL["find_user"], self._place | {"uid": uid})
-        nothing = {"seen_at": None, "blocked_at": None, "blocked_by": None}
-        return self._user(uid, row or nothing, await self._usage.of_users(query, [uid]))
+        return None if row is None else (PlacedProject.of(row), self._user(uid, row, NO_CALLS))
 
-    def _user(self, uid: str, row: Row, used: Mapping[str, Usage]) -> EndUser:
+    def _user(self, uid: str, row: Row, usage: Usage) -> EndUser:
         seen, at = row["seen_at"], row["blocked_at"]
         return EndUser(
             project_id=self._project_id,
             uid=uid,
             blocked=None if at is None else Blocked(at=at, by=row["blocked_by"]),
             last_seen=None if seen in {None, _NEVER} else seen,
-            usage=used.get(uid, NO_CALLS),
+            usage=usage,
         )
 
 

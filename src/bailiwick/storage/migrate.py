@@ -116,7 +116,7 @@ def _count_anew_elsewhere(connection: SyncConnection) -> None:
         ).fetchone()
         if row != (True,):
             return
-        connection.execute("TRUNCATE bailiwick.usage_hourly, bailiwick.usage_hourly_of_users")
+        connection.execute("TRUNCATE bailiwick.usage_hourly, bailiwick.usage_daily, bailiwick.usage_hourly_of_users")
         connection.execute("TRUNCATE bailiwick.ledger_corrections")
         # The owner sees no row of a table that keeps rows apart, but for this one statement.
         connection.execute("ALTER TABLE bailiwick.ledger NO FORCE ROW LEVEL SECURITY")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
-from bailiwick.domain.tenancy import OnDisconnect, Project, ProjectSpec, Slug, Status
+from bailiwick.domain.tenancy import OnDisconnect, Project, ProjectSpec, Slug, Status, Tenant
 from bailiwick.storage.conflicts import slug_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
+from bailiwick.storage.tenants import tenant_from
 
 _SQL: Final = load("projects")
 
@@ -29,6 +32,27 @@ class ListedProject:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedProject:
+    """A project and the tenant that it is of; `key_names` are of all its keys."""
+
+    tenant: Tenant
+    project: Project
+    key_names: Mapping[KeyId, str]
+
+    @classmethod
+    def of(cls, row: Row) -> PlacedProject:
+        """Read a row that has the tenant's columns with a `t_` before each."""
+        tenant = {name.removeprefix("t_"): value for name, value in row.items() if name.startswith("t_")}
+        names = (row["key_names"] or {}).items()
+        return cls(
+            tenant=tenant_from(tenant),
+            project=project_from(row),
+            key_names={KeyId(UUID(key)): name for key, name in names},
+        )
+
+
+@final
 class ProjectRows:
     """The projects of the tenant in scope; every query also says whose."""
 
@@ -39,6 +63,12 @@ class ProjectRows:
     async def find(self, project_id: ProjectId) -> Project | None:
         """One project; None if the tenant has none of this id."""
         return await self._one("find_project", project_id)
+
+    async def place(self, project_id: ProjectId) -> PlacedProject | None:
+        """One project with its tenant; None if the tenant has none of this id."""
+        values = {"tenant": self._tenant_id, "project": project_id}
+        row = await self._scope.fetch_one(_SQL["find_placed_project"], values)
+        return None if row is None else PlacedProject.of(row)
 
     async def lock(self, project_id: ProjectId) -> Project | None:
         """One project as it is and stays until the end of the transaction."""
@@ -53,7 +83,7 @@ class ProjectRows:
         """A page of projects."""
         values = {"tenant": self._tenant_id, "after": page.after, "limit": page.limit + 1}
         rows = await self._scope.fetch_all(_SQL["list_projects"], values)
-        return Page.of([_project(row) for row in rows], page.limit)
+        return Page.of([project_from(row) for row in rows], page.limit)
 
     async def add(
         self, project_id: ProjectId, spec: ProjectSpec, slug: Slug, *, created_at: datetime, created_by: str
@@ -61,7 +91,7 @@ class ProjectRows:
         """Add a project; None if the slug is taken."""
         values = self._values(project_id, spec, slug) | {"created_at": created_at, "created_by": created_by}
         row = await self._scope.fetch_one(_SQL["add_project"], values)
-        return None if row is None else _project(row)
+        return None if row is None else project_from(row)
 
     async def change(self, project_id: ProjectId, spec: ProjectSpec, slug: Slug) -> Project | None:
         """Make a project what `spec` says; raises `Refused` (409) if the slug is taken."""
@@ -69,7 +99,7 @@ class ProjectRows:
             row = await self._scope.fetch_one(_SQL["change_project"], self._values(project_id, spec, slug))
         except UniqueViolation:
             raise slug_taken() from None
-        return None if row is None else _project(row)
+        return None if row is None else project_from(row)
 
     async def remove(self, project_id: ProjectId) -> bool:
         """Remove a project with its keys and providers; False if there was none."""
@@ -78,7 +108,7 @@ class ProjectRows:
 
     async def _one(self, query: str, project_id: ProjectId) -> Project | None:
         row = await self._scope.fetch_one(_SQL[query], {"tenant": self._tenant_id, "project": project_id})
-        return None if row is None else _project(row)
+        return None if row is None else project_from(row)
 
     def _values(self, project_id: ProjectId, spec: ProjectSpec, slug: Slug) -> dict[str, object]:
         return {
@@ -99,11 +129,12 @@ async def list_every_project(scope: Scope, tenant_id: TenantId | None, page: Pag
     """A page of the projects of a tenant; None, in an operator's scope: of everybody."""
     values = {"tenant": tenant_id, "after": page.after, "limit": page.limit + 1}
     rows = await scope.fetch_all(_SQL["list_every_project"], values)
-    listed = [ListedProject(project=_project(row), tenant_name=row["tenant_name"]) for row in rows]
+    listed = [ListedProject(project=project_from(row), tenant_name=row["tenant_name"]) for row in rows]
     return Page.of(listed, page.limit)
 
 
-def _project(row: Row) -> Project:
+def project_from(row: Row) -> Project:
+    """The project of a row."""
     return Project(
         id=ProjectId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),

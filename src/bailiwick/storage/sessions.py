@@ -13,6 +13,7 @@ from bailiwick.domain.sign_in import Session, SignInMethod
 from bailiwick.storage.operators import person_of
 from bailiwick.storage.scope import Database, Row, Scope
 from bailiwick.storage.sql import load
+from bailiwick.storage.tenants import Kind
 
 _SQL: Final = load("sessions")
 
@@ -32,6 +33,16 @@ async def find_session(database: Database, digest: bytes) -> Session | None:
     async with database.reading(None) as scope:
         row = await scope.fetch_one(_SQL["look_up_session"], {"digest": digest})
     return None if row is None else _session(row)
+
+
+async def find_visit(database: Database, digest: bytes, project: UUID) -> tuple[Session | None, TenantId | None]:
+    """The session, and whose a project is, in one look-up; None for what there is none of. Raises `Unavailable`."""
+    async with database.reading(None) as scope:
+        values = {"digest": digest, "kind": Kind.PROJECT.value, "about": project}
+        row = await scope.fetch_one(_SQL["look_up_visit"], values)
+    if row is None:
+        return None, None
+    return _session(row), None if row["about"] is None else TenantId(row["about"])
 
 
 @final

@@ -50,12 +50,12 @@ class TenantRows:
     async def find(self) -> Tenant | None:
         """The tenant as it is."""
         row = await self._scope.fetch_one(_SQL["find_tenant"], {"tenant": self._tenant_id})
-        return None if row is None else _tenant(row)
+        return None if row is None else tenant_from(row)
 
     async def lock(self) -> Tenant | None:
         """The tenant as it is and stays until the end of the transaction."""
         row = await self._scope.fetch_one(_SQL["lock_tenant"], {"tenant": self._tenant_id})
-        return None if row is None else _tenant(row)
+        return None if row is None else tenant_from(row)
 
     async def hold(self) -> bool:
         """Keep the tenant from being removed until the end of the transaction; False if there is none."""
@@ -91,7 +91,7 @@ class Tenants:
     async def list(self, page: PageRequest) -> Page[Tenant]:
         """A page of tenants."""
         rows = await self._scope.fetch_all(_SQL["list_tenants"], {"after": page.after, "limit": page.limit + 1})
-        return Page.of([_tenant(row) for row in rows], page.limit)
+        return Page.of([tenant_from(row) for row in rows], page.limit)
 
     async def add(
         self, tenant_id: TenantId, spec: TenantSpec, slug: Slug, *, created_at: datetime, created_by: str
@@ -106,10 +106,11 @@ class Tenants:
             "created_by": created_by,
         }
         row = await self._scope.fetch_one(_SQL["add_tenant"], values)
-        return None if row is None else _tenant(row)
+        return None if row is None else tenant_from(row)
 
 
-def _tenant(row: Row) -> Tenant:
+def tenant_from(row: Row) -> Tenant:
+    """The tenant of a row."""
     return Tenant(
         id=TenantId(row["id"]),
         name=row["name"],

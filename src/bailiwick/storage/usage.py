@@ -1,4 +1,4 @@
-"""Reads usage: roll-ups up to their watermark and the ledger's rows after it, in one snapshot.
+"""Reads usage: roll-ups up to their watermark and the ledger's rows after it, in one query.
 
 Whatever a report says is what the ledger says at that moment, to the last call that was settled: the roll-ups hold
 what was written by transactions below the watermark, and nothing else.
@@ -6,8 +6,9 @@ what was written by transactions below the watermark, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, final
 from uuid import UUID
 
@@ -28,24 +29,28 @@ from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("usage")
+# Beyond every transaction. Of what is written since an unknown one the planner thinks as a third of all; of what lies
+# between two, as little, which it is.
+NO_XID: Final = 2**63 - 1
 _TOTAL_ALONE: Final = "none"
 _SHOWN_IDS: Final = {GroupBy.KEY: ids.KEY, GroupBy.PROJECT: ids.PROJECT}
+# By what a grouping's rows are rolled up; any other is made of all calls.
+_DIMENSIONS: Final = {GroupBy.KEY: "key", GroupBy.PROVIDER: "provider", GroupBy.MODEL: "model"}
 
 
 @final
 class UsageRows:
-    """The usage of a tenant, or of one of its projects; `scope` is to be one snapshot of that tenant."""
+    """The usage of a tenant, or of one of its projects; each report is one query, and so of one moment."""
 
-    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None, watermark: int) -> None:
-        self.watermark: Final = watermark
+    def __init__(self, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None) -> None:
+        """`scope` is a survey of that tenant; None is the whole tenant."""
         self._scope = scope
-        self._place = {"tenant": tenant_id, "project": project_id, "xid": watermark, "doublings": DOUBLINGS}
+        self._place = {"tenant": tenant_id, "project": project_id, "doublings": DOUBLINGS, "no_xid": NO_XID}
 
-    @classmethod
-    async def of(cls, scope: Scope, tenant_id: TenantId, project_id: ProjectId | None) -> UsageRows | None:
-        """The usage of a project, or of a whole tenant for None; None if there is no such."""
-        row = await scope.fetch_one(_SQL["watermark"], {"tenant": tenant_id, "project": project_id})
-        return None if row is None else cls(scope, tenant_id, project_id, row["xid"])
+    async def exist(self) -> bool:
+        """Whether there is such a project, or such a tenant."""
+        row = await self._scope.fetch_one(_SQL["exists"], self._place)
+        return row is not None and bool(row["found"])
 
     async def report(self, query: UsageQuery, *, uid: str | None = None) -> UsageReport:
         """A page of groups and the total; of one end user only if `uid` is given. Raises `Invalid`."""
@@ -54,42 +59,71 @@ class UsageRows:
             return _report(query, await self._rows("usage_by_session", query, uids=uids))
         if query.group_by is GroupBy.USER and uids is None:
             found = await self._rows("users_in_span", query)
-            everybody = await self._rows("usage_by_group", query, group_by=_TOTAL_ALONE)
+            everybody = await self._grouped([replace(query, after=None)], [_TOTAL_ALONE])
             users = replace(query, limit=len(found))
-            rows = await self._rows("usage_by_group", users, uids=[row["uid"] for row in found])
+            rows = await self._grouped([users], uids=[row["uid"] for row in found])
             return _report(query, [*everybody[:1], *(row for row in rows if not row["is_total"])])
-        return _report(query, await self._rows("usage_by_group", query, uids=uids))
+        return _report(query, await self._grouped([query], uids=uids))
+
+    async def survey(self, queries: Sequence[UsageQuery], *, uid: str | None = None) -> list[UsageReport]:
+        """First pages of one span in several groupings, those of users and sessions excepted; of one user by `uid`."""
+        rows = await self._grouped(queries, uids=None if uid is None else [uid])
+        return [
+            _report(query, [row for row in rows if row["is_total"] or row["group_by"] == query.group_by])
+            for query in queries
+        ]
 
     async def of_users(self, query: UsageQuery, uids: Sequence[str]) -> dict[str, Usage]:
         """What each of some end users used within the span of `query`; of who did not call, nothing."""
         users = replace(query, group_by=GroupBy.USER, limit=len(uids), after=None)
-        rows = await self._rows("usage_by_group", users, uids=uids)
-        return {row["key"]: _usage(row) for row in rows if not row["is_total"]}
+        rows = await self._grouped([users], uids=uids)
+        return {row["key"]: usage_of(row) for row in rows if not row["is_total"]}
+
+    async def _grouped(
+        self, queries: Sequence[UsageQuery], groups: Sequence[str] | None = None, *, uids: Sequence[str] | None = None
+    ) -> list[Row]:
+        """The rows of `usage_by_group`; `groups` are those of the queries unless given."""
+        days = [(query.end_hour,) * 2 if query.group_by is GroupBy.HOUR else query.whole_days for query in queries]
+        values = {
+            "groups": groups or [query.group_by.value for query in queries],
+            "dimensions": [_DIMENSIONS.get(query.group_by, "all") for query in queries],
+            "first_days": [first for first, _ in days],
+            "end_days": [end for _, end in days],
+            "limits": [query.limit + 1 for query in queries],
+        }
+        return await self._rows("usage_by_group", queries[0], values, uids=uids)
 
     async def _rows(
-        self, name: str, query: UsageQuery, *, uids: Sequence[str] | None = None, group_by: str | None = None
+        self,
+        name: str,
+        query: UsageQuery,
+        more: Mapping[str, object] = MappingProxyType({}),
+        *,
+        uids: Sequence[str] | None = None,
     ) -> list[Row]:
         values = {
             "since": query.since,
             "until": query.until,
             "first_hour": query.first_hour,
             "end_hour": query.end_hour,
-            "group_by": group_by or query.group_by.value,
             "uids": uids,
             "paged": query.after is not None,
             "after": _after(query),
             "limit": query.limit + 1,
         }
-        return await self._scope.fetch_all(_SQL[name], self._place | values)
+        return await self._scope.fetch_all(_SQL[name], {**self._place, **values, **more})
 
 
 def _report(query: UsageQuery, rows: Sequence[Row]) -> UsageReport:
     """What rows come to, of which the first is the total if there is anything at all."""
-    total = _usage(rows[0]) if rows and rows[0]["is_total"] else NO_CALLS
+    total = usage_of(rows[0]) if rows and rows[0]["is_total"] else NO_CALLS
     groups = [row for row in rows if not row["is_total"]]
     return UsageReport(
         query=query,
-        groups=tuple(Group(key=_shown(query.group_by, row["key"]), usage=_usage(row)) for row in groups[: query.limit]),
+        groups=tuple(
+            Group(key=_shown(query.group_by, row["key"]), usage=usage_of(row), label=row.get("label"))
+            for row in groups[: query.limit]
+        ),
         has_more=len(groups) > query.limit,
         total=total,
     )
@@ -112,7 +146,8 @@ def _shown(group_by: GroupBy, key: str | None) -> str | None:
     return key if key is None or prefix is None else ids.shown(prefix, UUID(key))
 
 
-def _usage(row: Row) -> Usage:
+def usage_of(row: Row) -> Usage:
+    """The numbers of a group."""
     # Sums come as exact decimals.
     return Usage(
         requests=int(row["requests"]),

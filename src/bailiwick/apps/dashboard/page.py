@@ -153,7 +153,8 @@ class Page:
 
         async def answer(request: Request) -> Response:
             try:
-                visitor = await site.visitors.find(request)
+                project = ids.parsed(ids.PROJECT, request.path_params.get("project_id", ""))
+                visitor = await site.visitors.find(request, project)
                 if visitor is None:
                     return _to_sign_in(request)
                 request.state.actor = actor_of(request, visitor.operator)
@@ -166,7 +167,7 @@ class Page:
     async def _visit(self, site: Site, request: Request, visitor: Visitor) -> Visit:
         """The request, once it is known to be allowed; raises `Refused`."""
         authorize(visitor.operator, self.needs).or_raise()
-        tenant = await tenant_of_address(request, site.plane)
+        tenant = await _tenant(request, site.plane, visitor)
         if not (self.confined and tenant is None):
             confine(visitor.operator, tenant).or_raise()
         form = EMPTY
@@ -176,6 +177,13 @@ class Page:
             form = await read_form(request)
             cookie.check(request, visitor.csrf, form.text(CSRF))
         return Visit(request=request, site=site, visitor=visitor, form=form, tenant=tenant)
+
+
+async def _tenant(request: Request, plane: ControlPlane, visitor: Visitor) -> TenantId | None:
+    """The tenant that the address is about, None if about none; raises `Refused` (404)."""
+    if "project_id" in request.path_params:
+        return found(visitor.project_of)
+    return await tenant_of_address(request, plane)
 
 
 def actor_of(request: Request, operator: Operator) -> Actor:

@@ -48,22 +48,39 @@ INSERT INTO usage_watermark DEFAULT VALUES;
 
 -- `latency_bucket` makes a histogram of the rows of a group: they merge by adding up. Of s = the number of doublings
 -- from 32 ms on, the bucket is 16 s + (milliseconds >> s): exact below 32 ms, within a sixteenth above. Never changed.
+--
+-- Every call is counted once in each dimension: in 'all' with the name '', by its 'key', 'provider' and 'model'. What a
+-- report reads thus grows with how many there are of what it groups by, and not with how many pairs of key and model.
 CREATE TABLE usage_hourly (
     tenant_id      uuid NOT NULL,
+    dimension      text COLLATE "C" NOT NULL,
+    at             timestamptz NOT NULL,
     project_id     uuid NOT NULL,
-    hour           timestamptz NOT NULL,
-    key_id         uuid,
-    provider       text NOT NULL,
-    model          text NOT NULL,
+    name           text COLLATE "C" NOT NULL,
     latency_bucket smallint NOT NULL,
     requests       bigint NOT NULL,
     input_tokens   bigint NOT NULL,
     output_tokens  bigint NOT NULL,
     cost_nano      numeric NOT NULL,
-    UNIQUE NULLS NOT DISTINCT (tenant_id, project_id, hour, key_id, provider, model, latency_bucket)
+    PRIMARY KEY (tenant_id, dimension, at, project_id, name, latency_bucket)
 ) WITH (fillfactor = 80);
 
--- The same for each end user; '' is nobody, since a uid has a byte at least.
+-- The same by day of UTC, so that a report of a month reads days, and hours only at its ends.
+CREATE TABLE usage_daily (
+    tenant_id      uuid NOT NULL,
+    dimension      text COLLATE "C" NOT NULL,
+    at             timestamptz NOT NULL,
+    project_id     uuid NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    latency_bucket smallint NOT NULL,
+    requests       bigint NOT NULL,
+    input_tokens   bigint NOT NULL,
+    output_tokens  bigint NOT NULL,
+    cost_nano      numeric NOT NULL,
+    PRIMARY KEY (tenant_id, dimension, at, project_id, name, latency_bucket)
+) WITH (fillfactor = 80);
+
+-- What each end user used, by hour; '' is nobody, since a uid has a byte at least.
 CREATE TABLE usage_hourly_of_users (
     tenant_id      uuid NOT NULL,
     project_id     uuid NOT NULL,
@@ -127,8 +144,8 @@ DECLARE
     t text;
     own constant text := '(SELECT current_setting(''bailiwick.tenant_id'')::uuid)';
 BEGIN
-    FOREACH t IN ARRAY ARRAY['ledger_corrections', 'usage_hourly', 'usage_hourly_of_users', 'end_users',
-                             'blocked_users'] LOOP
+    FOREACH t IN ARRAY ARRAY['ledger_corrections', 'usage_hourly', 'usage_daily', 'usage_hourly_of_users',
+                             'end_users', 'blocked_users'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
         IF t <> 'end_users' THEN
@@ -142,11 +159,11 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON usage_events, usage_watermark, ledger_corrections, usage_hourly, usage_hourly_of_users, blocked_users
-    TO bailiwick_app, bailiwick_control, bailiwick_operator;
+GRANT SELECT ON usage_events, usage_watermark, ledger_corrections, usage_hourly, usage_daily, usage_hourly_of_users,
+    blocked_users TO bailiwick_app, bailiwick_control, bailiwick_operator;
 GRANT SELECT ON end_users TO bailiwick_control, bailiwick_operator;
 GRANT INSERT ON ledger_corrections TO bailiwick_ledger;
 GRANT DELETE ON ledger_corrections TO bailiwick_operator;
 GRANT UPDATE ON usage_watermark TO bailiwick_operator;
-GRANT INSERT, UPDATE ON usage_hourly, usage_hourly_of_users, end_users TO bailiwick_operator;
+GRANT INSERT, UPDATE ON usage_hourly, usage_daily, usage_hourly_of_users, end_users TO bailiwick_operator;
 GRANT INSERT, UPDATE ON end_users, blocked_users TO bailiwick_control;

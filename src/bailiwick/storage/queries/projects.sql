@@ -5,6 +5,18 @@ SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cor
 FROM bailiwick.projects
 WHERE tenant_id = %(tenant)s AND id = %(project)s;
 
+-- name: find_placed_project
+-- One project of a tenant, the tenant, and the names of the project's keys.
+SELECT p.id, p.tenant_id, p.slug, p.name, p.status, p.limits, p.aliases, p.require_end_user, p.cors_origins,
+       p.on_disconnect, p.created_at, p.created_by, t.id AS t_id, t.slug AS t_slug, t.name AS t_name,
+       t.status AS t_status, t.default_project AS t_default_project, t.created_at AS t_created_at,
+       t.created_by AS t_created_by, (SELECT f.id FROM bailiwick.projects f WHERE f.tenant_id = t.id
+                                      ORDER BY f.id LIMIT 1) AS t_first_project,
+       (SELECT json_object_agg(k.id, k.name) FROM bailiwick.api_keys k
+        WHERE k.tenant_id = p.tenant_id AND k.project_id = p.id) AS key_names
+FROM bailiwick.projects p JOIN bailiwick.tenants t ON t.id = p.tenant_id
+WHERE p.tenant_id = %(tenant)s AND p.id = %(project)s;
+
 -- name: lock_project
 -- One project of a tenant, kept as it is until the end of the transaction.
 SELECT id, tenant_id, slug, name, status, limits, aliases, require_end_user, cors_origins, on_disconnect,

@@ -28,14 +28,31 @@ WITH events AS MATERIALIZED (
            + (e.latency_ms >> width_bucket(e.latency_ms, %(doublings)s)) AS latency_bucket
     FROM bailiwick.usage_events e
     WHERE e.xid >= %(since)s AND e.xid < %(until)s
+), slices AS MATERIALIZED (
+    SELECT e.tenant_id, d.dimension, e.hour, e.project_id, d.name, e.latency_bucket, sum(e.requests) AS requests,
+           sum(e.input_tokens) AS input_tokens, sum(e.output_tokens) AS output_tokens, sum(e.cost_nano) AS cost_nano
+    FROM events e
+    CROSS JOIN LATERAL (VALUES ('all', ''), ('key', coalesce(e.key_id::text, '')), ('provider', e.provider),
+                               ('model', e.provider || '/' || e.model)) AS d (dimension, name)
+    GROUP BY e.tenant_id, d.dimension, e.hour, e.project_id, d.name, e.latency_bucket
 ), hourly AS (
-    INSERT INTO bailiwick.usage_hourly AS r (tenant_id, project_id, hour, key_id, provider, model, latency_bucket,
-                                             requests, input_tokens, output_tokens, cost_nano)
-    SELECT tenant_id, project_id, hour, key_id, provider, model, latency_bucket, sum(requests), sum(input_tokens),
-           sum(output_tokens), sum(cost_nano)
-    FROM events
-    GROUP BY tenant_id, project_id, hour, key_id, provider, model, latency_bucket
-    ON CONFLICT (tenant_id, project_id, hour, key_id, provider, model, latency_bucket) DO UPDATE
+    INSERT INTO bailiwick.usage_hourly AS r (tenant_id, dimension, at, project_id, name, latency_bucket, requests,
+                                             input_tokens, output_tokens, cost_nano)
+    SELECT tenant_id, dimension, hour, project_id, name, latency_bucket, requests, input_tokens, output_tokens,
+           cost_nano
+    FROM slices
+    WHERE true
+    ON CONFLICT (tenant_id, dimension, at, project_id, name, latency_bucket) DO UPDATE
+    SET requests = r.requests + excluded.requests, input_tokens = r.input_tokens + excluded.input_tokens,
+        output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
+), daily AS (
+    INSERT INTO bailiwick.usage_daily AS r (tenant_id, dimension, at, project_id, name, latency_bucket, requests,
+                                             input_tokens, output_tokens, cost_nano)
+    SELECT tenant_id, dimension, date_trunc('day', hour, 'UTC'), project_id, name, latency_bucket, sum(requests),
+           sum(input_tokens), sum(output_tokens), sum(cost_nano)
+    FROM slices
+    GROUP BY tenant_id, dimension, date_trunc('day', hour, 'UTC'), project_id, name, latency_bucket
+    ON CONFLICT (tenant_id, dimension, at, project_id, name, latency_bucket) DO UPDATE
     SET requests = r.requests + excluded.requests, input_tokens = r.input_tokens + excluded.input_tokens,
         output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
 ), of_users AS (

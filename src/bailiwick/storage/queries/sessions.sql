@@ -4,6 +4,13 @@ SELECT session_id, method, ip, user_agent, opened_at, seen_at, expires_at,
        id, tenant_id, email, name, role, status, created_at, created_by
 FROM bailiwick.look_up_session(%(digest)s);
 
+-- name: look_up_visit
+-- One session as `look_up_session` finds it, and, in the same look-up, which tenant an id of its page belongs to.
+SELECT s.session_id, s.method, s.ip, s.user_agent, s.opened_at, s.seen_at, s.expires_at,
+       s.id, s.tenant_id, s.email, s.name, s.role, s.status, s.created_at, s.created_by,
+       bailiwick.tenant_of(%(kind)s, %(about)s) AS about
+FROM bailiwick.look_up_session(%(digest)s) s;
+
 -- name: add_session
 -- Open a session.
 INSERT INTO bailiwick.sessions

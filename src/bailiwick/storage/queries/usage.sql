@@ -1,33 +1,27 @@
--- Reports add up what is rolled up of every hour that they touch, add what was written since, and take away what was
--- rolled up of these hours and is not asked for. `first_hour` and `end_hour` are the span, widened to whole hours.
+-- Reports add up what is rolled up of every hour and day that they touch, add what was written since, and take away what
+-- was rolled up of these hours and is not asked for. `first_hour` and `end_hour` are the span, widened to whole hours.
 
--- name: watermark
--- Up to where the roll-ups go, for a report about a project or a tenant; nothing if there is no such.
-SELECT w.xid FROM bailiwick.usage_watermark w
-WHERE CASE WHEN %(project)s::uuid IS NULL
-           THEN EXISTS (SELECT FROM bailiwick.tenants t WHERE t.id = %(tenant)s)
-           ELSE EXISTS (SELECT FROM bailiwick.projects p WHERE p.tenant_id = %(tenant)s AND p.id = %(project)s) END;
+-- name: exists
+-- Whether there is such a project, or such a tenant.
+SELECT CASE WHEN %(project)s::uuid IS NULL
+            THEN EXISTS (SELECT FROM bailiwick.tenants t WHERE t.id = %(tenant)s)
+            ELSE EXISTS (SELECT FROM bailiwick.projects p WHERE p.tenant_id = %(tenant)s AND p.id = %(project)s)
+       END AS found;
 
 -- name: usage_by_group
--- A page of groups in the order of their keys, those that name none first; and before all the total. Without `uids` of
--- everybody, else of these end users alone.
-WITH cells AS (
-    SELECT hour, project_id, key_id, uid, provider, model, latency_bucket, requests, input_tokens, output_tokens,
-           cost_nano
-    FROM (
-        SELECT r.hour, r.project_id, r.key_id, '' AS uid, r.provider, r.model, r.latency_bucket, r.requests,
-               r.input_tokens, r.output_tokens, r.cost_nano
-        FROM bailiwick.usage_hourly r
-        WHERE %(uids)s::text[] IS NULL AND r.tenant_id = %(tenant)s
-          AND (%(project)s::uuid IS NULL OR r.project_id = %(project)s)
-          AND r.hour >= %(first_hour)s AND r.hour < %(end_hour)s
-        UNION ALL
-        SELECT u.hour, u.project_id, u.key_id, u.uid, u.provider, u.model, u.latency_bucket, u.requests,
-               u.input_tokens, u.output_tokens, u.cost_nano
-        FROM bailiwick.usage_hourly_of_users u
-        WHERE u.tenant_id = %(tenant)s AND u.project_id = %(project)s AND u.uid = ANY (%(uids)s::text[])
-          AND u.hour >= %(first_hour)s AND u.hour < %(end_hour)s
-    ) AS rolled_up
+-- For each of some groupings a page of groups in the order of their keys, those that name none first; and before all the
+-- total. Without `uids` of everybody, from what is rolled up by a grouping's own dimension, in days between `first_day`
+-- and `end_day`; else of these end users alone.
+WITH asked AS (
+    SELECT group_by, dimension, first_day, end_day, most
+    FROM unnest(%(groups)s::text[], %(dimensions)s::text[], %(first_days)s::timestamptz[], %(end_days)s::timestamptz[],
+                %(limits)s::int[]) AS a (group_by, dimension, first_day, end_day, most)
+), loose AS MATERIALIZED (
+    SELECT u.hour, u.project_id, u.key_id, u.uid, u.provider, u.model, u.latency_bucket, u.requests, u.input_tokens,
+           u.output_tokens, u.cost_nano
+    FROM bailiwick.usage_hourly_of_users u
+    WHERE u.tenant_id = %(tenant)s AND u.project_id = %(project)s AND u.uid = ANY (%(uids)s::text[])
+      AND u.hour >= %(first_hour)s AND u.hour < %(end_hour)s
     UNION ALL
     SELECT date_trunc('hour', e.opened_at, 'UTC'), e.project_id, e.key_id, e.uid, e.provider, e.model,
            16 * width_bucket(e.latency_ms, %(doublings)s) + (e.latency_ms >> width_bucket(e.latency_ms, %(doublings)s)),
@@ -36,60 +30,92 @@ WITH cells AS (
         SELECT 1::bigint AS sign, n.*
         FROM bailiwick.usage_events n
         WHERE n.tenant_id = %(tenant)s AND (%(project)s::uuid IS NULL OR n.project_id = %(project)s)
-          AND n.xid >= %(xid)s AND n.opened_at >= %(since)s AND n.opened_at < %(until)s
+          AND n.xid >= (SELECT w.xid FROM bailiwick.usage_watermark w) AND n.xid < %(no_xid)s
+          AND n.opened_at >= %(since)s AND n.opened_at < %(until)s
         UNION ALL
         SELECT -1, b.*
         FROM bailiwick.usage_events b
         WHERE b.tenant_id = %(tenant)s AND (%(project)s::uuid IS NULL OR b.project_id = %(project)s)
-          AND b.xid < %(xid)s AND b.opened_at >= %(first_hour)s AND b.opened_at < %(since)s
+          AND b.xid < (SELECT w.xid FROM bailiwick.usage_watermark w)
+          AND b.opened_at >= %(first_hour)s AND b.opened_at < %(since)s
         UNION ALL
         SELECT -1, a.*
         FROM bailiwick.usage_events a
         WHERE a.tenant_id = %(tenant)s AND (%(project)s::uuid IS NULL OR a.project_id = %(project)s)
-          AND a.xid < %(xid)s AND a.opened_at >= %(until)s AND a.opened_at < %(end_hour)s
+          AND a.xid < (SELECT w.xid FROM bailiwick.usage_watermark w)
+          AND a.opened_at >= %(until)s AND a.opened_at < %(end_hour)s
     ) AS e
     WHERE %(uids)s::text[] IS NULL OR e.uid = ANY (%(uids)s::text[])
 ), pieces AS MATERIALIZED (
-    SELECT at, id, name, latency_bucket, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
+    SELECT group_by, at, name, latency_bucket, sum(requests) AS requests, sum(input_tokens) AS input_tokens,
            sum(output_tokens) AS output_tokens, sum(cost_nano) AS cost_nano
     FROM (
-        SELECT CASE %(group_by)s WHEN 'day' THEN date_trunc('day', hour, 'UTC') WHEN 'hour' THEN hour END AS at,
-               CASE %(group_by)s WHEN 'project' THEN project_id WHEN 'key' THEN key_id END AS id,
-               CASE %(group_by)s WHEN 'user' THEN uid WHEN 'provider' THEN provider
-                                 WHEN 'model' THEN provider || '/' || model END COLLATE "C" AS name,
-               latency_bucket, requests, input_tokens, output_tokens, cost_nano
-        FROM cells
+        SELECT a.group_by, CASE a.group_by WHEN 'day' THEN date_trunc('day', r.at, 'UTC') WHEN 'hour' THEN r.at END AS at,
+               CASE a.group_by WHEN 'project' THEN r.project_id::text ELSE r.name END COLLATE "C" AS name,
+               r.latency_bucket, r.requests, r.input_tokens, r.output_tokens, r.cost_nano
+        FROM asked a
+        CROSS JOIN LATERAL (
+            SELECT d.* FROM bailiwick.usage_daily d
+            WHERE d.tenant_id = %(tenant)s AND d.dimension = a.dimension AND d.at >= a.first_day AND d.at < a.end_day
+              AND (%(project)s::uuid IS NULL OR d.project_id = %(project)s)
+            UNION ALL
+            SELECT b.* FROM bailiwick.usage_hourly b
+            WHERE b.tenant_id = %(tenant)s AND b.dimension = a.dimension
+              AND b.at >= %(first_hour)s AND b.at < a.first_day
+              AND (%(project)s::uuid IS NULL OR b.project_id = %(project)s)
+            UNION ALL
+            SELECT e.* FROM bailiwick.usage_hourly e
+            WHERE e.tenant_id = %(tenant)s AND e.dimension = a.dimension
+              AND e.at >= a.end_day AND e.at < %(end_hour)s
+              AND (%(project)s::uuid IS NULL OR e.project_id = %(project)s)
+        ) AS r
+        WHERE %(uids)s::text[] IS NULL
+        UNION ALL
+        SELECT a.group_by,
+               CASE a.group_by WHEN 'day' THEN date_trunc('day', l.hour, 'UTC') WHEN 'hour' THEN l.hour END,
+               CASE a.group_by WHEN 'project' THEN l.project_id::text WHEN 'key' THEN coalesce(l.key_id::text, '')
+                               WHEN 'user' THEN l.uid WHEN 'provider' THEN l.provider
+                               WHEN 'model' THEN l.provider || '/' || l.model ELSE '' END,
+               l.latency_bucket, l.requests, l.input_tokens, l.output_tokens, l.cost_nano
+        FROM asked a CROSS JOIN loose l
     ) AS placed
-    GROUP BY at, id, name, latency_bucket
+    GROUP BY group_by, at, name, latency_bucket
 ), buckets AS (
-    SELECT at, id, name, latency_bucket, false AS is_total, requests, input_tokens, output_tokens, cost_nano
+    SELECT group_by, at, name, latency_bucket, false AS is_total, requests, input_tokens, output_tokens, cost_nano
     FROM pieces
     UNION ALL
     SELECT NULL, NULL, NULL, latency_bucket, true, sum(requests), sum(input_tokens), sum(output_tokens), sum(cost_nano)
     FROM pieces
+    WHERE group_by = (%(groups)s::text[])[1]
     GROUP BY latency_bucket
 ), counted AS (
-    SELECT at, id, name, is_total, latency_bucket, requests, input_tokens, output_tokens, cost_nano,
-           sum(requests) OVER (PARTITION BY is_total, at, id, name ORDER BY latency_bucket) AS up_to,
-           sum(requests) OVER (PARTITION BY is_total, at, id, name) AS whole
+    SELECT group_by, at, name, is_total, latency_bucket, requests, input_tokens, output_tokens, cost_nano,
+           sum(requests) OVER (PARTITION BY group_by, is_total, at, name ORDER BY latency_bucket) AS up_to,
+           sum(requests) OVER (PARTITION BY group_by, is_total, at, name) AS whole
     FROM buckets
 ), keyed AS (
-    SELECT is_total,
-           CASE %(group_by)s WHEN 'day' THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
-                             WHEN 'hour' THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-                             ELSE coalesce(nullif(name, ''), id::text) END COLLATE "C" AS key,
+    SELECT group_by, is_total,
+           CASE group_by WHEN 'day' THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD')
+                         WHEN 'hour' THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+                         ELSE nullif(name, '') END COLLATE "C" AS key,
            sum(requests) AS requests, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
            sum(cost_nano) AS cost_nano, min(latency_bucket) FILTER (WHERE up_to * 2 >= whole) AS p50,
            min(latency_bucket) FILTER (WHERE up_to * 20 >= whole * 19) AS p95
     FROM counted
     WHERE whole > 0
-    GROUP BY is_total, at, id, name
+    GROUP BY group_by, is_total, at, name
+), ranked AS (
+    SELECT group_by, is_total, key, requests, input_tokens, output_tokens, cost_nano, p50, p95,
+           row_number() OVER (PARTITION BY group_by ORDER BY key NULLS FIRST) AS place
+    FROM keyed
+    WHERE is_total OR NOT %(paged)s::boolean OR key > %(after)s::text OR (%(after)s::text IS NULL AND key IS NOT NULL)
 )
-SELECT is_total, key, requests, input_tokens, output_tokens, cost_nano, p50, p95
-FROM keyed
-WHERE is_total OR NOT %(paged)s::boolean OR key > %(after)s::text OR (%(after)s::text IS NULL AND key IS NOT NULL)
-ORDER BY is_total DESC, key NULLS FIRST
-LIMIT %(limit)s + 1;
+SELECT r.group_by, r.is_total, r.key, r.requests, r.input_tokens, r.output_tokens, r.cost_nano, r.p50, r.p95,
+       (SELECT p.name FROM bailiwick.projects p
+        WHERE p.tenant_id = %(tenant)s AND p.id = CASE r.group_by WHEN 'project' THEN r.key::uuid END) AS label
+FROM ranked r LEFT JOIN asked a ON a.group_by = r.group_by
+WHERE r.is_total OR r.place <= a.most
+ORDER BY r.is_total DESC, r.group_by, r.place;
 
 -- name: users_in_span
 -- The next end users of a project who may have called within a span, in the order of their ids, '' for nobody; as many
@@ -97,11 +123,11 @@ LIMIT %(limit)s + 1;
 WITH since_then AS (
     SELECT DISTINCT e.uid FROM bailiwick.usage_events e
     WHERE e.tenant_id = %(tenant)s AND e.project_id = %(project)s
-      AND e.xid >= %(xid)s AND e.opened_at >= %(since)s AND e.opened_at < %(until)s
+      AND e.xid >= (SELECT w.xid FROM bailiwick.usage_watermark w) AND e.xid < %(no_xid)s AND e.opened_at >= %(since)s AND e.opened_at < %(until)s
       AND (NOT %(paged)s::boolean OR e.uid > coalesce(%(after)s::text, ''))
 ), beside AS (
     SELECT count(DISTINCT e.uid) AS users FROM bailiwick.usage_events e
-    WHERE e.tenant_id = %(tenant)s AND e.project_id = %(project)s AND e.xid < %(xid)s
+    WHERE e.tenant_id = %(tenant)s AND e.project_id = %(project)s AND e.xid < (SELECT w.xid FROM bailiwick.usage_watermark w)
       AND ((e.opened_at >= %(first_hour)s AND e.opened_at < %(since)s)
            OR (e.opened_at >= %(until)s AND e.opened_at < %(end_hour)s))
 )

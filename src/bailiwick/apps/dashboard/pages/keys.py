@@ -34,7 +34,7 @@ _SCOPES: Final = tuple(permission.value for permission in Permission)
 async def list_keys(visit: Visit) -> Response:
     """Every key of a project."""
     frame = await framed(visit, "keys")
-    page = await visit.plane.credentials.list(*visit.at, visit.page(ids.KEY))
+    page = await visit.plane.credentials.list(*visit.at, visit.page(ids.KEY), is_there=True)
     keys = [key_document(key, visit.plane.acts.now()) for key in page.items]
     return visit.show("keys/list.html", **frame.values, page=page, keys=keys, graces=GRACES, scope_count=len(_SCOPES))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -15,12 +16,13 @@ from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission, confine
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
-from bailiwick.domain.ids import TenantId
+from bailiwick.domain.ids import KeyId, TenantId
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.usage_report import Usage, usage_query
 from bailiwick.domain.versions import etag
 from bailiwick.services.documents import project_document
+from bailiwick.storage.projects import PlacedProject
 
 _READ: Final = AdminPermission.PROJECTS_READ
 _WRITE: Final = AdminPermission.PROJECTS_WRITE
@@ -77,6 +79,7 @@ class Frame:
     tab: str
     tenant: Tenant
     project: Project
+    key_names: Mapping[KeyId, str]
 
     @property
     def values(self) -> dict[str, object]:
@@ -93,8 +96,12 @@ class Frame:
 
 async def framed(visit: Visit, tab: str) -> Frame:
     """The project of the address; raises `Refused` (404)."""
-    placed = await visit.plane.directory.project(*visit.at)
-    return Frame(tab=tab, tenant=placed.tenant, project=placed.project)
+    return around(await visit.plane.directory.project(*visit.at), tab)
+
+
+def around(placed: PlacedProject, tab: str) -> Frame:
+    """What a page of a project shows around its own."""
+    return Frame(tab=tab, tenant=placed.tenant, project=placed.project, key_names=placed.key_names)
 
 
 def base_url(visit: Visit, project: Project) -> str:
@@ -103,7 +110,7 @@ def base_url(visit: Visit, project: Project) -> str:
 
 
 async def _this_month(visit: Visit) -> Usage:
-    report = await visit.plane.usage.report(*visit.at, usage_query({}, visit.plane.acts.now()))
+    (report,) = await visit.plane.usage.survey(*visit.at, [usage_query({}, visit.plane.acts.now())])
     return report.total
 
 

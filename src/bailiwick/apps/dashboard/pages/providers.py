@@ -35,8 +35,9 @@ _PRICE_PARTS: Final = 3
 
 async def list_providers(visit: Visit) -> Response:
     """The providers of this place alone."""
-    page = await visit.plane.providers.list(visit.actor, place_of(visit), visit.page(ids.PROVIDER))
-    return visit.show("providers/list.html", **await _frame(visit), page=page)
+    frame = await _frame(visit)
+    page = await visit.plane.providers.list(visit.actor, place_of(visit), visit.page(ids.PROVIDER), is_there=True)
+    return visit.show("providers/list.html", **frame, page=page)
 
 
 async def new_provider(visit: Visit) -> Response:

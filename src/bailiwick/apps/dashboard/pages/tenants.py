@@ -49,7 +49,7 @@ async def create_tenant(visit: Visit) -> Response:
 async def show_tenant(visit: Visit) -> Response:
     """Its projects."""
     tenant = await visit.plane.provisioning.find_tenant(visit.tenant_id)
-    page = await visit.plane.provisioning.list_projects(visit.tenant_id, visit.page(ids.PROJECT))
+    page = await visit.plane.provisioning.list_projects(visit.tenant_id, visit.page(ids.PROJECT), is_there=True)
     return visit.show("tenants/projects.html", **framed(tenant, "projects"), page=page)
 
 

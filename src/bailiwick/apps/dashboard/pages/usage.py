@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.responses import Response
@@ -32,15 +32,13 @@ async def show_overview(visit: Visit) -> Response:
         return visit.show("overview/nothing.html")
     span = span_named(visit.asked("range"))
     by_time, by_project, by_model = await _survey(visit, span, tenant.id, None, GroupBy.PROJECT, GroupBy.MODEL)
-    refused = await visit.plane.usage.refusals(tenant.id, None, span.query(visit.plane.acts.now()))
-    projects = await visit.plane.provisioning.list_projects(tenant.id, _EVERYTHING)
-    names = {ids.shown(ids.PROJECT, project.id): project.name for project in projects.items}
+    refused = await visit.plane.usage.refusals(tenant.id, None, span.query(visit.plane.acts.now()), is_there=True)
+    names = {group.key: group.label for group in by_project.groups if group.label}
     return visit.show(
         "overview/page.html",
         tenants=[(ids.shown(ids.TENANT, one.id), one.name) for one in page.items],
         tenant=tenant,
         tenant_id=ids.shown(ids.TENANT, tenant.id),
-        projects=projects.items,
         **_shown(span, by_time, refused),
         by_project=_rows(by_project),
         names=names,
@@ -53,16 +51,15 @@ async def show_usage(visit: Visit) -> Response:
     frame = await framed(visit, "usage")
     span = span_named(visit.asked("range"))
     by_time, by_model, by_key = await _survey(visit, span, *visit.at, GroupBy.MODEL, GroupBy.KEY)
-    refused = await visit.plane.usage.refusals(*visit.at, span.query(visit.plane.acts.now()))
-    keys = await visit.plane.credentials.list(*visit.at, _EVERYTHING)
-    names: Mapping[str, str] = {ids.shown(ids.KEY, key.id): key.spec.name for key in keys.items}
+    refused = await visit.plane.usage.refusals(*visit.at, span.query(visit.plane.acts.now()), is_there=True)
+    names: Mapping[str, str] = {ids.shown(ids.KEY, key_id): name for key_id, name in frame.key_names.items()}
     values = {**_shown(span, by_time, refused), "by_model": _rows(by_model), "by_key": _rows(by_key), "names": names}
     return visit.show("projects/usage.html", **frame.values, **values)
 
 
 async def _survey(
     visit: Visit, span: Span, tenant_id: TenantId, project_id: ProjectId | None, *groups: GroupBy
-) -> list[UsageReport]:
+) -> Sequence[UsageReport]:
     now = visit.plane.acts.now()
     queries = [span.query(now), *(span.query(now, group, _MOST_ROWS) for group in groups)]
     return await visit.plane.usage.survey(tenant_id, project_id, queries)

@@ -8,12 +8,11 @@ from starlette.responses import Response
 
 from bailiwick.apps.dashboard.charts import SPANS, span_named, usage_charts
 from bailiwick.apps.dashboard.page import Page, Visit
-from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.apps.dashboard.pages.projects import around
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.end_users import users_query
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.identifiers import read_identifier
-from bailiwick.domain.paging import MAX_LIMIT
 from bailiwick.domain.times import written
 from bailiwick.domain.usage_report import GroupBy
 from bailiwick.services.absence import not_found
@@ -24,26 +23,23 @@ _WRITE: Final = AdminPermission.USERS_WRITE
 
 async def list_users(visit: Visit) -> Response:
     """Who called lately, the last seen first."""
-    frame = await framed(visit, "users")
     now = visit.plane.acts.now()
     span = span_named(visit.asked("range") or "30d")
     asked = {"from": written(span.since(now))}
     asked |= {name: visit.asked(name) for name in ("after", "prefix", "blocked") if visit.asked(name)}
-    page = await visit.plane.end_users.list(*visit.at, users_query(asked, now))
-    return visit.show("users/list.html", **frame.values, page=page, spans=SPANS, span=span)
+    placed, page = await visit.plane.end_users.list_placed(*visit.at, users_query(asked, now))
+    return visit.show("users/list.html", **around(placed, "users").values, page=page, spans=SPANS, span=span)
 
 
 async def show_user(visit: Visit) -> Response:
     """One user: what they used, and whether they may."""
-    frame = await framed(visit, "users")
     uid = read_uid(visit.asked("uid"))
     now = visit.plane.acts.now()
     span = span_named(visit.asked("range") or "30d")
-    user = await visit.plane.end_users.find(*visit.at, uid, span.query(now))
-    by_time = await visit.plane.usage.report(*visit.at, span.query(now, limit=MAX_LIMIT), uid=uid)
-    by_model = await visit.plane.usage.report(*visit.at, span.query(now, GroupBy.MODEL), uid=uid)
+    queries = [span.query(now), span.query(now, GroupBy.MODEL)]
+    placed, user, (by_time, by_model) = await visit.plane.end_users.find_placed(*visit.at, uid, queries)
     values = {"user": user, "spans": SPANS, "span": span, "usage": by_time.total, "charts": usage_charts(by_time, span)}
-    return visit.show("users/one.html", **frame.values, **values, by_model=by_model.groups)
+    return visit.show("users/one.html", **around(placed, "users").values, **values, by_model=by_model.groups)
 
 
 async def change_user(visit: Visit) -> Response:

@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from bailiwick.apps.dashboard.page import SIGN_IN, Page, Visit
 from bailiwick.apps.dashboard.rendering import HEADERS
 from bailiwick.apps.http.browser import browser_of
-from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Code, Refused
@@ -32,7 +31,7 @@ async def show_account(visit: Visit) -> Response:
 async def change_password(visit: Visit) -> Response:
     """Change the password, which ends every other session."""
     form = visit.form.known("current", "new")
-    session = await _session(visit)
+    session = _session(visit)
     try:
         await visit.plane.person.password.change(
             session, form.text("current"), form.text("new"), browser_of(visit.request)
@@ -44,14 +43,14 @@ async def change_password(visit: Visit) -> Response:
 
 async def show_authenticator(visit: Visit) -> Response:
     """A secret to scan or to type, which is nobody's until a code of it comes back."""
-    proposal = visit.plane.person.second_factor.propose((await _session(visit)).person)
+    proposal = visit.plane.person.second_factor.propose(_session(visit).person)
     return visit.show("sign_in/authenticator.html", **_shown(proposal))
 
 
 async def set_authenticator_up(visit: Visit) -> Response:
     """Keep the secret, and show the recovery codes this once."""
     form = visit.form.known("proposal", "code", "password")
-    session, factor = await _session(visit), visit.plane.person.second_factor
+    session, factor = _session(visit), visit.plane.person.second_factor
     proposal = factor.proposed(session.person, form.text("proposal"))
     if proposal is None:
         return visit.go(f"{_ACCOUNT}/authenticator")
@@ -74,7 +73,7 @@ async def renew_recovery_codes(visit: Visit) -> Response:
     password = visit.form.known("password").text("password")
     try:
         codes = await visit.plane.person.second_factor.renew_recovery_codes(
-            await _session(visit), password, browser_of(visit.request)
+            _session(visit), password, browser_of(visit.request)
         )
     except Refused as refused:
         return visit.again("sign_in/confirm.html", refused, action="recovery-codes", labels=_LABELS)
@@ -90,7 +89,7 @@ async def remove_authenticator(visit: Visit) -> Response:
     """Sign in without codes from now on."""
     password = visit.form.known("password").text("password")
     try:
-        await visit.plane.person.second_factor.remove(await _session(visit), password, browser_of(visit.request))
+        await visit.plane.person.second_factor.remove(_session(visit), password, browser_of(visit.request))
     except Refused as refused:
         return visit.again("sign_in/confirm.html", refused, action="remove", labels=_LABELS)
     return visit.go(_ACCOUNT, "authenticator-removed")
@@ -99,24 +98,22 @@ async def remove_authenticator(visit: Visit) -> Response:
 async def end_session(visit: Visit) -> Response:
     """End one of one's own sessions; the one of this very browser leads to the door."""
     wanted = SessionId(found(ids.parsed(ids.SESSION, visit.form.known("session").text("session"))))
-    session = await _session(visit)
+    session = _session(visit)
     await visit.plane.person.sessions.end_own(visit.actor, session.person, wanted)
     if wanted == session.id:
         return RedirectResponse(f"{SIGN_IN}?done=signed-out", 303, headers=HEADERS)
     return visit.go(_ACCOUNT, "ended")
 
 
-async def _session(visit: Visit) -> Session:
-    """The session that this request came by; raises `Refused` (401) if it has ended since."""
-    token = SessionCookie(visit.plane.public_url).read(visit.request)
-    session = None if token is None else await visit.plane.person.sessions.find(token)
-    if session is None:
-        raise Refused(Code.INVALID_CREDENTIALS, "The session has ended. Sign in again.")
-    return session
+def _session(visit: Visit) -> Session:
+    """The session that this request came by; raises `Refused` (401) for somebody who came by none."""
+    if visit.visitor.session is None:
+        raise Refused(Code.INVALID_CREDENTIALS, "This takes a session. Sign in again.")
+    return visit.visitor.session
 
 
 async def _account(visit: Visit) -> dict[str, object]:
-    session = await _session(visit)
+    session = _session(visit)
     return {
         "session": session,
         "sessions": await visit.plane.person.sessions.own(session.person),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import final
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -19,10 +20,18 @@ class SessionVisitors:
         self._sessions = sessions
         self._cookie = cookie
 
-    async def find(self, request: Request) -> Visitor | None:
-        """Who asks; None if nobody is signed in. Raises `Unavailable`."""
+    async def find(self, request: Request, project: UUID | None) -> Visitor | None:
+        """Who asks, for a project if any; None if nobody is signed in. Raises `Unavailable`."""
         token = self._cookie.read(request)
-        session = None if token is None else await self._sessions.find(token)
-        if session is None or token is None:
+        if token is None:
             return None
-        return Visitor(operator=session.person.operator, csrf=self._sessions.csrf(token))
+        owner = None
+        if project is None:
+            session = await self._sessions.find(token)
+        else:
+            session, owner = await self._sessions.find_visit(token, project)
+        if session is None:
+            return None
+        return Visitor(
+            operator=session.person.operator, csrf=self._sessions.csrf(token), session=session, project_of=owner
+        )
