@@ -71,6 +71,6 @@ WITH events AS MATERIALIZED (
     ON CONFLICT (tenant_id, project_id, uid) DO UPDATE SET seen_at = excluded.seen_at
     WHERE u.seen_at < excluded.seen_at
 ), counted AS (
-    DELETE FROM bailiwick.ledger_corrections c WHERE c.written_xid < %(until)s
+    DELETE FROM bailiwick.ledger_corrections c WHERE c.written_xid < %(until)s AND c.replaced_xid < %(until)s
 )
 UPDATE bailiwick.usage_watermark SET xid = %(until)s;
