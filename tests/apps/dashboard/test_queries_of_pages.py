@@ -1,4 +1,4 @@
-"""How many queries a page takes, as the database's own log has them: three at most, whatever the page.
+"""How many queries a page takes, as the database's own log has them: three at most, those of refusals aside.
 
 What a look across tenants leaves in the audit log is written, and is no query of the page.
 """
@@ -26,6 +26,8 @@ from tests.ledger import Call, settle
 from tests.people import COOKIE, add_person, signed_in
 
 MOST: Final = 3
+# Refusals are read beside usage: the gateway's role, which reads usage too, may not see them.
+ONE_MORE: Final = {"", "/projects/{project_id}/usage"}
 ADDRESSES: Final = sorted(page.path for page in PAGES if page.method == "GET")
 _STATEMENT: Final = re.compile(r"LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)*)")
 _AROUND: Final = re.compile(r"BEGIN|COMMIT|ROLLBACK|SET |SELECT set_config|SELECT$|SAVEPOINT|RELEASE")
@@ -72,6 +74,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         key = await control.key()
         project, tenant = key["project_id"], key["tenant_id"]
         provider = {"name": "up", "kind": "openai", "base_url": "https://up.example.com/v1", "api_key": "sk-1"}
+        by = {"name": "Okta", "issuer": "https://issuer.example.com", "client_id": "x"}
         own = ids.parsed(ids.TENANT, tenant), ids.parsed(ids.PROJECT, project)
         assert own[0] is not None
         assert own[1] is not None
@@ -79,6 +82,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         known = {
             "tenant_id": tenant, "project_id": project, "key_id": key["id"],
             "operator_id": ids.shown(ids.OPERATOR, add_person(database, tenant=tenant).id),
+            "sign_in_provider_id": (await control.make("/sign-in/providers", **by))["id"],
             "of_project": (await control.make(f"/projects/{project}/providers", **provider))["id"],
             "of_tenant": (await control.make(f"/tenants/{tenant}/providers", **provider))["id"],
             "of_all": (await control.make("/providers", **provider))["id"],
@@ -97,8 +101,9 @@ def filled(path: str, known: dict[str, str]) -> str:
 
 async def test_a_page_takes_three_queries_at_most(watched: Watched) -> None:
     paths = [filled(path, watched.known) for path in ADDRESSES]
-    own = [path for path in paths if not path.startswith(("/providers", "/tenants/new"))]
+    more = {filled(path, watched.known) for path in ONE_MORE}
+    own = [path for path in paths if not path.startswith(("/providers", "/tenants/new", "/sign-in-providers"))]
     for person, reached in (({}, paths), ({"tenant": watched.known["tenant_id"]}, own)):
         async for path, found in watched.queries(reached, **person):
             assert found, "nothing was asked at all: the log is not read as it is written"
-            assert len(found) <= MOST, (path, person, found)
+            assert len(found) <= MOST + (path in more), (path, person, found)
