@@ -16,6 +16,7 @@ from bailiwick.services.acts import Acts
 from bailiwick.services.failed_sign_ins import Failures
 from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.oidc_client import OidcClient
+from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.own_password import OwnPassword
 from bailiwick.services.provider_sign_in import ProviderSignIn
 from bailiwick.services.second_factor import SecondFactor
@@ -92,7 +93,7 @@ def person_access(
             database,
             acts,
             providers=providers,
-            client=OidcClient(transport, guard, monotonic=monotonic),
+            client=OidcClient(OutsideDocuments(transport, guard), monotonic=monotonic),
             sessions=sessions,
             failures=failures,
             sealed=sealed,

@@ -1,37 +1,23 @@
 """Speaks to OpenID providers: their configuration, their keys, and the exchange of a code for an ID token.
 
-Everything is asked through the guard for outbound addresses, bounded in size and time, without redirects. What a
-provider says of itself is kept for five minutes; it must name exactly the issuer that it was asked as (OpenID Connect
-Discovery 1.0 §4.3), so that nobody can pass for another.
+What a provider says of itself, and its keys, are kept for five minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
-from bailiwick.domain.errors import BailiwickError
-from bailiwick.identity.jws import InvalidKeys, PublicKeys
-from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
-from bailiwick.providers.http1 import Timeouts
-from bailiwick.providers.transport import Origin, Transport, TransportError
+from bailiwick.identity.jws import PublicKeys
+from bailiwick.identity.outbound import OutboundRefused
+from bailiwick.services.outside_documents import OutsideDocuments, ProviderTrouble
 
 _KEPT_SECONDS: Final = 300.0
 _KEYS_AGAIN_SECONDS: Final = 30.0
-_MOST_BYTES: Final = 512 * 1024
-_TIMEOUTS: Final = Timeouts(connect=5.0, first_byte=10.0, between_bytes=5.0)
-_MOST_SECONDS: Final = 20.0
-_WELL_KNOWN: Final = "/.well-known/openid-configuration"
-
-
-@final
-class ProviderTrouble(BailiwickError):
-    """A provider cannot be asked, or said what makes no sense; the message is for an operator, without secrets."""
 
 
 @final
@@ -60,10 +46,9 @@ class _Known:
 class OidcClient:
     """Asks providers, and remembers for a while what they said of themselves."""
 
-    def __init__(self, transport: Transport, guard: OutboundGuard, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, documents: OutsideDocuments, *, monotonic: Callable[[], float]) -> None:
         """`monotonic` is a steady clock in seconds."""
-        self._transport = transport
-        self._guard = guard
+        self._documents = documents
         self._monotonic = monotonic
         self._known: dict[str, _Known] = {}
         self._asking = asyncio.Lock()
@@ -76,7 +61,7 @@ class OidcClient:
         """The provider's keys; `again`, if a key was missing from it. Raises `ProviderTrouble`."""
         known = await self._provider(issuer)
         if again and self._monotonic() - known.keys_at >= _KEYS_AGAIN_SECONDS:
-            known.keys = await self._keys(known.endpoints.keys)
+            known.keys = await self._documents.keys(known.endpoints.keys)
             known.keys_at = self._monotonic()
         return known.keys
 
@@ -99,7 +84,7 @@ class OidcClient:
             form["client_id"] = client_id
             if secret is not None:
                 form["client_secret"] = secret
-        answer = await self._ask("POST", endpoints.token, headers, urlencode(form).encode())
+        answer = await self._documents.ask("POST", endpoints.token, headers, urlencode(form).encode())
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise ProviderTrouble("the provider gave no ID token")
@@ -113,21 +98,19 @@ class OidcClient:
         async with self._asking:
             known = self._known.get(issuer)
             if known is None or self._monotonic() - known.at >= _KEPT_SECONDS:
-                endpoints = self._read(issuer, await self._get(issuer.rstrip("/") + _WELL_KNOWN))
-                keys = await self._keys(endpoints.keys)
+                endpoints = self._read(await self._documents.configuration(issuer))
+                keys = await self._documents.keys(endpoints.keys)
                 now = self._monotonic()
                 known = self._known[issuer] = _Known(endpoints=endpoints, keys=keys, at=now, keys_at=now)
             return known
 
-    def _read(self, issuer: str, said: Mapping[str, Any]) -> Endpoints:
-        if said.get("issuer") != issuer:
-            raise ProviderTrouble("the provider's configuration names another issuer")
+    def _read(self, said: Mapping[str, Any]) -> Endpoints:
         addresses = [said.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
         for address in addresses:
             if not isinstance(address, str):
                 raise ProviderTrouble("the provider's configuration lacks an address")
             try:
-                self._guard.check_url(address)
+                self._documents.check_url(address)
             except OutboundRefused as refused:
                 raise ProviderTrouble(f"the provider's configuration: {refused.reason}") from None
         methods = said.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
@@ -138,55 +121,3 @@ class OidcClient:
             basic=isinstance(methods, list) and "client_secret_basic" in methods,
             names_issuer=said.get("authorization_response_iss_parameter_supported") is True,
         )
-
-    async def _keys(self, url: str) -> PublicKeys:
-        try:
-            return PublicKeys.parse(await self._get(url))
-        except InvalidKeys as invalid:
-            raise ProviderTrouble(f"the provider's keys: {invalid}") from None
-
-    async def _get(self, url: str) -> Mapping[str, Any]:
-        return await self._ask("GET", url, {}, b"")
-
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, Any]:
-        """Ask for a JSON object; raises `ProviderTrouble`."""
-        try:
-            self._guard.check_url(url)
-            async with asyncio.timeout(_MOST_SECONDS):
-                response = await self._transport.send(
-                    _origin(url), _request(method, url, headers, body), timeouts=_TIMEOUTS
-                )
-                content = await response.read(_MOST_BYTES)
-            if response.status != 200:  # noqa: PLR2004 - whatever else it is, it is not what was asked for
-                raise ProviderTrouble(f"the provider answered with status {response.status}")
-            document = json.loads(content)
-        except OutboundRefused as refused:
-            raise ProviderTrouble(f"the provider's address: {refused.reason}") from None
-        except (TransportError, TimeoutError) as error:
-            raise ProviderTrouble(f"the provider cannot be asked: {error or 'it takes too long'}") from None
-        except (ValueError, RecursionError):
-            raise ProviderTrouble("the provider's answer is not JSON") from None
-        if not isinstance(document, dict):
-            raise ProviderTrouble("the provider's answer is no object")
-        return document
-
-
-def _origin(url: str) -> Origin:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Origin(scheme=parts.scheme, host=parts.hostname or "", port=port, guarded=True)
-
-
-def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        f"host: {parts.netloc}",
-        "accept: application/json",
-        "accept-encoding: identity",
-    ]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body:
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join((*lines, "", "")).encode() + body

@@ -39,7 +39,8 @@ from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import person_document
 from bailiwick.services.failed_sign_ins import Failures
-from bailiwick.services.oidc_client import OidcClient, ProviderTrouble
+from bailiwick.services.oidc_client import OidcClient
+from bailiwick.services.outside_documents import ProviderTrouble
 from bailiwick.services.owners import check_owner_remains
 from bailiwick.services.sessions import Sessions, SignedIn
 from bailiwick.services.sign_in_providers import SignInProviders
