@@ -124,6 +124,7 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
     connection.execute(
         "INSERT INTO bailiwick.usage_refusals VALUES (%s, %s, now(), 'forbidden', %s, 1)", (tenant, project, new_id())
     )
+    connection.execute("INSERT INTO bailiwick.key_uses VALUES (%s, %s, %s, now())", (tenant, project, new_id()))
     connection.execute("INSERT INTO bailiwick.end_users VALUES (%s, %s, 'u', now())", (tenant, project))
     connection.execute(
         "INSERT INTO bailiwick.blocked_users (tenant_id, project_id, uid, blocked, changed_at, changed_by)"

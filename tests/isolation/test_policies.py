@@ -23,6 +23,7 @@ TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
+    "key_uses",
     "refused_calls", "usage_refusals",
 }  # fmt: skip
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
@@ -192,7 +193,7 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         log = {"audit", "audit_heads"}
         own = {"projects", "api_keys", "providers", *operators}
         assert found(control, "SELECT") == {
-            *found(app, "SELECT"), "api_keys", *log, *operators, *known, *users, *refusals,
+            *found(app, "SELECT"), "api_keys", *log, *operators, *known, *users, *refusals, "key_uses",
         }  # fmt: skip
         assert found(control, "INSERT") == {*own, *log, *known, *users}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}

@@ -198,7 +198,7 @@ async def test_two_who_roll_up_at_once_count_once(scratch: TestDatabase) -> None
 
 
 @pytest.mark.parametrize(
-    "table", ["usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "usage_watermark"]
+    "table", ["usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "key_uses", "usage_watermark"]
 )
 async def test_a_kill_between_any_two_writings_counts_nothing_twice(scratch: TestDatabase, table: str) -> None:
     place, chance = Place(), random.Random(5)

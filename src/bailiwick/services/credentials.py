@@ -20,7 +20,7 @@ from bailiwick.identity import api_keys
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import key_document
-from bailiwick.storage.keys import KeyRows
+from bailiwick.storage.keys import KeyRows, ListedKey
 from bailiwick.storage.projects import ProjectRows
 from bailiwick.storage.scope import Database, Scope
 
@@ -61,8 +61,11 @@ class Credentials:
 
     async def list(
         self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest, *, is_there: bool = False
-    ) -> Page[ApiKey]:
-        """A page of a project's keys; raises `Refused` (404) unless whoever asks knows that the project is there."""
+    ) -> Page[ListedKey]:
+        """A page of a project's keys, each with when it was last used.
+
+        Raises `Refused` (404) unless whoever asks knows that the project is there.
+        """
         async with self._database.reading(tenant_id) as scope:
             if not is_there:
                 found(await ProjectRows(scope, tenant_id).find(project_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
@@ -13,6 +14,15 @@ from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("keys")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedKey:
+    """A key, and when the latest of its calls was opened that the roll-ups know; None if there is none."""
+
+    key: ApiKey
+    used_at: datetime | None
 
 
 @final
@@ -34,11 +44,11 @@ class KeyRows:
         """One key as it is and stays until the end of the transaction."""
         return await self._one("lock_key", {"key": key_id})
 
-    async def list(self, page: PageRequest) -> Page[ApiKey]:
-        """A page of a project's keys."""
+    async def list(self, page: PageRequest) -> Page[ListedKey]:
+        """A page of a project's keys, each with when it was last used."""
         values = {**self._place, "after": page.after, "limit": page.limit + 1}
         rows = await self._scope.fetch_all(_SQL["list_keys"], values)
-        return Page.of([_key(row) for row in rows], page.limit)
+        return Page.of([ListedKey(key=_key(row), used_at=row["used_at"]) for row in rows], page.limit)
 
     async def add(
         self,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final
 
 from bailiwick.domain.permissions import Permission
+from bailiwick.storage.roll_up import RollUp
+from tests.apps.dashboard.test_usage import NOW, parsed
 from tests.dashboard import PUBLIC_URL, Browser, done
+from tests.database import TestDatabase
+from tests.ledger import Call, settle
+from tests.storage.test_roll_up import as_control, caught_up
 
 TEXT: Final = re.compile(r"bwk_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 
@@ -95,3 +101,14 @@ async def test_a_key_is_revoked(browser: Browser) -> None:
     assert (
         await browser.post(f"{address}/{key['id']}/rotate", {"csrf": browser.visitor.csrf, "grace": "0"})
     ).status == 409
+
+
+async def test_a_key_says_when_it_was_last_used(browser: Browser, database: TestDatabase) -> None:
+    key = await browser.control.key()
+    address = f"/dashboard/projects/{key['project_id']}/keys"
+    assert "Active All Never Never" in (await browser.get(address)).text
+    calls = [Call(opened_at=NOW - timedelta(hours=hours), key_id=parsed("key", key["id"])) for hours in (9, 2, 5)]
+    settle(database, parsed("ten", key["tenant_id"]), parsed("prj", key["project_id"]), calls)
+    async with as_control(database) as control:
+        await caught_up(RollUp(control))
+    assert "Active All 2 hours ago Never" in (await browser.get(address)).text

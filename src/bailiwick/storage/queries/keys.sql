@@ -14,12 +14,13 @@ WHERE tenant_id = %(tenant)s AND id = %(key)s AND (%(project)s::uuid IS NULL OR 
 FOR NO KEY UPDATE;
 
 -- name: list_keys
--- The keys of a project, in the order of their ids.
-SELECT id, tenant_id, project_id, name, lookup_id, scopes, models, act_as, expires_at, revoked_at, previous_until,
-       created_at, created_by
-FROM bailiwick.api_keys
-WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
-ORDER BY id
+-- The keys of a project, in the order of their ids, each with when it was last used.
+SELECT k.id, k.tenant_id, k.project_id, k.name, k.lookup_id, k.scopes, k.models, k.act_as, k.expires_at, k.revoked_at,
+       k.previous_until, k.created_at, k.created_by, u.used_at
+FROM bailiwick.api_keys k
+LEFT JOIN bailiwick.key_uses u ON u.tenant_id = k.tenant_id AND u.key_id = k.id
+WHERE k.tenant_id = %(tenant)s AND k.project_id = %(project)s AND (%(after)s::uuid IS NULL OR k.id > %(after)s::uuid)
+ORDER BY k.id
 LIMIT %(limit)s;
 
 -- name: add_key

@@ -70,6 +70,11 @@ WITH events AS MATERIALIZED (
     SELECT tenant_id, project_id, uid, max(opened_at) FROM events WHERE uid <> '' GROUP BY tenant_id, project_id, uid
     ON CONFLICT (tenant_id, project_id, uid) DO UPDATE SET seen_at = excluded.seen_at
     WHERE u.seen_at < excluded.seen_at
+), used AS (
+    INSERT INTO bailiwick.key_uses AS k (tenant_id, project_id, key_id, used_at)
+    SELECT tenant_id, project_id, key_id, max(opened_at) FROM events WHERE key_id IS NOT NULL
+    GROUP BY tenant_id, project_id, key_id
+    ON CONFLICT (tenant_id, key_id) DO UPDATE SET used_at = excluded.used_at WHERE k.used_at < excluded.used_at
 ), counted AS (
     DELETE FROM bailiwick.ledger_corrections c WHERE c.written_xid < %(until)s AND c.replaced_xid < %(until)s
 )

@@ -40,7 +40,7 @@ KeyPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(KeyBody
 async def list_keys(plane: Plane, at: AtProject, limit: Limit = None, after: After = None) -> Document:
     """List the keys of a project."""
     page = await plane.credentials.list(*at, page_of(ids.KEY, limit, after))
-    return listed(page, lambda key: key_document(key, plane.acts.now()))
+    return listed(page, lambda one: key_document(one.key, plane.acts.now()))
 
 
 @router.post(_LIST, status_code=201, response_model=IssuedKeyShown, openapi_extra=needs(AdminPermission.KEYS_WRITE))

@@ -35,7 +35,7 @@ async def list_keys(visit: Visit) -> Response:
     """Every key of a project."""
     frame = await framed(visit, "keys")
     page = await visit.plane.credentials.list(*visit.at, visit.page(ids.KEY), is_there=True)
-    keys = [key_document(key, visit.plane.acts.now()) for key in page.items]
+    keys = [key_document(one.key, visit.plane.acts.now()) for one in page.items]
     return visit.show("keys/list.html", **frame.values, page=page, keys=keys, graces=GRACES, scope_count=len(_SCOPES))
 
 
