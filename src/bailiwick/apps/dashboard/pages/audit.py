@@ -10,16 +10,14 @@ from typing import Final, final
 from starlette.responses import Response
 
 from bailiwick.apps.dashboard.page import Page, Visit
-from bailiwick.apps.dashboard.pages.choices import tenants_within
+from bailiwick.apps.dashboard.pages.choices import tenant_named, tenants_within
 from bailiwick.domain import ids
-from bailiwick.domain.administration import AdminPermission, confine
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.audit import Search, read_search
 from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.errors import Refused
-from bailiwick.domain.ids import TenantId
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.times import written
-from bailiwick.services.absence import found
 from bailiwick.services.documents import entry_document
 
 _RESOURCES: Final = (
@@ -109,11 +107,7 @@ def _day(text: str, after: timedelta = timedelta()) -> str | None:
 def _chain(visit: Visit) -> Chain:
     """Whose log the address asks for; raises `Refused` (404)."""
     asked = visit.asked("tenant")
-    if not asked:
-        return visit.operator.tenant_id
-    tenant_id = TenantId(found(ids.parsed(ids.TENANT, asked)))
-    confine(visit.operator, tenant_id).or_raise()
-    return tenant_id
+    return tenant_named(visit, asked) if asked else visit.operator.tenant_id
 
 
 PAGES: Final = (Page(path="/audit", handler=list_entries, needs=AdminPermission.AUDIT_READ, confined=True),)

@@ -6,8 +6,11 @@ from typing import Final
 
 from bailiwick.apps.dashboard.page import Visit
 from bailiwick.domain import ids
+from bailiwick.domain.administration import confine
+from bailiwick.domain.ids import TenantId
 from bailiwick.domain.operators import OperatorRole
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
+from bailiwick.services.absence import found
 
 _ROLES: Final = {
     OperatorRole.VIEWER: "Viewer: sees everything within reach, changes nothing",
@@ -27,6 +30,13 @@ GRACES: Final = ((3_600, "1 hour"), (86_400, "1 day"), (604_800, "7 days"), (0, 
 def roles_within(visit: Visit) -> list[tuple[str, str]]:
     """The roles that a visitor can give."""
     return [(role.value, text) for role, text in _ROLES.items() if visit.operator.role.includes(role)]
+
+
+def tenant_named(visit: Visit, text: str) -> TenantId:
+    """The tenant that an address or a form names; raises `Refused` (404) for one that the visitor does not reach."""
+    tenant_id = TenantId(found(ids.parsed(ids.TENANT, text)))
+    confine(visit.operator, tenant_id).or_raise()
+    return tenant_id
 
 
 async def tenants_within(visit: Visit) -> list[tuple[str, str]]:

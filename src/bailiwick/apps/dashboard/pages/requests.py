@@ -12,13 +12,13 @@ from starlette.responses import Response
 
 from bailiwick.apps.dashboard.advice import advice_for
 from bailiwick.apps.dashboard.page import Page, Visit
-from bailiwick.apps.dashboard.pages.choices import tenants_within
+from bailiwick.apps.dashboard.pages.choices import tenant_named, tenants_within
 from bailiwick.apps.dashboard.pages.users import read_uid
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission, confine
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.explanation import Found, explained, read_request_id
-from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.ids import ProjectId
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest
 from bailiwick.services.absence import found
 
@@ -52,7 +52,7 @@ async def _newest(visit: Visit) -> Response:
     """The calls of a tenant that were refused, the newest first; of a project or a user if the address names one."""
     tenants = await tenants_within(visit)
     chosen = visit.asked("tenant") or (tenants[0][0] if tenants else "")
-    tenant_id = visit.operator.tenant_id if not chosen else _tenant(visit, chosen)
+    tenant_id = visit.operator.tenant_id if not chosen else tenant_named(visit, chosen)
     if tenant_id is None:
         return visit.show("overview/nothing.html")
     project, user, after = visit.asked("project"), visit.asked("user"), visit.asked("after")
@@ -63,13 +63,6 @@ async def _newest(visit: Visit) -> Response:
         PageRequest(limit=DEFAULT_LIMIT, after=found(read_request_id(after)) if after else None),
     )
     return visit.show("requests/list.html", asked="", page=page, tenants=tenants, chosen=chosen)
-
-
-def _tenant(visit: Visit, asked: str) -> TenantId:
-    """The tenant that the address names; raises `Refused` (404)."""
-    tenant_id = TenantId(found(ids.parsed(ids.TENANT, asked)))
-    confine(visit.operator, tenant_id).or_raise()
-    return tenant_id
 
 
 PAGES: Final = (Page(path="/requests", handler=show_requests, needs=AdminPermission.USAGE_READ, confined=True),)

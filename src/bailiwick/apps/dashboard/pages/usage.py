@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from bailiwick.apps.dashboard.charts import SPANS, Span, refusals_shown, span_named, usage_charts
 from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.choices import tenant_named
 from bailiwick.apps.dashboard.pages.projects import framed
 from bailiwick.domain import ids
-from bailiwick.domain.administration import AdminPermission, confine
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
 from bailiwick.domain.refusals import RefusalsReport
@@ -80,8 +81,7 @@ def _chosen(visit: Visit, tenants: tuple[Tenant, ...]) -> Tenant | None:
     asked = visit.asked("tenant")
     if not asked:
         return tenants[0] if tenants else None
-    tenant_id = TenantId(found(ids.parsed(ids.TENANT, asked)))
-    confine(visit.operator, tenant_id).or_raise()
+    tenant_id = tenant_named(visit, asked)
     return found(next((tenant for tenant in tenants if tenant.id == tenant_id), None))
 
 
