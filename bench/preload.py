@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from bailiwick import config
+from bailiwick.identity.keyring import MasterKey
 from bench.calls import USERS
 from bench.errors import BenchError
 
@@ -35,7 +35,7 @@ def preload(data: Path, rows: int) -> None:
 
     Logs in as the embedded database's superuser, by the master key of the data directory.
     """
-    key = config.master_key(config.load({"data_dir": str(data)}, {}))
+    key = MasterKey.parse((data / "master.key").read_text())
     conninfo = make_conninfo(
         host=str((data / "postgres" / "run").resolve()),
         dbname="bailiwick",

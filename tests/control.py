@@ -23,7 +23,7 @@ from bailiwick.identity import api_keys
 from bailiwick.identity.passwords import Passwords
 from bailiwick.storage import roles
 from bailiwick.telemetry.logs import Log
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import CONTROL_KEYS, TestDatabase
 
 PUBLIC_URL: Final = "https://bailiwick.example"
 SESSION_LIMITS: Final = SessionLimits(idle=timedelta(minutes=30), longest=timedelta(hours=12))
@@ -144,7 +144,7 @@ def add_operator(
     """A new operator key, of the installation unless `tenant` is one's id; returns its shown id and its text."""
     made = api_keys.make(api_keys.OPERATOR_KEY, os.urandom(48))
     key_id = ids.uuid7(1_700_000_000_000, os.urandom(10))
-    digest = api_keys.digest(MASTER_KEY.control_keys().operator_pepper, made)
+    digest = api_keys.digest(CONTROL_KEYS.operator_pepper, made)
     database.run(
         "INSERT INTO bailiwick.operator_keys"
         " (id, name, role, tenant_id, lookup_id, digest, expires_at, revoked_at, created_by)"
@@ -177,7 +177,7 @@ async def controlled(
     clock, log = Clock(), io.StringIO()
     async with control_plane(
         control_url=database.url(roles.CONTROL),
-        keys=MASTER_KEY.control_keys(),
+        keys=CONTROL_KEYS,
         outbound_allow=outbound_allow,
         public_url=PUBLIC_URL,
         session_limits=SESSION_LIMITS,

@@ -16,12 +16,16 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from bailiwick.identity.keyring import MasterKey
+from bailiwick.identity.keyring import MasterKey, gateway_keys
 from bailiwick.storage import migrate, roles
 from bailiwick.storage.embedded import EmbeddedPostgres
 
 # Always the same, so that the roles' passwords are: they belong to the server, not to a database.
 MASTER_KEY: Final = MasterKey(secret=bytes(range(32)))
+# As for the master key: what tests digest themselves, and what they are served with, must fit.
+LASTING_SECRET: Final = bytes(range(32, 64))
+CONTROL_KEYS: Final = MASTER_KEY.control_keys(LASTING_SECRET)
+GATEWAY_KEYS: Final = gateway_keys(LASTING_SECRET)
 PASSWORDS: Final = {role: MASTER_KEY.role_password(role) for role in roles.LOGINS}
 _SUPERUSER_PASSWORD: Final = "superuser of the tests"
 _TEMPLATE: Final = "bailiwick_template"

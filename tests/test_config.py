@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from bailiwick.config import SETTINGS, Config, InvalidConfig, load, master_key
+from bailiwick.config import SETTINGS, Config, InvalidConfig, load
 from bailiwick.domain.models import ProviderKind
 from bailiwick.identity.keyring import MasterKey
 
@@ -158,32 +157,14 @@ def test_a_providers_address_that_cannot_be_is_refused() -> None:
     assert "canary" not in refused({"OPENAI_API_KEY": "sk-canary", "OPENAI_BASE_URL": "http://u:sk-canary@x"})
 
 
-def test_a_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
-    config = loaded(data_dir=str(tmp_path))
-    made = master_key(config)
-    assert stat.S_IMODE((tmp_path / "master.key").stat().st_mode) == 0o600
-    assert master_key(config) == made
-    assert [path.name for path in tmp_path.iterdir()] == ["master.key"]
+def test_two_places_for_the_master_key_are_refused() -> None:
+    told = refused({"BAILIWICK_MASTER_KEY": KEY.written(), "BAILIWICK_MASTER_KEY_COMMAND": "cat key"})
+    assert "exclude each other" in told
 
 
-def test_a_configured_master_key_is_not_written_down(tmp_path: Path) -> None:
-    assert master_key(loaded(data_dir=str(tmp_path), master_key=KEY.written())) == KEY
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_crash_left_of_a_master_key_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "master.new").write_text("half")
-    made = master_key(loaded(data_dir=str(tmp_path)))
-    assert MasterKey.parse((tmp_path / "master.key").read_text()) == made
-
-
-def test_a_file_that_holds_no_master_key_is_refused_and_kept(tmp_path: Path) -> None:
-    (tmp_path / "master.key").write_text("canary")
-    with pytest.raises(InvalidConfig) as caught:
-        master_key(loaded(data_dir=str(tmp_path)))
-    assert "master.key" in str(caught.value)
-    assert "canary" not in str(caught.value)
-    assert (tmp_path / "master.key").read_text() == "canary"
+@pytest.mark.parametrize("command", ["", "  ", "cat 'key"])
+def test_what_is_no_command_is_refused(command: str) -> None:
+    assert "BAILIWICK_MASTER_KEY_COMMAND must be a command" in refused({"BAILIWICK_MASTER_KEY_COMMAND": command})
 
 
 def test_the_configuration_cannot_be_changed() -> None:

@@ -1,6 +1,6 @@
 """The configuration: one frozen value, parsed once, from flags and `BAILIWICK_*` variables.
 
-This is the only module that reads the environment and the master key's file. A flag beats its variable, a variable the
+This is the only module that reads the environment. A flag beats its variable, a variable the
 default. A `BAILIWICK_*` variable that is no setting is refused: a misspelt limit is a missing one. Every setting is
 described in `docs/reference/settings.md`, and a test holds that.
 """
@@ -8,7 +8,7 @@ described in `docs/reference/settings.md`, and a test holds that.
 from __future__ import annotations
 
 import os
-import secrets
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -134,6 +134,17 @@ def _master_key(value: str) -> MasterKey:
         raise ValueError(str(error).removeprefix("the master key ")) from None
 
 
+def _command(value: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(value))
+    except ValueError:
+        words = ()
+    if not words:
+        message = "must be a command and its arguments, quoted as a shell would have it"
+        raise ValueError(message)
+    return words
+
+
 def _not_yet(what: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         del value
@@ -174,6 +185,10 @@ SETTINGS: Final = (
     Setting(
         name="master_key", default=None, help="32 bytes in URL-safe base 64; made on the first start otherwise.",
         parse=_master_key, secret=True,
+    ),
+    Setting(
+        name="master_key_command", default=None, help="Command that prints the master key, instead of a file.",
+        parse=_command,
     ),
     Setting(
         name="tls_cert", default=None, help="PEM file of the certificate to serve HTTPS with.", parse=Path
@@ -269,6 +284,7 @@ class Config:
     valkey_url: str | None
     limit_store: str
     master_key: MasterKey | None
+    master_key_command: tuple[str, ...] | None
     tls_cert: Path | None
     tls_key: Path | None
     public_url: str | None
@@ -325,33 +341,10 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str] | None 
     if (values["tls_cert"] is None) != (values["tls_key"] is None):
         message = "--tls-cert and --tls-key need each other"
         raise InvalidConfig(message)
+    if values["master_key"] is not None and values["master_key_command"] is not None:
+        message = "--master-key and --master-key-command exclude each other"
+        raise InvalidConfig(message)
     return Config(**values, providers=_providers(variables), traces=_traces(variables))
-
-
-def master_key(config: Config) -> MasterKey:
-    """The master key: the configured one, else the data folder's, made there (mode 0600) if there is none.
-
-    Raises `InvalidConfig` for a file that holds no key.
-    """
-    if config.master_key is not None:
-        return config.master_key
-    path = config.data_dir / "master.key"
-    try:
-        return MasterKey.parse(path.read_text())
-    except InvalidMasterKey as error:
-        message = f"{path}: {error}"
-        raise InvalidConfig(message) from None
-    except FileNotFoundError:
-        key = MasterKey(secret=secrets.token_bytes(32))
-        # Written whole under another name first: a crash in between must not leave half a key.
-        unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key.written() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(path)
-        return key
 
 
 def _traces(variables: Mapping[str, str]) -> bool:

@@ -24,7 +24,6 @@ _LONGER: Final = {
     "src/bailiwick/apps/gateway/__main__.py:run": "what the process is told, handed on to what needs it",
     "src/bailiwick/bootstrap/control.py:control_plane": "the list of all use cases, each with what it needs",
     "src/bailiwick/bootstrap/person_access.py:person_access": "the same for how people come in",
-    "src/bailiwick/apps/cli/serve.py:_start_children": "two lists of what each child is told",
 }
 
 

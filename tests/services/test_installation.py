@@ -27,16 +27,15 @@ from bailiwick.storage import roles
 from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.scope import Database, open_pool
 from tests.control import controlled
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import CONTROL_KEYS, MASTER_KEY, TestDatabase
 
-KEYS = MASTER_KEY.control_keys()
 CHECK = MASTER_KEY.check_value()
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 TABLES = ("installation", "operator_keys", "tenants", "projects", "api_keys", "audit")
 
 
 @asynccontextmanager
-async def installing(database: TestDatabase, keys: ControlKeys = KEYS) -> AsyncIterator[Installing]:
+async def installing(database: TestDatabase, keys: ControlKeys = CONTROL_KEYS) -> AsyncIterator[Installing]:
     pool = open_pool(database.url(roles.CONTROL), name="test", size=1)
     async with pool:
         made = Database(pool)
@@ -82,7 +81,7 @@ async def test_what_the_first_start_made_lets_one_in(scratch: TestDatabase) -> N
     key = api_keys.parse(first.api_key)
     assert key is not None
     (row,) = scratch.rows("SELECT digest, act_as FROM bailiwick.api_keys WHERE lookup_id = %s", key.lookup_id)
-    assert row == (api_keys.digest(KEYS.pepper, key), True)
+    assert row == (api_keys.digest(CONTROL_KEYS.pepper, key), True)
 
 
 async def test_nothing_is_made_when_the_keys_cannot_be_kept(scratch: TestDatabase) -> None:
@@ -146,7 +145,7 @@ def platform(database: TestDatabase) -> dict[str, tuple[object, ...]]:
     found: dict[str, tuple[object, ...]] = {}
     for name, provider_id, secret, *rest in rows:
         row = provider_row_identity(None, None, provider_id)
-        found[name] = (unseal(KEYS.sealing, row, bytes(secret)) if secret else None, *rest)
+        found[name] = (unseal(CONTROL_KEYS.sealing, row, bytes(secret)) if secret else None, *rest)
     return found
 
 
@@ -213,7 +212,7 @@ async def test_introducing_a_database_does_it_all(scratch: TestDatabase) -> None
     async def introduced(public_url: str | None) -> Introduced:
         return await introduce(
             control_url=scratch.url(roles.CONTROL),
-            keys=KEYS,
+            keys=CONTROL_KEYS,
             master_check=CHECK,
             public_url=public_url,
             default_public_url="http://127.0.0.1:8080",
@@ -238,7 +237,7 @@ async def test_an_operator_key_of_another_pepper_is_unknown(scratch: TestDatabas
     assert first is not None
     pool = open_pool(scratch.url(roles.CONTROL), name="test", size=1)
     async with pool:
-        operators = Operators(OperatorLookup(Database(pool)), pepper=KEYS.pepper, now=lambda: NOW)
+        operators = Operators(OperatorLookup(Database(pool)), pepper=CONTROL_KEYS.pepper, now=lambda: NOW)
         with pytest.raises(Refused) as caught:
             await operators.authenticate(first.admin_key)
     assert caught.value.code is Code.INVALID_CREDENTIALS

@@ -19,7 +19,7 @@ from bailiwick.storage.end_users import BlockedChanges
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database, open_pool
 from tests.control import Control
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import GATEWAY_KEYS, TestDatabase
 
 
 @final
@@ -52,7 +52,7 @@ async def gate(database: TestDatabase, control: Control) -> AsyncIterator[Gate]:
                 lookup,
                 never_fresh,
                 BlockedUsers(BlockedChanges(Database(pool)), never_fresh),
-                pepper=MASTER_KEY.gateway_keys().pepper,
+                pepper=GATEWAY_KEYS.pepper,
                 now=control.clock,
             )
         )

@@ -1,4 +1,4 @@
-"""What every child process of `serve` does: read its settings, and end with its parent."""
+"""What every child process of `serve` does: read its settings, heed its parent, and end with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
@@ -23,28 +23,43 @@ _NOTHING_WORKS: Final = 70
 
 def read_settings(kind: type[Settings]) -> Settings:
     """Read the one line that the parent wrote; raises `msgspec.MsgspecError` when it is none of ours."""
-    return msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
+    # Without a buffer, which would keep what the parent has written after it.
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as parent:
+        return msgspec.json.decode(parent.readline(), type=kind)
 
 
 def say_ready() -> None:
     """Tell the parent that requests are accepted."""
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _say("ready")
 
 
-def end_with_parent() -> None:
-    """When the pipe from the parent ends, end as if it had said so, and in any case soon."""
+def heed_parent(told: Callable[[bytes], None] = lambda _: None) -> None:
+    """When the pipe from the parent ends, end as if it had said so, and in any case soon.
+
+    Lines that it writes before are given to `told`, and the parent told that they were heeded.
+    """
     loop = asyncio.get_running_loop()
+    unfinished = b""
 
-    def parent_is_gone() -> None:
-        if os.read(sys.stdin.fileno(), 4096):
+    def hear() -> None:
+        nonlocal unfinished
+        if heard := os.read(sys.stdin.fileno(), 4096):
+            *lines, unfinished = (unfinished + heard).split(b"\n")
+            for line in lines:
+                told(line)
+                _say("heeded")
             return
         loop.remove_reader(sys.stdin.fileno())
         loop.call_later(_ORPHAN_SECONDS, os._exit, _NOTHING_WORKS)
         loop.call_later(_ORPHAN_PATIENCE, os.kill, os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    loop.add_reader(sys.stdin.fileno(), parent_is_gone)
+    loop.add_reader(sys.stdin.fileno(), hear)
+
+
+def _say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 @asynccontextmanager

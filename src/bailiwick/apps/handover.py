@@ -1,4 +1,4 @@
-"""What the parent process hands to a child: one JSON line on its standard input.
+"""What the parent process hands to a child: a JSON line on its standard input.
 
 Nothing secret stands in an environment or on a command line, where other processes could read it. The pipe stays open
 for the child's life: its end means that the parent is gone, and the child drains and leaves.
@@ -10,13 +10,22 @@ from __future__ import annotations
 import msgspec
 
 
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that a gateway process is told."""
+class GatewaySecrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of a gateway's secrets a rotation of the master key changes; told anew, in a line of its own, while it runs.
+
+    Providers' secrets are sealed with one of `sealing`: during a rotation there are two.
+    """
 
     app_url: str
     ledger_url: str
+    sealing: list[bytes]
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a gateway process is told."""
+
+    secrets: GatewaySecrets
     pepper: bytes
-    sealing: bytes
     pseudonyms: bytes
     listen_fd: int
     tls_cert: str | None

@@ -6,7 +6,7 @@ Apart from the gateway's, so that neither process imports what only the other ne
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from bailiwick.bootstrap.person_access import PersonAccess, person_access
 from bailiwick.domain.audit import BOOTSTRAP, COMMAND_LINE
 from bailiwick.domain.providers import EnvironmentProvider, Provider
 from bailiwick.domain.sign_in import SessionLimits
-from bailiwick.identity.keyring import ControlKeys
+from bailiwick.identity.keyring import ControlKeys, MasterKey
 from bailiwick.identity.outbound import OutboundGuard
 from bailiwick.identity.passwords import Passwords
 from bailiwick.providers.http1 import Timeouts
@@ -34,6 +34,7 @@ from bailiwick.services.end_users import EndUsers
 from bailiwick.services.explaining import Explaining
 from bailiwick.services.installation import FirstKeys, Installing
 from bailiwick.services.link_issuer import LinkIssuer
+from bailiwick.services.master_key import MasterKeyRotation
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
 from bailiwick.services.people import People
@@ -44,6 +45,7 @@ from bailiwick.services.repeats import Repeats
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage import installation
 from bailiwick.storage.operator_keys import OperatorLookup
+from bailiwick.storage.rotation import rotating
 from bailiwick.storage.scope import Database, open_pool
 
 _CONNECTIONS: Final = 8
@@ -198,6 +200,16 @@ async def sign_in_link(*, control_url: str, keys: ControlKeys, email: str | None
             link = await issuer.make_for(COMMAND_LINE, email, resets_codes=resets_codes)
         async with database.reading(None) as scope:
             return link.address(found(await installation.find(scope)).public_url)
+
+
+async def rotate_master_key(*, owner_url: str, old: MasterKey, new: MasterKey, passwords: Mapping[str, str]) -> None:
+    """Make everything anew that follows from the master key, in one transaction; `passwords` are roles' new ones.
+
+    Raises `CannotOpen` if `old` is another database's; `psycopg.Error`, and then nobody knows whether it was done.
+    """
+    acts = Acts(now=now, entropy=entropy, audit_key=new.audit())
+    async with rotating(owner_url) as rotation:
+        await MasterKeyRotation(rotation, acts, old=old, new=new).carry_out(passwords)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.models import ProviderKind
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.identity.outbound import OutboundGuard
-from bailiwick.identity.sealing import provider_row_identity, unseal
+from bailiwick.identity.sealing import provider_row_identity, unseal_with_any
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.providers.echo import EchoProvider
 from bailiwick.providers.http1 import Timeouts
@@ -46,7 +46,7 @@ from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
 from bailiwick.storage.origins import OriginLookup
 from bailiwick.storage.refused_calls import RefusalStore
-from bailiwick.storage.scope import Database, open_pool
+from bailiwick.storage.scope import Conninfo, Database, open_pool
 from bailiwick.storage.serving import ServingLookup, StoredOffer
 from bailiwick.telemetry.exposition import Standing
 from bailiwick.telemetry.observer import Observer
@@ -76,8 +76,9 @@ class GatewayParts:
 @asynccontextmanager
 async def gateway(
     *,
-    app_url: str,
-    ledger_url: str,
+    app_url: Conninfo,
+    ledger_url: Conninfo,
+    sealing: Callable[[], Sequence[bytes]],
     keys: GatewayKeys,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
     limits: InProcessLimitStore,
@@ -90,8 +91,8 @@ async def gateway(
 ) -> AsyncGenerator[GatewayParts]:
     """Build a gateway: connected, its lease taken, its caches following the epoch.
 
-    What `limits` does not remember, the ledger is asked for. `report_circuit` is told whom we leave alone. On the way
-    out every settlement is written. Without a database it says so to whoever calls.
+    Where to log in, and what secrets are sealed with, is asked at each need: it may change. What `limits` forgot, the
+    ledger is asked for. `report_circuit` is told whom we leave alone. On the way out every settlement is written.
     """
     steady = SteadyClock()
     async with AsyncExitStack() as stack:
@@ -102,14 +103,13 @@ async def gateway(
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
         _take_notes(stack, ledger_url, observer)
-        transport = _transport(outbound_allow)
-        stack.push_async_callback(transport.aclose)
-        speakers = Speakers(transport, sealing=keys.sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
+        transport = _transport(stack, outbound_allow)
+        aside = _aside(stack)
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=_authentication(database, epoch, keys),
-                serving=_serving(database, epoch, speakers),
+                serving=_serving(database, epoch, Speakers(transport, sealing, timeouts=timeouts, aside=aside)),
                 admission=admission,
                 metering=metering,
                 attempts=attempts,
@@ -125,9 +125,11 @@ async def gateway(
         )
 
 
-def _transport(outbound_allow: Sequence[IPv4Network | IPv6Network]) -> Transport:
+def _transport(stack: AsyncExitStack, outbound_allow: Sequence[IPv4Network | IPv6Network]) -> Transport:
     names = Names()
-    return Transport(resolve=OutboundGuard(tuple(outbound_allow), lookup=names.addresses).resolve, names=names)
+    made = Transport(resolve=OutboundGuard(tuple(outbound_allow), lookup=names.addresses).resolve, names=names)
+    stack.push_async_callback(made.aclose)
+    return made
 
 
 def _admission(
@@ -138,7 +140,7 @@ def _admission(
     return made
 
 
-def _take_notes(stack: AsyncExitStack, ledger_url: str, observer: Observer) -> None:
+def _take_notes(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer) -> None:
     """Take notes of refused calls, and write them; the last ones on the way out."""
     store = RefusalStore(ledger_url, UUID(hex=new_id()))
     refusals = Refusals(store, observer.metrics, now_us=lambda: time.time_ns() // 1_000)
@@ -196,8 +198,10 @@ def _standing(
 class Speakers:
     """Makes who speaks to a provider, from what is stored of it."""
 
-    def __init__(self, transport: Transport, *, sealing: bytes, timeouts: Timeouts, aside: Executor) -> None:
-        """`sealing` is the key that providers' secrets were sealed with; large bodies are read by `aside`."""
+    def __init__(
+        self, transport: Transport, sealing: Callable[[], Sequence[bytes]], *, timeouts: Timeouts, aside: Executor
+    ) -> None:
+        """`sealing` has the keys that providers' secrets may be sealed with; large bodies are read by `aside`."""
         self._transport = transport
         self._sealing = sealing
         self._timeouts = timeouts
@@ -212,7 +216,7 @@ class Speakers:
             self._transport,
             kind=stored.offer.kind,
             base_url=stored.base_url,
-            secret=None if stored.secret is None else unseal(self._sealing, row, stored.secret),
+            secret=None if stored.secret is None else unseal_with_any(self._sealing(), row, stored.secret),
             guarded=stored.guarded,
             timeouts=self._timeouts,
         )
@@ -225,14 +229,14 @@ def _aside(stack: AsyncExitStack) -> Executor:
     return aside
 
 
-async def _database(stack: AsyncExitStack, app_url: str, *, name: str, size: int) -> Database:
+async def _database(stack: AsyncExitStack, app_url: Conninfo, *, name: str, size: int) -> Database:
     pool = open_pool(app_url, name=name, size=size)
     await pool.open(wait=False)
     stack.push_async_callback(pool.close, timeout=_POOL_CLOSE_SECONDS)
     return Database(pool)
 
 
-async def _epoch(stack: AsyncExitStack, app_url: str) -> Epoch:
+async def _epoch(stack: AsyncExitStack, app_url: Conninfo) -> Epoch:
     """Follow the epoch; returns when it is known, or when it is not told soon."""
     epoch = Epoch(time.monotonic)
     stack.push_async_callback(_stop, asyncio.create_task(follow_epoch(epoch, app_url, time.monotonic)))
@@ -243,7 +247,7 @@ async def _epoch(stack: AsyncExitStack, app_url: str) -> Epoch:
     return epoch
 
 
-async def _ledger(stack: AsyncExitStack, ledger_url: str, observer: Observer) -> Ledger:
+async def _ledger(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer) -> Ledger:
     """Take a lease and keep it; on the way out everything is settled before it is given up."""
     ledger = Ledger(ledger_url, UUID(hex=new_id()), wrote=observer.metrics.wrote_batch, monotonic=time.monotonic)
     stack.push_async_callback(ledger.aclose)

@@ -1,7 +1,12 @@
-"""Every key of the installation, derived from one master key (HKDF-SHA-256, RFC 5869).
+"""Every key of the installation, derived from two secrets of 256 bits (HKDF-SHA-256, RFC 5869).
 
-The parent process holds the `MasterKey` and hands each child only the keys that its work needs, so that the gateway,
-which talks to the world, can neither log in as the control process nor make an operator's key.
+From the *master key*, which can be rotated, follows what can be made anew: what secrets are sealed with, the passwords
+of the database's roles, the signatures of the audit log's heads. From the *lasting secret*, which is made once and kept
+in the database, sealed with the master key, follows what cannot: the peppers of keys, links and sessions, whose texts
+nobody but their holders has, and the names by which providers know end users.
+
+The parent process holds both and hands each child only the keys that its work needs, so that the gateway, which talks
+to the world, can neither log in as the control process nor make an operator's key.
 """
 
 from __future__ import annotations
@@ -17,7 +22,10 @@ from uuid import UUID
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bailiwick.identity.sealing import seal, unseal
+
 _SIZE: Final = 32
+_LASTING_ROW: Final = b"lasting_secret/1"
 
 
 class InvalidMasterKey(ValueError):
@@ -27,7 +35,7 @@ class InvalidMasterKey(ValueError):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MasterKey:
-    """256 random bits from which everything else follows. Written as 43 characters of URL-safe base 64."""
+    """256 random bits from which what is secret at rest follows. Written as 43 characters of URL-safe base 64."""
 
     secret: bytes
 
@@ -49,9 +57,7 @@ class MasterKey:
 
     def derive(self, purpose: str) -> bytes:
         """The 32-byte key for a purpose. Purposes are never renamed: what they sealed would be lost."""
-        return HKDF(algorithm=SHA256(), length=_SIZE, salt=None, info=b"bailiwick/" + purpose.encode()).derive(
-            self.secret
-        )
+        return _derived(self.secret, purpose)
 
     def role_password(self, role: str) -> str:
         """The password of one of our database roles."""
@@ -61,33 +67,48 @@ class MasterKey:
         """What the database keeps to tell that it is asked with the key it was made with."""
         return hmac.new(self.derive("check"), b"bailiwick", hashlib.sha256).hexdigest()
 
-    def gateway_keys(self) -> GatewayKeys:
-        """The keys that a gateway process needs, and no others."""
-        return GatewayKeys(
-            pepper=self.derive("api-key-pepper/1"),
-            sealing=self.derive("provider-secrets/1"),
-            pseudonyms=self.derive("pseudonyms/1"),
-        )
+    def fingerprint(self) -> str:
+        """How the audit log tells this key from others."""
+        return f"hmac-sha256:{self.check_value()[:16]}"
 
-    def control_keys(self) -> ControlKeys:
+    def seal_lasting(self, lasting: bytes, nonce: bytes) -> bytes:
+        """Seal the lasting secret; `nonce` is 12 random bytes, never used twice with one key."""
+        return seal(self.derive("lasting-secret/1"), _LASTING_ROW, lasting.hex(), nonce)
+
+    def open_lasting(self, sealed: bytes) -> bytes:
+        """Open what `seal_lasting` made; raises `CannotOpen`."""
+        return bytes.fromhex(unseal(self.derive("lasting-secret/1"), _LASTING_ROW, sealed))
+
+    def sealing(self) -> bytes:
+        """The key that providers' secrets are sealed with."""
+        return self.derive("provider-secrets/1")
+
+    def sign_in_sealing(self) -> bytes:
+        """The key that people's second factors and the secrets of OpenID clients are sealed with."""
+        return self.derive("sign-in-secrets/1")
+
+    def audit(self) -> bytes:
+        """The key that the heads of the audit log are signed with."""
+        return self.derive("audit-heads/1")
+
+    def control_keys(self, lasting: bytes) -> ControlKeys:
         """The keys that the control process needs, and no others."""
         return ControlKeys(
-            pepper=self.derive("api-key-pepper/1"),
-            operator_pepper=self.derive("operator-key-pepper/1"),
-            sealing=self.derive("provider-secrets/1"),
-            audit=self.derive("audit-heads/1"),
-            sign_in_pepper=self.derive("sign-in-pepper/1"),
-            sign_in_sealing=self.derive("sign-in-secrets/1"),
+            pepper=_derived(lasting, "api-key-pepper/1"),
+            operator_pepper=_derived(lasting, "operator-key-pepper/1"),
+            sealing=self.sealing(),
+            audit=self.audit(),
+            sign_in_pepper=_derived(lasting, "sign-in-pepper/1"),
+            sign_in_sealing=self.sign_in_sealing(),
         )
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GatewayKeys:
-    """What the gateway needs: to recognize API keys, to open providers' secrets, to write pseudonyms."""
+    """What lasts of a gateway's keys: to recognize API keys, to write pseudonyms."""
 
     pepper: bytes
-    sealing: bytes
     pseudonyms: bytes
 
 
@@ -106,6 +127,18 @@ class ControlKeys:
     audit: bytes
     sign_in_pepper: bytes
     sign_in_sealing: bytes
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=_SIZE, salt=None, info=b"bailiwick/" + purpose.encode()).derive(secret)
+
+
+def gateway_keys(lasting: bytes) -> GatewayKeys:
+    """The lasting keys that a gateway process needs, and no others."""
+    return GatewayKeys(
+        pepper=_derived(lasting, "api-key-pepper/1"),
+        pseudonyms=_derived(lasting, "pseudonyms/1"),
+    )
 
 
 def fingerprint(key: bytes, secret: str | None) -> str | None:

@@ -7,6 +7,8 @@ ones stay readable until they are sealed again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -36,6 +38,14 @@ def unseal(key: bytes, row: bytes, sealed: bytes) -> str:
         raise CannotOpen from None
 
 
+def unseal_with_any(keys: Sequence[bytes], row: bytes, sealed: bytes) -> str:
+    """Open what was sealed with one of `keys`; raises `CannotOpen`."""
+    for key in keys:
+        with suppress(CannotOpen):
+            return unseal(key, row, sealed)
+    raise CannotOpen
+
+
 def provider_row_identity(tenant_id: UUID | None, project_id: UUID | None, provider_id: UUID) -> bytes:
     """Name a provider's row, for its API key: its id and whose it is; 16 zero bytes (the nil UUID) stand for None."""
     nobody = bytes(16)
@@ -47,3 +57,13 @@ def provider_row_identity(tenant_id: UUID | None, project_id: UUID | None, provi
             nobody if project_id is None else project_id.bytes,
         )
     )
+
+
+def second_factor_row_identity(operator_id: UUID) -> bytes:
+    """Name the row of a person's secrets, for the secret that their codes are made of."""
+    return b"operator_secrets.totp/1" + operator_id.bytes
+
+
+def sign_in_provider_row_identity(provider_id: UUID) -> bytes:
+    """Name an OpenID provider's row, for the secret of our client there."""
+    return b"sign_in_provider/1" + provider_id.bytes

@@ -41,7 +41,7 @@ class WrongMasterKey(BailiwickError):
 
     def __init__(self) -> None:
         """The message is for whoever started the process."""
-        super().__init__("the master key is not the one that this database was first started with")
+        super().__init__("the master key is not the one that this database is kept with")
 
 
 @final

@@ -22,7 +22,7 @@ from bailiwick.domain.operators import Person
 from bailiwick.domain.sign_in import Browser, Session, SignInMethod
 from bailiwick.identity import totp
 from bailiwick.identity.sealed_values import SealedValues
-from bailiwick.identity.sealing import CannotOpen, seal, unseal
+from bailiwick.identity.sealing import CannotOpen, seal, second_factor_row_identity, unseal
 from bailiwick.limiting.sign_in_delays import Delays, TooSoon
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
@@ -170,7 +170,9 @@ class SecondFactor:
             secrets = await rows.find()
             if secrets.totp_secret is not None:
                 raise Refused(Code.CONFLICT, "There is a second factor already. Remove it first.")
-            sealed = seal(self._sealing, _row(person), proposal.secret, self._acts.entropy(_NONCE))
+            sealed = seal(
+                self._sealing, second_factor_row_identity(person.id), proposal.secret, self._acts.entropy(_NONCE)
+            )
             codes, digests = self._recovery_codes()
             await rows.set_codes(secret=sealed, counter=counter, digests=digests)
             await self._record(scope, browser.actor(person.operator), "second_factor.set_up", person)
@@ -210,7 +212,7 @@ class SecondFactor:
 
     def _opened(self, person: Person, sealed: bytes) -> str:
         try:
-            return unseal(self._sealing, _row(person), sealed)
+            return unseal(self._sealing, second_factor_row_identity(person.id), sealed)
         except CannotOpen:
             # Written by somebody who has not the key; nobody's code fits it.
             return totp.secret_text(self._acts.entropy(totp.SECRET_BYTES))
@@ -218,7 +220,3 @@ class SecondFactor:
     async def _record(self, scope: Scope, actor: Actor, action: str, person: Person) -> None:
         target = ids.shown(ids.OPERATOR, person.id)
         await self._acts.record(scope, actor, action, target, tenant_id=person.tenant_id, detail={})
-
-
-def _row(person: Person) -> bytes:
-    return b"operator_secrets.totp/1" + person.id.bytes

@@ -18,7 +18,7 @@ from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.sign_in_providers import SignInProvider, SignInProviderSpec
 from bailiwick.domain.versions import Expected
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
-from bailiwick.identity.sealing import CannotOpen, seal, unseal
+from bailiwick.identity.sealing import CannotOpen, seal, sign_in_provider_row_identity, unseal
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import sign_in_provider_document
@@ -128,11 +128,15 @@ class SignInProviders:
                 raise invalid(f"rules.{place}.tenant_id", "must be a tenant of this installation")
 
     def _sealed(self, provider_id: UUID, secret: str | None) -> bytes | None:
-        return None if secret is None else seal(self._sealing, _row(provider_id), secret, self._acts.entropy(_NONCE))
+        return (
+            None
+            if secret is None
+            else seal(self._sealing, sign_in_provider_row_identity(provider_id), secret, self._acts.entropy(_NONCE))
+        )
 
     def _opened(self, provider_id: UUID, sealed: bytes) -> str | None:
         try:
-            return unseal(self._sealing, _row(provider_id), sealed)
+            return unseal(self._sealing, sign_in_provider_row_identity(provider_id), sealed)
         except CannotOpen:
             return None
 
@@ -141,7 +145,3 @@ class SignInProviders:
     ) -> None:
         target = ids.shown(ids.SIGN_IN_PROVIDER, provider.id)
         await self._acts.record(scope, actor, f"sign_in_provider.{verb}", target, tenant_id=None, detail=detail)
-
-
-def _row(provider_id: UUID) -> bytes:
-    return b"sign_in_provider/1" + provider_id.bytes

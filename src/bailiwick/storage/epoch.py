@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 
 from bailiwick.storage.patience import at_most
+from bailiwick.storage.scope import Conninfo, current
 from bailiwick.storage.sql import load
 
 STALE_SECONDS: Final = 2.5
@@ -56,7 +57,7 @@ class Epoch:
         self._asked_at = asked_at
 
 
-async def follow_epoch(epoch: Epoch, conninfo: str, monotonic: Callable[[], float]) -> None:
+async def follow_epoch(epoch: Epoch, conninfo: Conninfo, monotonic: Callable[[], float]) -> None:
     """Keep `epoch` confirmed until cancelled; a broken connection is opened again.
 
     `conninfo` is a login that may read the epoch and can LISTEN (directly, not through a transaction pooler).
@@ -64,7 +65,7 @@ async def follow_epoch(epoch: Epoch, conninfo: str, monotonic: Callable[[], floa
     while True:
         try:
             connection = await psycopg.AsyncConnection.connect(
-                conninfo, autocommit=True, connect_timeout=2, application_name="bailiwick epoch"
+                current(conninfo), autocommit=True, connect_timeout=2, application_name="bailiwick epoch"
             )
             async with connection:
                 with at_most(STALE_SECONDS, connection):

@@ -27,7 +27,7 @@ from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.usage import MAX_TOKENS, NO_USAGE, Outcome, UsageSource
 from bailiwick.storage.batches import Batcher
 from bailiwick.storage.ledger_connection import LedgerConnection
-from bailiwick.storage.scope import TROUBLE
+from bailiwick.storage.scope import TROUBLE, Conninfo
 from bailiwick.storage.sql import load
 
 Step: TypeAlias = Literal["open", "settle"]
@@ -81,7 +81,7 @@ class Ledger:
 
     def __init__(
         self,
-        conninfo: str,
+        conninfo: Conninfo,
         process_id: UUID,
         *,
         wrote: Wrote = _to_nobody,

@@ -20,6 +20,7 @@ from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from bailiwick.storage.patience import at_most
+from bailiwick.storage.scope import Conninfo, current
 from bailiwick.storage.sql import Sql, load
 
 # Longer than any batch takes on a slow disk; what was cut off is tried again.
@@ -39,7 +40,7 @@ _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 class LedgerConnection:
     """Runs statements as the ledger's role, each its own transaction, one at a time."""
 
-    def __init__(self, conninfo: str, *, name: str) -> None:
+    def __init__(self, conninfo: Conninfo, *, name: str) -> None:
         """`name` is this connection's and its successors' alone, of at most 63 bytes."""
         self._conninfo = conninfo
         self._name = name
@@ -95,7 +96,7 @@ class LedgerConnection:
 
     async def _connect(self) -> _Connection:
         connection: _Connection = await psycopg.AsyncConnection.connect(
-            self._conninfo,
+            current(self._conninfo),
             autocommit=True,
             connect_timeout=2,
             application_name=self._name,

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from bailiwick.storage import roles
 from bailiwick.storage.roles import SyncConnection
+from bailiwick.storage.rotation import check_seen
 
 # Any two processes that migrate the same database meet at this number.
 _LOCK: Final = 0x6261696C
@@ -48,8 +49,9 @@ def migrate(conninfo: str, passwords: Mapping[str, str], today: date, *, master_
             raise MigrationError(msg)
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         try:
-            if master_check is not None:
-                _check_master_key(connection, master_check)
+            if master_check is not None and check_seen(connection) not in (None, master_check):
+                msg = "the master key is not the one that this database is kept with"
+                raise MigrationError(msg)
             roles.ensure(connection, passwords)
             ran = _run(connection)
             _count_anew_elsewhere(connection)
@@ -123,21 +125,6 @@ def _count_anew_elsewhere(connection: SyncConnection) -> None:
         connection.execute("UPDATE bailiwick.ledger SET written_xid = 0")
         connection.execute("ALTER TABLE bailiwick.ledger FORCE ROW LEVEL SECURITY")
         connection.execute("UPDATE bailiwick.usage_watermark SET xid = 0")
-
-
-def _check_master_key(connection: SyncConnection, master_check: str) -> None:
-    there = connection.execute(
-        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = 'bailiwick' AND c.relname = 'installation'"
-    ).fetchone()
-    if there is None or not roles.may_act_as_owner(connection):
-        return
-    with connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
-        row = connection.execute("SELECT master_check FROM bailiwick.installation").fetchone()
-    if row is not None and row[0] != master_check:
-        msg = "the master key is not the one that this database was first started with"
-        raise MigrationError(msg)
 
 
 def _add_partitions(connection: SyncConnection, today: date) -> None:

@@ -21,7 +21,7 @@ from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage import Outcome, UsageSource
 from bailiwick.domain.usage_report import UsageQuery
 from bailiwick.storage.ledger_connection import LedgerConnection
-from bailiwick.storage.scope import Database, Row, Scope
+from bailiwick.storage.scope import Conninfo, Database, Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("refused_calls")
@@ -64,7 +64,7 @@ class RefusalCount(NamedTuple):
 class RefusalStore:
     """Writes as the ledger's role, which may write for any tenant and read nothing of this."""
 
-    def __init__(self, conninfo: str, process_id: UUID) -> None:
+    def __init__(self, conninfo: Conninfo, process_id: UUID) -> None:
         """`conninfo` is the ledger role's login; nothing connects before the first writing."""
         self._process = str(process_id)
         self._connection = LedgerConnection(conninfo, name=f"bailiwick refusals {process_id}")

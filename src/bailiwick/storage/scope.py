@@ -13,7 +13,7 @@ transaction that is rolled back by whatever is raised inside it. Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, final
 from uuid import UUID
@@ -31,6 +31,8 @@ Row = dict[str, Any]
 Params = Mapping[str, object] | Sequence[object]
 Connection = psycopg.AsyncConnection[Row]
 Pool = AsyncConnectionPool[Connection]
+# Where to log in, or what is asked for it at each new connection: a rotation of the master key changes passwords.
+Conninfo = str | Callable[[], str]
 
 _READ_ONLY = b"SELECT set_config('transaction_read_only', 'on', true)"
 _ONE_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -51,12 +53,17 @@ LONG_SECONDS: Final = 30.0
 TROUBLE = (*_TROUBLE, OSError)
 
 
+def current(conninfo: Conninfo) -> str:
+    """Where to log in now."""
+    return conninfo if isinstance(conninfo, str) else conninfo()
+
+
 async def _still_works(connection: Connection) -> None:
     with at_most(_CHECK_SECONDS, connection):
         await connection.execute(b"SELECT")
 
 
-def open_pool(conninfo: str, *, name: str, size: int) -> Pool:
+def open_pool(conninfo: Conninfo, *, name: str, size: int) -> Pool:
     """Make a pool, not yet opened, of at most `size` connections; waiting for one is bounded by 3 seconds."""
     return AsyncConnectionPool(
         conninfo,

@@ -19,10 +19,10 @@ from bailiwick.domain.ids import TenantId
 from bailiwick.services.audit_trail import Witness
 from bailiwick.storage.audit import _link
 from tests.control import Control, controlled
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import CONTROL_KEYS, TestDatabase
 from tests.serving import uuid_of
 
-KEY: Final = MASTER_KEY.control_keys().audit
+KEY: Final = CONTROL_KEYS.audit
 Findings = dict[str, tuple[str, ...]]
 
 

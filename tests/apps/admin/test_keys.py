@@ -10,7 +10,7 @@ from bailiwick.domain import ids
 from bailiwick.domain.permissions import Permission
 from bailiwick.identity import api_keys
 from tests.control import Audit, Control
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import GATEWAY_KEYS, TestDatabase
 
 ALL = [permission.value for permission in Permission]
 WITHOUT_ACT_AS = [scope for scope in ALL if scope != "users:act_as"]
@@ -28,7 +28,7 @@ def stored(database: TestDatabase, key: dict[str, Any]) -> tuple[Any, ...]:
 def digest(text: str) -> bytes:
     presented = api_keys.parse(text)
     assert presented is not None
-    return api_keys.digest(MASTER_KEY.gateway_keys().pepper, presented)
+    return api_keys.digest(GATEWAY_KEYS.pepper, presented)
 
 
 async def test_a_key_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:

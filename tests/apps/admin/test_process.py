@@ -21,14 +21,14 @@ import pytest
 from bailiwick.apps.handover import ControlSettings
 from bailiwick.storage import roles
 from tests.control import add_operator
-from tests.database import MASTER_KEY, TestDatabase
+from tests.database import CONTROL_KEYS, TestDatabase
 
 
 class Process:
     """A control process."""
 
     def __init__(self, database: TestDatabase, folder: Path) -> None:
-        keys = MASTER_KEY.control_keys()
+        keys = CONTROL_KEYS
         settings = ControlSettings(
             control_url=database.url(roles.CONTROL),
             pepper=keys.pepper,

@@ -38,7 +38,7 @@ def opened(database: TestDatabase, provider: dict[str, Any]) -> str | None:
     if secret is None:
         return None
     row = provider_row_identity(tenant_id, project_id, provider_id)
-    return unseal(MASTER_KEY.gateway_keys().sealing, row, bytes(secret))
+    return unseal(MASTER_KEY.sealing(), row, bytes(secret))
 
 
 @pytest.mark.parametrize("place", ["project", "tenant", "platform"])

@@ -16,7 +16,7 @@ import uvloop
 from bailiwick.apps import audit_witness
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.admin.server import serve
-from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
+from bailiwick.apps.child import background, heed_parent, read_settings, say_ready
 from bailiwick.apps.dashboard.app import create_dashboard
 from bailiwick.apps.dashboard.sign_in.visitors import SessionVisitors
 from bailiwick.apps.handover import ControlSettings
@@ -39,7 +39,7 @@ async def run(settings: ControlSettings) -> None:
     """Serve until SIGTERM or the parent's end."""
     log = Log(sys.stderr, process="control", level=settings.log_level, form=settings.log_format, now=now)
     log.take_over()
-    end_with_parent()
+    heed_parent()
     async with control_plane(
         control_url=settings.control_url,
         keys=ControlKeys(

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from psycopg.conninfo import make_conninfo
-
-from bailiwick import config
 from bailiwick.apps import audit_witness
 from bailiwick.apps.cli.database import owner_login
 from bailiwick.bootstrap.control import verify_audit
@@ -21,7 +18,6 @@ from bailiwick.config import Config
 from bailiwick.domain import ids
 from bailiwick.domain.audit_chain import Chain
 from bailiwick.services.audit_trail import Verified
-from bailiwick.storage import roles
 
 _SHOWN: Final = 20
 
@@ -31,18 +27,14 @@ def verify(settings: Config, witnesses: Sequence[Path], out: TextIO) -> bool:
 
     Raises `NothingToExamine`, `NoWitness`, `Unavailable`.
     """
-    key = config.master_key(settings)
     seen: dict[Chain, dict[int, bytes]] = {}
     files = witnesses or [settings.data_dir / audit_witness.FILE]
     for path in files:
         for chain, ends in audit_witness.read(path).items():
             seen.setdefault(chain, {}).update(ends)
-    with owner_login(settings) as (where, url):
-        control = settings.control_url or make_conninfo(
-            url, user=roles.CONTROL, password=key.role_password(roles.CONTROL)
-        )
-        found = asyncio.run(verify_audit(control_url=control, key=key.control_keys().audit, witnessed=seen))
-    out.write(f"audit log of the database {where}\n")
+    with owner_login(settings) as login:
+        found = asyncio.run(verify_audit(control_url=login.control_url(), key=login.key().audit(), witnessed=seen))
+    out.write(f"audit log of the database {login.where}\n")
     for walked in found:
         out.writelines(_told(walked))
     if not seen:

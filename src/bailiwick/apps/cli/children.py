@@ -20,6 +20,8 @@ from typing import IO, Final, final
 import msgspec
 
 _READY: Final = b"ready\n"
+_HEEDED: Final = b"heeded\n"
+_SLOWEST_TO_HEED: Final = 5.0
 _SLOWEST_START: Final = 30.0
 # A child that dies again and again is started again after 0.1, 0.2, 0.4 … seconds, at most this.
 _LONGEST_PAUSE: Final = 2.0
@@ -91,6 +93,32 @@ class Child:
                     break
         message = f"the {self.name} process did not start; its log is above"
         raise ChildFailed(message)
+
+    def tell(self, settings: msgspec.Struct, change: msgspec.Struct) -> bool:
+        """Tell the process what has changed; returns whether it heeds it by now. Successors get `settings`."""
+        self._settings = msgspec.json.encode(settings) + b"\n"
+        process = self._running()
+        if process.stdin is None or process.stdout is None or process.poll() is not None:
+            return False
+        with suppress(BrokenPipeError):
+            process.stdin.write(msgspec.json.encode(change) + b"\n")
+            process.stdin.flush()
+        heard = b""
+        deadline = time.monotonic() + _SLOWEST_TO_HEED
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while time.monotonic() < deadline and process.poll() is None:
+                if selector.select(timeout=0.2):
+                    heard += _read_line(process.stdout)
+                    if heard.endswith(_HEEDED):  # "ready" may come before it, of one that has just been started.
+                        return True
+        return False
+
+    def succeed(self, settings: msgspec.Struct) -> None:
+        """Start another process with other settings, and wait until it serves; the one before has ended."""
+        self._settings = msgspec.json.encode(settings) + b"\n"
+        self.start()
+        self.await_ready()
 
     def keep_alive(self) -> str | None:
         """Start the process again if it has died; returns what to tell the operator, if anything. Never waits."""

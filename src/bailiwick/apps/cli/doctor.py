@@ -23,11 +23,14 @@ from bailiwick.storage.sql import Sql, load
 def examine(settings: Config, out: TextIO) -> bool:
     """Write the findings; returns whether all is well. Raises `NothingToExamine`, `psycopg.Error`."""
     queries = load("doctor")
-    with owner_login(settings) as (where, url), psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+    with (
+        owner_login(settings) as login,
+        psycopg.connect(login.url, autocommit=True, connect_timeout=5) as connection,
+    ):
         ran, processes = _read(connection, queries)
         server = connection.info.parameter_status("server_version")
         out.write(f"bailiwick   {version('bailiwick')}, Python {sys.version.split()[0]}\n")
-        out.write(f"PostgreSQL  {server}, {where}\n")
+        out.write(f"PostgreSQL  {server}, {login.where}\n")
         missing = [name for name, _ in migrate.files() if name not in ran]
         out.write(f"migrations  {len(ran)} ran, {len(missing)} to run\n")
         out.write("processes\n")

@@ -14,7 +14,7 @@ import typer
 
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
-from bailiwick.apps.cli import audit
+from bailiwick.apps.cli import audit, rotation
 from bailiwick.apps.cli.admin import access, providers, reports, tenancy
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
@@ -78,6 +78,12 @@ def _verify(*, witness: list[Path], **flags: str | None) -> None:
             raise typer.Exit(1)
 
 
+def _rotate(*, new_key_file: Path | None, **flags: str | None) -> None:
+    """Put another master key in the place of the one that there is, whether `serve` runs or not."""
+    with _explained():
+        rotation.rotate(config.load(flags), new_key_file, sys.stdout)
+
+
 def _link(*, email: str | None, reset_codes: bool, **flags: str | None) -> None:
     """Print a link that is good once, for a day: to sign in with and set a password."""
     with _explained():
@@ -104,7 +110,7 @@ def _add(
 
 
 # What a look at the database needs to know.
-_OF_DATABASE: Final = ("data_dir", "database_url", "master_key", "pg_bin")
+_OF_DATABASE: Final = ("data_dir", "database_url", "master_key", "master_key_command", "pg_bin")
 
 _LOOKING: Final = [setting for setting in SETTINGS if setting.name in _OF_DATABASE]
 _WITNESS: Final = inspect.Parameter(
@@ -130,11 +136,27 @@ _RESET_CODES: Final = inspect.Parameter(
     annotation=Annotated[bool, typer.Option("--reset-codes", help="Take their second factor away.")],
 )
 
+_NEW_KEY_FILE: Final = inspect.Parameter(
+    "new_key_file",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        Path | None, typer.Option("--new-key-file", help="File with the new key, - for standard input; else made.")
+    ],
+)
+
 _audit = typer.Typer(no_args_is_help=True, help="The log of administrative acts.")
 app.add_typer(_audit, name="audit")
 
 _add("serve", _serve, SETTINGS, to=app)
 _add("doctor", _doctor, _LOOKING, to=app)
+_add(
+    "rotate-master-key",
+    _rotate,
+    [setting for setting in SETTINGS if setting.name in {*_OF_DATABASE, "app_url", "ledger_url", "control_url"}],
+    _NEW_KEY_FILE,
+    to=app,
+)
 _add(
     "verify",
     _verify,

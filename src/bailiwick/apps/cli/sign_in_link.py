@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from psycopg.conninfo import make_conninfo
-
-from bailiwick import config
 from bailiwick.apps.cli.database import owner_login
 from bailiwick.bootstrap.control import sign_in_link
 from bailiwick.config import Config
-from bailiwick.storage import roles
 
 
 def make_link(settings: Config, email: str | None, *, resets_codes: bool) -> str:
@@ -22,11 +18,9 @@ def make_link(settings: Config, email: str | None, *, resets_codes: bool) -> str
 
     Raises `NothingToExamine`, `Refused`, `Unavailable`.
     """
-    with owner_login(settings) as (_, owner_url):
-        key = config.master_key(settings)
-        url = settings.control_url or make_conninfo(
-            owner_url, user=roles.CONTROL, password=key.role_password(roles.CONTROL)
-        )
+    with owner_login(settings) as login:
         return asyncio.run(
-            sign_in_link(control_url=url, keys=key.control_keys(), email=email, resets_codes=resets_codes)
+            sign_in_link(
+                control_url=login.control_url(), keys=login.control_keys(), email=email, resets_codes=resets_codes
+            )
         )

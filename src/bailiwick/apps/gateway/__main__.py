@@ -15,9 +15,10 @@ from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from bailiwick.apps.child import background, end_with_parent, read_settings, say_ready
+from bailiwick.apps.child import background, heed_parent, read_settings, say_ready
 from bailiwick.apps.gateway.app import Gateway
 from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
@@ -27,7 +28,7 @@ from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.gateway.server import serve
 from bailiwick.apps.gateway.watch import Watch
-from bailiwick.apps.handover import GatewaySettings
+from bailiwick.apps.handover import GatewaySecrets, GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.tls import CertificateFiles, follow
 from bailiwick.bootstrap.ambient import SteadyClock, monotonic, monotonic_ns, new_id, now
@@ -50,7 +51,13 @@ async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or the parent's end; returns when every call is settled."""
     log = Log(sys.stderr, process="gateway", level=settings.log_level, form=settings.log_format, now=now)
     log.take_over()
-    end_with_parent()
+    secrets = settings.secrets
+
+    def change(line: bytes) -> None:
+        nonlocal secrets
+        secrets = msgspec.json.decode(line, type=GatewaySecrets)
+
+    heed_parent(change)
     watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
     client_ip = ClientIp([ip_network(text) for text in settings.trusted_proxies])
@@ -59,9 +66,10 @@ async def run(settings: GatewaySettings) -> None:
     async with (
         _observing(settings, log) as observer,
         gateway(
-            app_url=settings.app_url,
-            ledger_url=settings.ledger_url,
-            keys=GatewayKeys(pepper=settings.pepper, sealing=settings.sealing, pseudonyms=settings.pseudonyms),
+            app_url=lambda: secrets.app_url,
+            ledger_url=lambda: secrets.ledger_url,
+            sealing=lambda: secrets.sealing,
+            keys=GatewayKeys(pepper=settings.pepper, pseudonyms=settings.pseudonyms),
             outbound_allow=[ip_network(text) for text in settings.outbound_allow],
             limits=limits,
             observer=observer,
