@@ -121,5 +121,5 @@ def test_another_master_key_than_the_data_folders_is_named_as_the_reason(tmp_pat
     folder = tmp_path / "five"
     with served(folder, master_key=KEY) as installation:
         installation.stop()
-    with pytest.raises(AssertionError, match="master key is not the one that this data folder"):
+    with pytest.raises(AssertionError, match="master key is not the one that this installation has"):
         served(folder, master_key=OTHER_KEY).start()
