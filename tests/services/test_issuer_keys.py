@@ -24,6 +24,7 @@ from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.outside_documents import OutsideDocuments
 from tests.identity.tokens import key_for, public, signed
 
+NINTH = json.dumps({"keys": [public(key_for("ES256", "k9"))]}).encode()
 LOOPBACK = (IPv4Network("127.0.0.0/8"),)
 
 
@@ -35,12 +36,14 @@ class Site:
     status: int = 200
     body: bytes | None = None
     location: str = ""
-    configuration: dict[str, Any] = field(default_factory=dict)
+    configuration: dict[str, Any] | None = field(default_factory=dict)
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> bytes:
         if path.endswith("/openid-configuration"):
+            if self.configuration is None:
+                return b"[]"
             return json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/jwks", **self.configuration}).encode()
         if self.body is not None:
             return self.body
@@ -184,7 +187,7 @@ async def test_a_flood_of_random_key_ids_costs_two_fetches_a_minute_at_most(
     ("status", "body"),
     [(500, b"{}"), (404, b"{}"), (200, b"<html>"), (200, b""), (200, b'{"keys": []}'), (200, b"[]"),
      (200, b"[" * 90_000),
-     (200, b'{"keys": [{"kty": "oct", "k": "x", "kid": "k1"}]}'), (200, b" " * 5_000_000 + b"{}"), (302, b"{}")],
+     (200, b'{"keys": [{"kty": "oct", "k": "x", "kid": "k1"}]}'), (200, b" " * 5_000_000 + NINTH), (302, b"{}")],
     ids=["500", "404", "html", "nothing", "no-keys", "list", "deep", "secret", "5MB", "redirect"],
 )  # fmt: skip
 async def test_nothing_but_a_good_set_replaces_a_good_one(desk: Desk, site: Site, status: int, body: bytes) -> None:
@@ -230,7 +233,13 @@ async def test_an_issuer_that_never_answered_is_our_trouble_and_asked_twice_a_mi
 async def test_a_discovery_document_must_name_the_issuer_and_where_its_keys_are(desk: Desk, site: Site) -> None:
     await desk.take(found_by(site))
     assert site.asked == ["/.well-known/openid-configuration", "/jwks"]
-    for wrong in ({"issuer": f"{site.url}/"}, {"issuer": "https://other.example"}, {"jwks_uri": None}, {"jwks_uri": 7}):
+    for wrong in (
+        {"issuer": f"{site.url}/"},
+        {"issuer": "https://other.example"},
+        {"jwks_uri": None},
+        {"jwks_uri": 7},
+        None,
+    ):
         site.configuration = wrong
         other = Desk(OutboundGuard(LOOPBACK))
         with pytest.raises(Unavailable):
