@@ -98,6 +98,7 @@ def _seed(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project, new_id()),
     )
     _seed_usage(connection, owner)
+    _seed_tokens(connection, owner)
 
 
 def _seed_usage(connection: Connection, owner: Owner) -> None:
@@ -130,6 +131,21 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         "INSERT INTO bailiwick.blocked_users (tenant_id, project_id, uid, blocked, changed_at, changed_by)"
         " VALUES (%s, %s, 'u', true, now(), 'test')",
         (tenant, project),
+    )
+
+
+def _seed_tokens(connection: Connection, owner: Owner) -> None:
+    tenant, project = owner.tenant_id, owner.project_id
+    connection.execute(
+        "INSERT INTO bailiwick.tiers (id, tenant_id, project_id, name, created_at, created_by)"
+        " VALUES (%s, %s, %s, 't', now(), 'test')",
+        (new_id(), tenant, project),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.revocations"
+        " (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'user', 'u', now(), now(), 'test')",
+        (new_id(), tenant, project),
     )
 
 

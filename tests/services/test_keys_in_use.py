@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final
 
 import pytest
 
@@ -12,12 +12,14 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.services.authentication import Authentication, Presented
-from bailiwick.services.blocked_users import BlockedUsers
+from bailiwick.services.remembered import Remembered
+from bailiwick.services.taken_away import TakenAwayKeeper
+from bailiwick.services.user_tokens import UserTokens
 from bailiwick.storage import roles
 from bailiwick.storage.credentials import CredentialLookup
-from bailiwick.storage.end_users import BlockedChanges
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database, open_pool
+from bailiwick.storage.taken_away import TakenAwayChanges
 from tests.control import Control
 from tests.database import GATEWAY_KEYS, TestDatabase
 
@@ -31,7 +33,9 @@ class Gate:
 
     async def let_in(self, text: str) -> Grant:
         """What the key stands for."""
-        presented = Presented(credential=text, slug=None, uid=None, sid=None, organization=None, project=None)
+        presented = Presented(
+            credential=text, address=lambda: None, slug=None, uid=None, sid=None, organization=None, project=None
+        )
         return (await self.authentication.authenticate(presented)).grant
 
     async def refused(self, text: str) -> Code:
@@ -46,12 +50,12 @@ async def gate(database: TestDatabase, control: Control) -> AsyncIterator[Gate]:
     pool = open_pool(database.url(roles.APP), name="test", size=1)
     async with pool:
         never_fresh = Epoch(lambda: 0.0)
-        lookup = CredentialLookup(Database(pool))
+        keys = Remembered(CredentialLookup(Database(pool)).find_key, never_fresh, capacity=10)
         yield Gate(
             authentication=Authentication(
-                lookup,
-                never_fresh,
-                BlockedUsers(BlockedChanges(Database(pool)), never_fresh),
+                keys,
+                UserTokens(keys, cast("Any", None), public_url="", now=control.clock),
+                TakenAwayKeeper(TakenAwayChanges(Database(pool)), never_fresh),
                 pepper=GATEWAY_KEYS.pepper,
                 now=control.clock,
             )

@@ -27,6 +27,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     secrets: GatewaySecrets
     pepper: bytes
     pseudonyms: bytes
+    public_url: str
     listen_fd: int
     tls_cert: str | None
     tls_key: str | None

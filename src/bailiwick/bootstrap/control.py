@@ -42,6 +42,7 @@ from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.repeats import Repeats
+from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage import installation
 from bailiwick.storage.operator_keys import OperatorLookup
@@ -65,6 +66,7 @@ class ControlPlane:
     repeats: Repeats
     provisioning: Provisioning
     credentials: Credentials
+    signing_keys: SigningKeys
     providers: ProviderAccounts
     provider_tests: ProviderTests
     usage: UsageReports
@@ -125,6 +127,7 @@ async def control_plane(
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
+            signing_keys=SigningKeys(database, acts, sealing=keys.sealing),
             providers=accounts,
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             usage=UsageReports(database),
@@ -179,6 +182,7 @@ async def introduce(
             for name in sync.kept
         ]
         public_url = await installing.public_url()
+        await SigningKeys(database, acts, sealing=keys.sealing).look_after(BOOTSTRAP)
         link = None
         if made is not None:
             link = await LinkIssuer(database, acts, pepper=keys.sign_in_pepper).make_for_owner(BOOTSTRAP)

@@ -13,7 +13,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, final
 from uuid import UUID
 
-from bailiwick.bootstrap.ambient import SteadyClock, new_id, now
+from bailiwick.bootstrap.ambient import SteadyClock, new_id
+from bailiwick.bootstrap.credentials import CredentialParts, credential_parts
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.models import ProviderKind
 from bailiwick.identity.keyring import GatewayKeys
@@ -29,8 +30,6 @@ from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempts
-from bailiwick.services.authentication import Authentication
-from bailiwick.services.blocked_users import BlockedUsers
 from bailiwick.services.circuits import Circuits, Report
 from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
@@ -39,8 +38,6 @@ from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.refusals import Refusals
 from bailiwick.services.serving import Serving
 from bailiwick.services.usage import UsageReports
-from bailiwick.storage.credentials import CredentialLookup
-from bailiwick.storage.end_users import BlockedChanges
 from bailiwick.storage.epoch import Epoch, follow_epoch
 from bailiwick.storage.ledger import Ledger
 from bailiwick.storage.limit_history import LimitHistory
@@ -67,6 +64,7 @@ class GatewayParts:
     pipeline: Pipeline
     origins: Origins
     usage: UsageReports
+    credentials: CredentialParts
     guard: Guard
     transport: Transport
     epoch: Epoch
@@ -80,6 +78,7 @@ async def gateway(
     ledger_url: Conninfo,
     sealing: Callable[[], Sequence[bytes]],
     keys: GatewayKeys,
+    public_url: str,
     outbound_allow: Sequence[IPv4Network | IPv6Network],
     limits: InProcessLimitStore,
     observer: Observer,
@@ -94,22 +93,22 @@ async def gateway(
     Where to log in, and what secrets are sealed with, is asked at each need: it may change. What `limits` forgot, the
     ledger is asked for. `report_circuit` is told whom we leave alone. On the way out every settlement is written.
     """
-    steady = SteadyClock()
     async with AsyncExitStack() as stack:
-        database = await _database(stack, app_url, name="gateway", size=_APP_CONNECTIONS)
-        reports = await _database(stack, app_url, name="gateway reports", size=_REPORT_CONNECTIONS)
+        database, reports = await _databases(stack, app_url)
         epoch = await _epoch(stack, app_url)
-        admission = _admission(stack, limits, database, steady)
+        admission = _admission(stack, limits, database, steady := SteadyClock())
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
         _take_notes(stack, ledger_url, observer)
         transport = _transport(stack, outbound_allow)
-        aside = _aside(stack)
+        known = credential_parts(database, epoch, keys, sealing=sealing, public_url=public_url)
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
-                authentication=_authentication(database, epoch, keys),
-                serving=_serving(database, epoch, Speakers(transport, sealing, timeouts=timeouts, aside=aside)),
+                authentication=known.authentication,
+                serving=_serving(
+                    database, epoch, Speakers(transport, sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
+                ),
                 admission=admission,
                 metering=metering,
                 attempts=attempts,
@@ -118,6 +117,7 @@ async def gateway(
             ),
             origins=Origins(OriginLookup(database), epoch),
             usage=UsageReports(reports),
+            credentials=known,
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,
             epoch=epoch,
@@ -152,11 +152,6 @@ def _take_notes(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer)
 
 def _serving(database: Database, epoch: Epoch, speakers: Speakers) -> Serving:
     return Serving(ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns)
-
-
-def _authentication(database: Database, epoch: Epoch, keys: GatewayKeys) -> Authentication:
-    blocked = BlockedUsers(BlockedChanges(database), epoch)
-    return Authentication(CredentialLookup(database), epoch, blocked, pepper=keys.pepper, now=now)
 
 
 def _metering(
@@ -227,6 +222,12 @@ def _aside(stack: AsyncExitStack) -> Executor:
     aside = ThreadPoolExecutor(1, thread_name_prefix="large bodies")
     stack.callback(aside.shutdown, wait=False, cancel_futures=True)
     return aside
+
+
+async def _databases(stack: AsyncExitStack, app_url: Conninfo) -> tuple[Database, Database]:
+    """For calls, and for reports."""
+    calls = await _database(stack, app_url, name="gateway", size=_APP_CONNECTIONS)
+    return calls, await _database(stack, app_url, name="gateway reports", size=_REPORT_CONNECTIONS)
 
 
 async def _database(stack: AsyncExitStack, app_url: Conninfo, *, name: str, size: int) -> Database:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
+from bailiwick.domain.audit import UPKEEP
+from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.upkeep import Upkeep
 from bailiwick.storage.refused_calls import trim
 from bailiwick.storage.roll_up import RollUp
@@ -14,7 +16,9 @@ from bailiwick.storage.scope import Database, open_pool
 
 
 @asynccontextmanager
-async def kept_up(control_url: str, *, report: Callable[[BaseException], None]) -> AsyncGenerator[None]:
+async def kept_up(
+    control_url: str, signing_keys: SigningKeys, *, report: Callable[[BaseException], None]
+) -> AsyncGenerator[None]:
     """Keep the database up in the background, by a connection of its own; what runs on the way out is undone.
 
     `report` is told of errors that nobody expected.
@@ -22,7 +26,8 @@ async def kept_up(control_url: str, *, report: Callable[[BaseException], None]) 
     pool = open_pool(control_url, name="control upkeep", size=1)
     await pool.open(wait=False)
     database = Database(pool)
-    running = asyncio.create_task(Upkeep(RollUp(database), partial(trim, database), report=report).run())
+    chores = (partial(trim, database), partial(signing_keys.look_after, UPKEEP))
+    running = asyncio.create_task(Upkeep(RollUp(database), chores, report=report).run())
     try:
         yield
     finally:

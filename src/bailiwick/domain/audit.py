@@ -23,7 +23,7 @@ TENANT_MADE: Final = "tenant.create"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap`, `environment` or `command_line`.
+    """Who acts: an operator (`opk_…`, `opr_…`), `bootstrap`, `environment`, `command_line` or `upkeep`.
 
     `shown` is what people call it; `request_id` and `ip` are of the request that it came by. What an operator may do is
     decided by `operator`; an act of the installation's own has none. `once` is what must not be done a second time.
@@ -53,6 +53,7 @@ class Actor:
 BOOTSTRAP: Final = Actor(name="bootstrap")
 ENVIRONMENT: Final = Actor(name="environment")
 COMMAND_LINE: Final = Actor(name="command_line")
+UPKEEP: Final = Actor(name="upkeep")
 
 
 @final

@@ -17,6 +17,9 @@ OperatorId = NewType("OperatorId", UUID)
 OperatorKeyId = NewType("OperatorKeyId", UUID)
 SessionId = NewType("SessionId", UUID)
 SignInProviderId = NewType("SignInProviderId", UUID)
+TierId = NewType("TierId", UUID)
+RevocationId = NewType("RevocationId", UUID)
+IssuerId = NewType("IssuerId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -27,6 +30,9 @@ OPERATOR_KEY: Final = "opk"
 AUDIT_ENTRY: Final = "aud"
 SESSION: Final = "ses"
 SIGN_IN_PROVIDER: Final = "sip"
+TIER: Final = "tir"
+REVOCATION: Final = "rev"
+ISSUER: Final = "iss"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

@@ -27,7 +27,7 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     id: str
     tenant_id: UUID
     project_id: UUID
-    key_id: UUID
+    key_id: UUID | None
     uid: str | None
     sid: str | None
     provider: str

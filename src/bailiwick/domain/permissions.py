@@ -14,6 +14,7 @@ class CredentialKind(StrEnum):
     """What a principal proved itself with."""
 
     API_KEY = "api_key"
+    USER_TOKEN = "user_token"  # noqa: S105 - no password
 
 
 class Permission(StrEnum):
@@ -39,6 +40,10 @@ class Permission(StrEnum):
 
 ALL_SCOPES: Final = frozenset(Permission)
 
+# What a token never holds: it would make more of itself, or speak for others.
+FOR_KEYS_ALONE: Final = frozenset({Permission.TOKENS_MINT, Permission.TOKENS_INTROSPECT, Permission.USERS_ACT_AS})
+
 EXERCISED_BY: Final[dict[Permission, frozenset[CredentialKind]]] = {
-    permission: frozenset({CredentialKind.API_KEY}) for permission in Permission
+    permission: frozenset({CredentialKind.API_KEY} if permission in FOR_KEYS_ALONE else CredentialKind)
+    for permission in Permission
 }

@@ -14,7 +14,7 @@ from typing import Final, final
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import PROJECT, TENANT, shown
-from bailiwick.domain.permissions import EXERCISED_BY, Permission
+from bailiwick.domain.permissions import EXERCISED_BY, CredentialKind, Permission
 from bailiwick.domain.principal import Principal
 
 
@@ -39,6 +39,7 @@ class Decision:
 
 # By a name of its own, for every request: Python 3.11 takes 0.1 us to look up a member of an enumeration.
 _ACT_AS: Final = Permission.USERS_ACT_AS
+_API_KEY: Final = CredentialKind.API_KEY
 ALLOWED: Final = Decision(code=None, reason="allowed")
 
 Rule = Callable[[Principal, Permission | None], Decision | None]
@@ -70,10 +71,27 @@ def _project_is_its_own(principal: Principal, _permission: Permission | None) ->
     return Decision(code=Code.FORBIDDEN, reason="The credential does not belong to this project.")
 
 
+def _address_is_allowed(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if not principal.outside:
+        return None
+    return Decision(code=Code.FORBIDDEN, reason="The key may not be used from this address.")
+
+
 def _end_user_may_be_named(principal: Principal, _permission: Permission | None) -> Decision | None:
-    if principal.uid is None or _ACT_AS in principal.grant.scopes:
+    grant = principal.grant
+    if grant.kind is not _API_KEY:
+        if principal.named_uid is None or principal.named_uid == principal.uid:
+            return None
+        return Decision(code=Code.ACT_AS_NOT_ALLOWED, reason="X-End-User-Id names another user than the token does.")
+    if principal.uid is None or _ACT_AS in grant.scopes:
         return None
     return Decision(code=Code.ACT_AS_NOT_ALLOWED, reason="This key may not act for an end user (X-End-User-Id).")
+
+
+def _session_is_its_own(principal: Principal, _permission: Permission | None) -> Decision | None:
+    if principal.named_sid is None or principal.named_sid == principal.sid:
+        return None
+    return Decision(code=Code.FORBIDDEN, reason="X-Session-Id names another session than the token does.")
 
 
 def _end_user_is_not_blocked(principal: Principal, _permission: Permission | None) -> Decision | None:
@@ -107,9 +125,11 @@ _CALLS: Final = frozenset(permission for permission in Permission if permission.
 RULES: Final[tuple[Rule, ...]] = (
     _tenant_is_active,
     _project_is_active,
+    _address_is_allowed,
     _tenant_is_its_own,
     _project_is_its_own,
     _end_user_may_be_named,
+    _session_is_its_own,
     _end_user_is_not_blocked,
     _end_user_is_named,
     _credential_kind_suffices,
@@ -135,10 +155,16 @@ def authorize_model(principal: Principal, *names: str) -> Decision:
     The names come from the resolved route, never from the request alone, so that no spelling of a request reaches a
     model that the key's patterns do not name.
     """
-    patterns = principal.grant.models
-    if patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns):
-        return ALLOWED
-    return Decision(code=Code.MODEL_NOT_ALLOWED, reason="This key may not use this model.")
+    grant = principal.grant
+    if not _matches(grant.models, names):
+        return Decision(code=Code.MODEL_NOT_ALLOWED, reason="This key may not use this model.")
+    if not _matches(grant.tier_models, names):
+        return Decision(code=Code.MODEL_NOT_ALLOWED, reason=f"The tier {grant.tier!r} does not have this model.")
+    return ALLOWED
+
+
+def _matches(patterns: tuple[str, ...] | None, names: tuple[str, ...]) -> bool:
+    return patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def authorize_others(principal: Principal, others: str | None, *, shared_account: bool) -> Decision:
@@ -147,7 +173,8 @@ def authorize_others(principal: Principal, others: str | None, *, shared_account
     What is asked there, the provider chooses: no key that is confined to models may let it, and on a platform's
     account nobody, since it is the platform that pays for what our price does not know.
     """
-    if others is None or (principal.grant.models is None and not shared_account):
+    confined = principal.grant.models is not None or principal.grant.tier_models is not None
+    if others is None or not (confined or shared_account):
         return ALLOWED
     whose = "On a platform's provider a call" if shared_account else "With this key a call"
     return Decision(code=Code.MODEL_NOT_ALLOWED, reason=f"{whose} may name one model, and {others} names others.")

@@ -7,6 +7,7 @@ A `Grant` is what a credential carries, the same for all its calls until somethi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import final
 
 import msgspec
@@ -20,16 +21,18 @@ from bailiwick.domain.tenancy import OnDisconnect
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a credential stands for. `models` are glob patterns, None for any model.
+    """What a credential stands for. `models` are glob patterns, None for any model, and so are those of the tier.
 
-    `bucket` and `key_bucket` name project and key in the limit store; written once, since every call needs them.
+    `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
+    key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
+    may be used, None for any.
     """
 
     kind: CredentialKind
     tenant_id: TenantId
     project_id: ProjectId
     project_slug: str
-    key_id: KeyId
+    key_id: KeyId | None
     scopes: frozenset[Permission]
     models: tuple[str, ...] | None
     limits: Limits
@@ -38,20 +41,27 @@ class Grant:
     tenant_active: bool
     project_active: bool
     bucket: str
-    key_bucket: str
+    key_bucket: str | None
+    tier: str | None = None
+    tier_models: tuple[str, ...] | None = None
+    ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
 
 
 @final
 class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls, and for whom. `uid` and `sid` are the application's own ids, byte for byte.
 
-    `blocked` says that an operator blocked the end user. `organization` and `project` are the ids, as shown outside,
-    of where the call asks to be carried out.
+    Of a user token they are the token's own; `named_uid` and `named_sid` are then what the headers say. `blocked` says
+    that an operator blocked the end user, `outside` that the call comes from an address that the credential may not be
+    used from. `organization` and `project` are the ids, as shown outside, of where the call asks to be carried out.
     """
 
     grant: Grant
     uid: str | None
     sid: str | None
+    named_uid: str | None = None
+    named_sid: str | None = None
     blocked: bool = False
+    outside: bool = False
     organization: str | None = None
     project: str | None = None

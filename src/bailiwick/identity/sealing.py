@@ -67,3 +67,8 @@ def second_factor_row_identity(operator_id: UUID) -> bytes:
 def sign_in_provider_row_identity(provider_id: UUID) -> bytes:
     """Name an OpenID provider's row, for the secret of our client there."""
     return b"sign_in_provider/1" + provider_id.bytes
+
+
+def signing_key_row_identity(key_id: UUID) -> bytes:
+    """Name a signing key's row, for its private part."""
+    return b"signing_key/1" + key_id.bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, final
 
 import msgspec
@@ -16,23 +17,26 @@ import msgspec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
-from bailiwick.services.blocked_users import BlockedUsers
+from bailiwick.services.credential_errors import EndedCredential, refused_credentials
 from bailiwick.services.remembered import Remembered
-from bailiwick.storage.credentials import CredentialLookup, KeyOnFile
-from bailiwick.storage.epoch import Epoch
+from bailiwick.services.taken_away import TakenAwayKeeper
+from bailiwick.services.user_tokens import Recognized, UserTokens
+from bailiwick.storage.credentials import KeyOnFile
 
-_KEYS_KEPT: Final = 20_000
+KEYS_KEPT: Final = 20_000
 
 
 @final
 class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a call brings along to say who it is.
 
-    `credential` is the bearer's text, `slug` the project in the address (None at `/v1`), `uid` and `sid` the values of
-    `X-End-User-Id` and `X-Session-Id`, `organization` and `project` the ids that the headers name, None for none.
+    `credential` is the bearer's text, `address` finds the client's very address (None if that cannot be known), `slug`
+    is the project in the address (None at `/v1`), `uid` and `sid` the values of `X-End-User-Id` and `X-Session-Id`,
+    `organization` and `project` the ids that the headers name, None for none.
     """
 
     credential: str | None
+    address: Callable[[], IPv4Address | IPv6Address | None]
     slug: str | None
     uid: str | None
     sid: str | None
@@ -41,62 +45,81 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @final
-class EndedCredential(Refused):
-    """Refused to whoever has the secret of a key that has ended; `grant` is what it stood for."""
-
-    def __init__(self, code: Code, message: str, grant: Grant) -> None:
-        super().__init__(code, message)
-        self.grant = grant
-
-
-def refused_credentials() -> Refused:
-    """The one answer to unknown, wrong and malformed credentials."""
-    return Refused(Code.INVALID_CREDENTIALS, "The API key is not valid.")
-
-
-@final
 class Authentication:
-    """Recognizes API keys."""
+    """Recognizes API keys, and asks for tokens."""
 
     def __init__(
         self,
-        lookup: CredentialLookup,
-        epoch: Epoch,
-        blocked: BlockedUsers,
+        keys: Remembered[str, KeyOnFile | None],
+        tokens: UserTokens,
+        taken_away: TakenAwayKeeper,
         *,
         pepper: bytes,
         now: Callable[[], datetime],
     ) -> None:
-        """`now` is the wall clock, in UTC."""
-        self._blocked = blocked
+        """`keys` finds API keys by the part of them that is no secret; `now` is the wall clock, in UTC."""
+        self._tokens = tokens
+        self._taken_away = taken_away
         self._pepper = pepper
         self._now = now
         # Texts whose secret was proven, and against which record: proof holds while that very record is current.
         self._proven: dict[str, KeyOnFile] = {}
-        self._keys: Remembered[str, KeyOnFile | None] = Remembered(lookup.find_key, epoch, capacity=_KEYS_KEPT)
+        self._keys = keys
 
     async def authenticate(self, presented: Presented) -> Principal:
         """Say who calls; raises `Refused` (401) or `Unavailable`."""
-        if presented.credential is None:
-            message = "No credential was sent. Use the header Authorization: Bearer <API key>."
+        text = presented.credential
+        if text is None:
+            message = "No credential was sent. Use the header Authorization: Bearer <API key or token>."
             raise Refused(Code.MISSING_CREDENTIALS, message)
-        on_file = await self._recognize(presented.credential)
+        if "." in text:  # A key has none, and a token two.
+            return await self._token_holder(await self._tokens.recognize(text), presented)
+        on_file = await self._recognize(text)
         self._check_state(on_file)
-        if presented.slug is not None and presented.slug != on_file.grant.project_slug:
-            raise refused_credentials()
-        uid, grant = presented.uid, on_file.grant
+        grant = on_file.grant
+        self._check_place(grant, presented)
+        uid = presented.uid
         blocked = False
         if uid is not None:
-            known = self._blocked.known(grant.project_id)
-            blocked = uid in (await self._blocked.read(grant) if known is None else known)
+            known = self._taken_away.known(grant.project_id)
+            blocked = uid in (await self._taken_away.read(grant) if known is None else known).blocked
         return Principal(
             grant=grant,
             uid=uid,
             sid=presented.sid,
             blocked=blocked,
+            outside=grant.ip_allow is not None and _is_outside(grant.ip_allow, presented),
             organization=presented.organization,
             project=presented.project,
         )
+
+    async def key_tier(self, presented: Presented) -> str | None:
+        """The only tier that the presented key mints, None for any; raises as `authenticate`."""
+        return (await self._recognize(presented.credential or "")).tier
+
+    async def _token_holder(self, token: Recognized, presented: Presented) -> Principal:
+        grant = token.grant
+        self._check_place(grant, presented)
+        taken = self._taken_away.known(grant.project_id)
+        if taken is None:
+            taken = await self._taken_away.read(grant)
+        if taken.has_token(jti=token.jti, sid=token.sid, uid=token.uid, issued_at=token.issued_at):
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, "The token was revoked.", grant)
+        return Principal(
+            grant=grant,
+            uid=token.uid,
+            sid=token.sid,
+            named_uid=presented.uid,
+            named_sid=presented.sid,
+            blocked=token.uid in taken.blocked,
+            outside=grant.ip_allow is not None and _is_outside(grant.ip_allow, presented),
+            organization=presented.organization,
+            project=presented.project,
+        )
+
+    def _check_place(self, grant: Grant, presented: Presented) -> None:
+        if presented.slug is not None and presented.slug != grant.project_slug:
+            raise refused_credentials()
 
     async def _recognize(self, text: str) -> KeyOnFile:
         """Find the key that this text is, by its secret; raises `Refused` (401) if it is none."""
@@ -112,7 +135,7 @@ class Authentication:
             raise refused_credentials()
         if api_keys.matches(self._pepper, key, on_file.digest):
             # Only the current secret is remembered: one that was rotated away has an end of its own.
-            if len(self._proven) >= _KEYS_KEPT:
+            if len(self._proven) >= KEYS_KEPT:
                 self._proven.clear()
             self._proven[text] = on_file
         elif api_keys.matches(self._pepper, key, on_file.previous_digest):
@@ -131,3 +154,8 @@ class Authentication:
         if on_file.revoked_at is None and (on_file.previous_until is None or on_file.previous_until <= self._now()):
             message = "This secret was rotated and its time of grace has ended."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)
+
+
+def _is_outside(networks: tuple[IPv4Network | IPv6Network, ...], presented: Presented) -> bool:
+    address = presented.address()
+    return address is None or not any(address in network for network in networks)

@@ -1,6 +1,6 @@
 """End users of a project, for operators: listed by when they were last seen, read one by one, blocked and let in again.
 
-A block takes effect at every door within a second (`services/blocked_users.py`).
+A block takes effect at every door within a second (`services/taken_away.py`).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from bailiwick.identity.sealing import (
     seal,
     second_factor_row_identity,
     sign_in_provider_row_identity,
+    signing_key_row_identity,
     unseal,
 )
 from bailiwick.services.acts import Acts
@@ -47,6 +48,7 @@ _KINDS: Final[Mapping[str, _Sealing]] = {
     ),
     "second_factors": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: second_factor_row_identity(row["id"])),
     "client_secrets": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: sign_in_provider_row_identity(row["id"])),
+    "signing_secrets": _Sealing(key=MasterKey.sealing, row=lambda row: signing_key_row_identity(row["id"])),
 }
 
 

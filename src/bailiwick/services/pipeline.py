@@ -31,7 +31,8 @@ from bailiwick.providers.provider import Ask, failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
-from bailiwick.services.authentication import Authentication, EndedCredential, Presented
+from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.credential_errors import EndedCredential
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
@@ -156,6 +157,10 @@ class Pipeline:
         seen.grant, seen.principal = principal.grant, principal
         authorize(principal, permission).or_raise()
         return principal
+
+    async def key_tier(self, presented: Presented) -> str | None:
+        """The only tier that the presented key mints, None for any; raises `Refused` (401)."""
+        return await self._authentication.key_tier(presented)
 
     async def project_of(self, presented: Presented) -> str:
         """The slug of the project that a credential belongs to; raises `Refused` (401) if it is none."""

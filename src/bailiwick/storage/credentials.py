@@ -1,17 +1,18 @@
-"""Looks up credentials before any tenant is known (`storage/look_ups.py`): API keys, by the part that is no secret."""
+"""Looks up credentials before any tenant is known (`storage/look_ups.py`): API keys, with what their projects say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, final
 from uuid import UUID
 
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
-from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.terms import ProjectTerms, TierTerms
 from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
@@ -22,10 +23,15 @@ _SQL: Final = load("credentials")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOnFile:
-    """What is stored of an API key. Digests are HMAC-SHA-256 under the pepper, 32 bytes."""
+    """What is stored of an API key. Digests are HMAC-SHA-256 under the pepper, 32 bytes.
+
+    `grant` is what the key itself stands for, `terms` what its project says, `tier` the only one that it mints.
+    """
 
     lookup_id: str
     grant: Grant
+    terms: ProjectTerms
+    tier: str | None
     digest: bytes
     previous_digest: bytes | None
     previous_until: datetime | None
@@ -38,40 +44,73 @@ class CredentialLookup:
     """Reads API keys as the gateway's role. Belongs to one event loop."""
 
     def __init__(self, database: Database) -> None:
-        self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="lookup_id")
+        self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="asked")
 
-    async def find_key(self, lookup_id: str) -> KeyOnFile | None:
-        """The key with this look-up id, whatever its state; None if there is none. Raises `Unavailable`."""
-        row = await self._look_ups.find(lookup_id)
+    async def find_key(self, wanted: str) -> KeyOnFile | None:
+        """The key with this look-up id, or this id as UUID, whatever its state; None if there is none.
+
+        Raises `Unavailable`.
+        """
+        row = await self._look_ups.find(wanted)
         return None if row is None else _key(row)
 
 
 def _key(row: Row) -> KeyOnFile:
     scopes = frozenset(Permission(scope) for scope in row["scopes"]) & ALL_SCOPES
+    project = _terms(row)
+    terms = project.under(row["tier"])
     return KeyOnFile(
         lookup_id=row["lookup_id"],
         grant=Grant(
             kind=CredentialKind.API_KEY,
-            tenant_id=TenantId(_uuid(row["tenant_id"])),
-            project_id=ProjectId(_uuid(row["project_id"])),
-            project_slug=str(row["project_slug"]),
+            tenant_id=project.tenant_id,
+            project_id=project.project_id,
+            project_slug=project.slug,
             key_id=KeyId(_uuid(row["id"])),
             scopes=scopes if row["act_as"] else scopes - {Permission.USERS_ACT_AS},
             models=None if row["models"] is None else tuple(row["models"]),
-            limits=parse_limits(row["limits"]),
-            require_end_user=bool(row["require_end_user"]),
-            on_disconnect=OnDisconnect(row["on_disconnect"]),
-            tenant_active=row["tenant_status"] == "active",
-            project_active=row["project_status"] == "active",
+            limits=terms.limits,
+            require_end_user=project.require_end_user,
+            on_disconnect=project.on_disconnect,
+            tenant_active=project.tenant_active,
+            project_active=project.project_active,
             bucket=row["project_id"].hex,
             key_bucket=row["id"].hex,
+            tier=terms.tier,
+            tier_models=terms.models,
+            ip_allow=_networks(row["ip_allow"]),
         ),
+        terms=project,
+        tier=row["tier"],
         digest=bytes(row["digest"]),
         previous_digest=None if row["previous_digest"] is None else bytes(row["previous_digest"]),
         previous_until=row["previous_until"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
     )
+
+
+def _terms(row: Row) -> ProjectTerms:
+    tiers = {
+        name: TierTerms(limits=said["limits"], models=None if said["models"] is None else tuple(said["models"]))
+        for name, said in (row["tiers"] or {}).items()
+    }
+    return ProjectTerms(
+        tenant_id=TenantId(_uuid(row["tenant_id"])),
+        project_id=ProjectId(_uuid(row["project_id"])),
+        slug=str(row["project_slug"]),
+        limits=row["limits"],
+        tiers=tiers,
+        default_tier=row["default_tier"],
+        require_end_user=bool(row["require_end_user"]),
+        on_disconnect=OnDisconnect(row["on_disconnect"]),
+        tenant_active=row["tenant_status"] == "active",
+        project_active=row["project_status"] == "active",
+    )
+
+
+def _networks(texts: list[str] | None) -> tuple[IPv4Network | IPv6Network, ...] | None:
+    return None if texts is None else tuple(map(ip_network, texts))
 
 
 def _uuid(value: object) -> UUID:

@@ -9,7 +9,7 @@ from bailiwick.domain.end_users import Blocked, EndUser, LastSeen, UsersPage, Us
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import DOUBLINGS, NO_CALLS, Usage
 from bailiwick.storage.projects import PlacedProject
-from bailiwick.storage.scope import Database, Row, Scope
+from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 from bailiwick.storage.usage import NO_XID, usage_of
 
@@ -94,18 +94,3 @@ class BlockedRows:
         change = {"blocked": is_blocked, "at": blocked.at, "by": blocked.by}
         await self._scope.execute(_SQL["set_blocked"], values | change)
         await self._scope.execute(_SQL["add_user"], values)
-
-
-@final
-class BlockedChanges:
-    """Reads, as the gateway's role, who was blocked in a project or let in again."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def after(self, tenant_id: TenantId, project_id: ProjectId, change: int) -> list[tuple[str, bool, int]]:
-        """Users, whether they are blocked, and by which change, in the order of changes; raises `Unavailable`."""
-        values = {"tenant": tenant_id, "project": project_id, "after": change}
-        async with self._database.reading(tenant_id) as scope:
-            rows = await scope.fetch_all(_SQL["blocked_changes"], values)
-        return [(row["uid"], row["blocked"], row["change"]) for row in rows]

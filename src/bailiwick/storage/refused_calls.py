@@ -38,7 +38,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     tenant_id: UUID
     project_id: UUID
-    key_id: UUID
+    key_id: UUID | None
     at_us: int
     uid: str | None
     sid: str | None

@@ -64,6 +64,7 @@ class Handing:
             secrets=self.gateway_secrets(*following),
             pepper=keys.pepper,
             pseudonyms=keys.pseudonyms,
+            public_url=self.public_url,
             listen_fd=self.listen_fd,
             tls_cert=_text(settings.tls_cert),
             tls_key=_text(settings.tls_key),

@@ -70,6 +70,7 @@ async def run(settings: GatewaySettings) -> None:
             ledger_url=lambda: secrets.ledger_url,
             sealing=lambda: secrets.sealing,
             keys=GatewayKeys(pepper=settings.pepper, pseudonyms=settings.pseudonyms),
+            public_url=settings.public_url,
             outbound_allow=[ip_network(text) for text in settings.outbound_allow],
             limits=limits,
             observer=observer,
@@ -86,7 +87,9 @@ async def run(settings: GatewaySettings) -> None:
         ) as parts,
     ):
         app = Gateway(
-            DataPlane(parts.pipeline, parts.usage, now=now).routes(),
+            DataPlane(
+                parts.pipeline, parts.usage, parts.credentials.minting, parts.credentials.signing, now=now
+            ).routes(),
             pages=Pages(parts.origins, parts.pipeline.project_of),
             guard=parts.guard,
             client_ip=client_ip,

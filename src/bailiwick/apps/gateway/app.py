@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, final
 
 from bailiwick.apps.gateway.body import ClientGone, Room
@@ -91,8 +93,7 @@ class Gateway:
         path: str = scope["path"]
         ip = self._address(scope)
         if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
-            peer = scope.get("client")
-            exact = self._client_ip.exact(None if peer is None else peer[0], scope["headers"])
+            exact = self._exact_address(scope)
             status = await self._control(scope, receive, send, ip, from_ip=ip if exact is None else str(exact))
             self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
             return
@@ -133,6 +134,10 @@ class Gateway:
         peer = scope.get("client")
         return self._client_ip.of(None if peer is None else peer[0], scope["headers"])
 
+    def _exact_address(self, scope: Scope) -> IPv4Address | IPv6Address | None:
+        peer = scope.get("client")
+        return self._client_ip.exact(None if peer is None else peer[0], scope["headers"])
+
     async def _answer(
         self, scope: Scope, receive: Receive, reply: HttpReply, seen: Observation, path: str, ip: str
     ) -> None:
@@ -164,6 +169,7 @@ class Gateway:
             head=head,
             slug=self._slug(slug, head.host),
             ip=ip,
+            address=partial(self._exact_address, scope),
             query=scope["query_string"],
             receive=receive,
             reply=reply,

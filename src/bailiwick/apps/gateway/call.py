@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import final
 
 import msgspec
@@ -22,8 +23,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 @final
 class Call(msgspec.Struct, kw_only=True):
-    """`slug` is the project in the address, `ip` the address that limits count, `query` the raw query string.
+    """`slug` is the project in the address, `query` the raw query string.
 
+    `ip` is the address that limits count, `address` finds the client's very own.
     `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes, for `owner`, and `answer` how many
     of these for its answer.
     """
@@ -32,6 +34,7 @@ class Call(msgspec.Struct, kw_only=True):
     head: RequestHead
     slug: str | None
     ip: str
+    address: Callable[[], IPv4Address | IPv6Address | None]
     query: bytes
     receive: Receive
     reply: HttpReply
@@ -47,6 +50,7 @@ class Call(msgspec.Struct, kw_only=True):
         head = self.head
         return Presented(
             credential=head.credential,
+            address=self.address,
             slug=self.slug,
             uid=head.uid,
             sid=head.sid,

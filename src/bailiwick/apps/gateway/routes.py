@@ -15,25 +15,39 @@ from bailiwick.apps.gateway.call import Call
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Invalid
 from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
+from bailiwick.domain.minting import read_mint_request
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
 from bailiwick.providers.answers.messages import MESSAGES
 from bailiwick.services.doors import DOORS, Door
+from bailiwick.services.minting import Minting
 from bailiwick.services.pipeline import Asked, Pipeline
+from bailiwick.services.signing import Signing
 from bailiwick.services.usage import UsageReports
 
 # OpenAI's models have the time of their making; ours are there since the beginning.
 _CREATED: Final = 0
+_JWKS: Final = (b"content-type", b"application/jwk-set+json")
 
 
 @final
 class DataPlane:
     """The handlers, over one pipeline."""
 
-    def __init__(self, pipeline: Pipeline, usage: UsageReports, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        usage: UsageReports,
+        minting: Minting,
+        signing: Signing,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
         """`now` is the wall clock, in UTC."""
         self._pipeline = pipeline
         self._usage = usage
+        self._minting = minting
+        self._signing = signing
         self._now = now
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
@@ -43,6 +57,8 @@ class DataPlane:
             "/v1/models": {"GET": self.models},
             "/v1/me": {"GET": self.me},
             "/v1/usage": {"GET": self.usage},
+            "/v1/auth/mint": {"POST": self.mint},
+            "/.well-known/jwks.json": {"GET": self.jwks},
         }
 
     async def call(self, door: Door, call: Call) -> None:
@@ -78,7 +94,8 @@ class DataPlane:
                     "tenant_id": shown(TENANT, grant.tenant_id),
                     "project_id": shown(PROJECT, grant.project_id),
                     "project_slug": grant.project_slug,
-                    "key_id": shown(KEY, grant.key_id),
+                    "key_id": None if grant.key_id is None else shown(KEY, grant.key_id),
+                    "tier": grant.tier,
                     "scopes": sorted(scope.value for scope in grant.scopes),
                     "models": grant.models,
                     "act_as": Permission.USERS_ACT_AS in grant.scopes,
@@ -99,6 +116,25 @@ class DataPlane:
             first = wrong.errors[0]
             raise Refused(Code.INVALID_REQUEST, f"{first.field} {first.message}.", param=first.field) from None
         await call.reply.answer(msgspec.json.encode(report.document()))
+
+    async def mint(self, call: Call) -> None:
+        """`POST /v1/auth/mint`: a token for one end user, from a key that may speak for them."""
+        presented = call.presented()
+        principal = await self._pipeline.authenticate(presented, Permission.TOKENS_MINT, call.seen)
+        body, _ = await call.body(principal)
+        request = read_mint_request(body)
+        if presented.uid not in {None, request.user_id}:
+            raise Refused(Code.INVALID_REQUEST, "X-End-User-Id and user_id name two users.", param="user_id")
+        # Asked again, as who speaks for this user: whether it may, and whether they are let in at all.
+        presented = msgspec.structs.replace(presented, uid=request.user_id)
+        principal = await self._pipeline.authenticate(presented, Permission.TOKENS_MINT, call.seen)
+        tier = await self._pipeline.key_tier(presented)
+        minted = await self._minting.mint(principal, request, key_tier=tier)
+        await call.reply.answer(msgspec.json.encode(minted))
+
+    async def jwks(self, call: Call) -> None:
+        """`GET /.well-known/jwks.json`: what our tokens are verified with, for anybody."""
+        await call.reply.answer(await self._signing.jwks(), _JWKS)
 
 
 def _parameters(query: bytes) -> dict[str, str]:

@@ -125,13 +125,3 @@ DO UPDATE SET blocked = excluded.blocked, changed_at = excluded.changed_at, chan
 -- Have an end user in the list who was never seen.
 INSERT INTO bailiwick.end_users (tenant_id, project_id, uid) VALUES (%(tenant)s, %(project)s, %(uid)s)
 ON CONFLICT DO NOTHING;
-
--- name: blocked_changes
--- Who of a project was blocked or let in again after a change; from the beginning, who is blocked, and the last change
--- whatever it was.
-SELECT uid, blocked, change FROM bailiwick.blocked_users
-WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND change > %(after)s
-  AND (blocked OR %(after)s > 0
-       OR change = (SELECT max(b.change) FROM bailiwick.blocked_users b
-                    WHERE b.tenant_id = %(tenant)s AND b.project_id = %(project)s))
-ORDER BY change;

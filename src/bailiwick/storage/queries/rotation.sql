@@ -40,6 +40,15 @@ WHERE client_secret IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s;
 UPDATE bailiwick.sign_in_providers p SET client_secret = n.sealed
 FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE p.id = n.id;
 
+-- name: signing_secrets
+-- The next sealed secrets of what signs tokens, by id.
+SELECT id, secret AS sealed FROM bailiwick.signing_keys WHERE id > %(after)s ORDER BY id LIMIT %(limit)s;
+
+-- name: change_signing_secrets
+-- The same secrets, sealed with another key.
+UPDATE bailiwick.signing_keys k SET secret = n.sealed
+FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE k.id = n.id;
+
 -- name: heads
 -- The next heads of the audit log's chains; the installation's goes by an id of its own, after all others.
 SELECT coalesce(tenant_id, %(nobody)s::uuid) AS id, tenant_id, seq, digest, signature FROM bailiwick.audit_heads

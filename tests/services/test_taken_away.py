@@ -15,11 +15,12 @@ from bailiwick.domain.end_users import Blocked
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.principal import Grant
-from bailiwick.services.blocked_users import BlockedUsers
+from bailiwick.services.taken_away import TakenAwayKeeper
 from bailiwick.storage import roles
-from bailiwick.storage.end_users import BlockedChanges, BlockedRows
+from bailiwick.storage.end_users import BlockedRows
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database, open_pool
+from bailiwick.storage.taken_away import Change, TakenAwayChanges
 from tests.database import TestDatabase
 from tests.isolation.catalogue import new_id
 
@@ -30,12 +31,12 @@ NOW: Final = datetime(2026, 11, 21, tzinfo=UTC)
 class Counted:
     """Changes as the database has them, and how many were read of each project."""
 
-    def __init__(self, changes: BlockedChanges) -> None:
+    def __init__(self, changes: TakenAwayChanges) -> None:
         self._changes = changes
         self.queries: Counter[ProjectId] = Counter()
         self.rows = 0
 
-    async def after(self, tenant_id: TenantId, project_id: ProjectId, change: int) -> list[tuple[str, bool, int]]:
+    async def after(self, tenant_id: TenantId, project_id: ProjectId, change: int) -> list[Change]:
         self.queries[project_id] += 1
         found = await self._changes.after(tenant_id, project_id, change)
         self.rows += len(found)
@@ -51,7 +52,7 @@ class World:
     control: Database
     changes: Counted
     epoch: Epoch
-    users: BlockedUsers
+    users: TakenAwayKeeper
     clock: list[float]
 
     def project(self) -> Grant:
@@ -84,7 +85,7 @@ class World:
     async def blocked(self, grant: Grant) -> set[str]:
         """Whom the process refuses now."""
         known = self.users.known(grant.project_id)
-        return set(await self.users.read(grant) if known is None else known)
+        return set((await self.users.read(grant) if known is None else known).blocked)
 
 
 @final
@@ -102,10 +103,10 @@ async def world(database: TestDatabase) -> AsyncIterator[World]:
     epoch = Epoch(lambda: clock[0])
     app, control = (open_pool(database.url(role), name="test", size=2) for role in (roles.APP, roles.CONTROL))
     async with app, control:
-        changes = Counted(BlockedChanges(Database(app)))
+        changes = Counted(TakenAwayChanges(Database(app)))
         made = World(
             database=database, control=Database(control), changes=changes, epoch=epoch, clock=clock,
-            users=BlockedUsers(cast("BlockedChanges", changes), epoch, most_kept=20),
+            users=TakenAwayKeeper(cast("TakenAwayChanges", changes), epoch, most_kept=20),
         )  # fmt: skip
         made.confirm()
         yield made
@@ -159,7 +160,7 @@ async def test_without_a_fresh_epoch_the_database_is_asked_each_time(world: Worl
 async def test_calls_that_come_together_share_one_reading(world: World) -> None:
     grant = world.project()
     await world.block(grant, "a")
-    found = await asyncio.gather(*(world.users.read(grant) for _ in range(20)))
+    found = [taken.blocked for taken in await asyncio.gather(*(world.users.read(grant) for _ in range(20)))]
     assert found == [{"a"}] * 20
     assert world.changes.queries[grant.project_id] == 1
 
@@ -181,11 +182,11 @@ async def test_answers_that_come_in_the_wrong_order_take_nothing_back(world: Wor
     await world.block(grant, "a", blocked=False)
     assert await world.blocked(grant) == set()
 
-    async def late(*_: object) -> list[tuple[str, bool, int]]:
+    async def late(*_: object) -> list[Change]:
         return stale
 
     world.changes.after = late  # type: ignore[method-assign]
-    assert await world.users.read(grant) == set()
+    assert (await world.users.read(grant)).blocked == set()
 
 
 async def test_a_process_keeps_so_many_users_and_no_more(world: World) -> None:
@@ -195,7 +196,7 @@ async def test_a_process_keeps_so_many_users_and_no_more(world: World) -> None:
             await world.block(grant, f"u{number}")
     for grant in grants:
         assert len(await world.blocked(grant)) == 5
-        assert sum(1 + len(known.uids) for known in world.users._known.values()) <= 20
+        assert sum(1 + len(known) for known in world.users._known.values()) <= 20
     assert len(await world.blocked(grants[0])) == 5
 
 

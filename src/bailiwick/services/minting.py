@@ -1,0 +1,82 @@
+"""Mints user tokens: for one end user of the key's project, signed here, good for minutes.
+
+A token says what it may at most; what its key may then, is asked again at each of its calls. So whatever is taken from
+a key is taken from all its tokens at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, final
+
+import msgspec
+
+from bailiwick.domain.access_tokens import TokenClaims
+from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.ids import KEY, PROJECT, shown
+from bailiwick.domain.minting import MintRequest, minted_scopes, minted_tier
+from bailiwick.domain.principal import Principal
+from bailiwick.services.signing import Signing
+
+_SESSION: Final = "sess_"
+
+
+@final
+class Minted(msgspec.Struct, frozen=True, kw_only=True):
+    """A token and what its holder has to know; the answer of `POST /v1/auth/mint`. `expires_at` is Unix seconds."""
+
+    token: str
+    token_type: str
+    ttl: int
+    session_id: str
+    expires_at: int
+    project_id: str
+
+
+@final
+class Minting:
+    """Signs tokens for keys."""
+
+    def __init__(
+        self, signing: Signing, *, public_url: str, now: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        """`public_url` is the issuer and the audience; `new_id` gives ids that nobody can guess."""
+        self._signing = signing
+        self._issuer = public_url
+        self._now = now
+        self._new_id = new_id
+
+    async def mint(self, principal: Principal, request: MintRequest, *, key_tier: str | None) -> Minted:
+        """Mint a token for the request's user; `principal` is the key, which may. Raises `Refused` (403, 503)."""
+        grant = principal.grant
+        if grant.key_id is None:
+            raise Unavailable(cause="only a key mints")
+        tier = minted_tier(request.tier, key_tier)
+        scopes = minted_scopes(principal, request.scopes)
+        now = self._now()
+        issued_at = int(now.timestamp())
+        session_id = request.session_id or _SESSION + self._new_id()
+        claims = TokenClaims(
+            issuer=self._issuer,
+            uid=request.user_id,
+            issued_at=issued_at,
+            expires_at=issued_at + request.ttl,
+            jti=self._new_id(),
+            tenant_id=grant.tenant_id,
+            project_id=grant.project_id,
+            sid=session_id,
+            client_id=shown(KEY, grant.key_id),
+            scopes=scopes,
+            tier=tier,
+            role=request.role,
+        )
+        key = (await self._signing.ring()).signer(now)
+        return Minted(
+            token=key.sign(claims.written()),
+            token_type="Bearer",  # noqa: S106 - RFC 6750
+            ttl=request.ttl,
+            session_id=session_id,
+            expires_at=claims.expires_at,
+            project_id=shown(PROJECT, grant.project_id),
+        )

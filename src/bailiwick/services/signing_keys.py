@@ -1,0 +1,79 @@
+"""The installation's signing keys, for operators and for what looks after them: made, rotated, forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, final
+
+from bailiwick.domain.audit import Actor
+from bailiwick.domain.signing import PUBLISHED_BEFORE, is_due, published
+from bailiwick.identity import signing_keys
+from bailiwick.identity.sealing import seal, signing_key_row_identity
+from bailiwick.services.acts import Acts
+from bailiwick.storage import signing_keys as rows
+from bailiwick.storage.scope import Database, Scope
+from bailiwick.storage.signing_keys import StoredSigningKey
+
+INSTALLATION: Final = "installation"
+_NONCE: Final = 12
+
+
+@final
+class SigningKeys:
+    """The keys that sign tokens."""
+
+    def __init__(self, database: Database, acts: Acts, *, sealing: bytes) -> None:
+        """`database` is the control process's; `sealing` is the key that the gateway opens them with."""
+        self._database = database
+        self._acts = acts
+        self._sealing = sealing
+
+    async def list(self) -> list[StoredSigningKey]:
+        """Every key, the first to sign first; raises `Unavailable`."""
+        async with self._database.reading(None) as scope:
+            return await rows.find_all(scope)
+
+    async def rotate(self, actor: Actor, *, at_once: bool = False) -> StoredSigningKey:
+        """Make another key, which signs when everybody can know it, or `at_once`."""
+        async with self._database.operating() as scope:
+            await rows.hold(scope)
+            now = self._acts.now()
+            return await self._add(scope, actor, now if at_once else now + PUBLISHED_BEFORE)
+
+    async def look_after(self, actor: Actor) -> None:
+        """Make the first key, or another if it is time; forget those of which no token is good any more."""
+        now = self._acts.now()
+        keys = await self.list()
+        if not is_due(keys, now) and len(published(keys, now)) == len(keys):
+            return
+        async with self._database.operating() as scope:
+            await rows.hold(scope)
+            keys = await rows.find_all(scope)
+            if is_due(keys, now):
+                await self._add(scope, actor, now + PUBLISHED_BEFORE if keys else now)
+            live = {key.kid for key in published(keys, now)}
+            for key in keys:
+                if key.kid not in live:
+                    await rows.remove(scope, key.kid)
+                    await self._record(scope, actor, "remove", key)
+
+    async def _add(self, scope: Scope, actor: Actor, signs_from: datetime) -> StoredSigningKey:
+        made, key_id = signing_keys.make(), self._acts.new_id()
+        key = StoredSigningKey(
+            id=key_id,
+            kid=made.kid,
+            public_jwk=made.public_jwk(),
+            secret=seal(
+                self._sealing, signing_key_row_identity(key_id), made.private_pem(), self._acts.entropy(_NONCE)
+            ),
+            signs_from=signs_from,
+            created_at=self._acts.now(),
+            created_by=actor.name,
+        )
+        await rows.add(scope, key)
+        await self._record(scope, actor, "create", key)
+        return key
+
+    async def _record(self, scope: Scope, actor: Actor, verb: str, key: StoredSigningKey) -> None:
+        detail = {"kid": key.kid, "signs_from": key.signs_from.isoformat()}
+        await self._acts.record(scope, actor, f"signing_key.{verb}", INSTALLATION, tenant_id=None, detail=detail)

@@ -1,0 +1,50 @@
+"""Reads, as the gateway's role, what a project took away before its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, final
+
+from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.revocations import RevocationKind
+from bailiwick.storage.scope import Database
+from bailiwick.storage.sql import load
+
+_SQL: Final = load("taken_away")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change: `kind` None is a block of the user `value`, which `holds` or was lifted; else a revocation."""
+
+    kind: RevocationKind | None
+    value: str
+    holds: bool
+    at: datetime
+    change: int
+
+
+@final
+class TakenAwayChanges:
+    """The changes of projects, each with its number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def after(self, tenant_id: TenantId, project_id: ProjectId, change: int) -> list[Change]:
+        """What changed after a change, in order; raises `Unavailable`."""
+        values = {"tenant": tenant_id, "project": project_id, "after": change}
+        async with self._database.reading(tenant_id) as scope:
+            rows = await scope.fetch_all(_SQL["changes"], values)
+        return [
+            Change(
+                kind=None if row["kind"] is None else RevocationKind(row["kind"]),
+                value=row["value"],
+                holds=row["holds"],
+                at=row["at"],
+                change=row["change"],
+            )
+            for row in rows
+        ]
