@@ -142,6 +142,11 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project),
     )
     connection.execute(
+        "INSERT INTO bailiwick.issuers (id, tenant_id, project_id, issuer, document, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'https://issuer.example', '{}', now(), 'test')",
+        (new_id(), tenant, project),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.revocations"
         " (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)"
         " VALUES (%s, %s, %s, 'user', 'u', now(), now(), 'test')",

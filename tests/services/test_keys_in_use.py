@@ -14,7 +14,6 @@ from bailiwick.domain.principal import Grant
 from bailiwick.services.authentication import Authentication, Presented
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.taken_away import TakenAwayKeeper
-from bailiwick.services.user_tokens import UserTokens
 from bailiwick.storage import roles
 from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.epoch import Epoch
@@ -54,7 +53,7 @@ async def gate(database: TestDatabase, control: Control) -> AsyncIterator[Gate]:
         yield Gate(
             authentication=Authentication(
                 keys,
-                UserTokens(keys, cast("Any", None), public_url="", now=control.clock),
+                cast("Any", None),
                 TakenAwayKeeper(TakenAwayChanges(Database(pool)), never_fresh),
                 pepper=GATEWAY_KEYS.pepper,
                 now=control.clock,

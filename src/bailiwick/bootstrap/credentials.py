@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from bailiwick.bootstrap.ambient import new_id, now
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.services.authentication import KEYS_KEPT, Authentication
+from bailiwick.services.issuer_keys import IssuerKeys
+from bailiwick.services.issuer_tokens import IssuerTokens
 from bailiwick.services.minting import Minting
+from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
 from bailiwick.services.taken_away import TakenAwayKeeper
+from bailiwick.services.tokens import Tokens
 from bailiwick.services.user_tokens import UserTokens
 from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database
 from bailiwick.storage.signing_keys import SigningKeyLookup
 from bailiwick.storage.taken_away import TakenAwayChanges
+
+_ISSUERS_KEPT: Final = 2_000
+_PROJECTS_KEPT: Final = 20_000
 
 
 @final
@@ -32,17 +41,32 @@ class CredentialParts:
 
 
 def credential_parts(
+    stack: AsyncExitStack,
     database: Database,
     epoch: Epoch,
     keys: GatewayKeys,
+    documents: OutsideDocuments,
     *,
     sealing: Callable[[], Sequence[bytes]],
     public_url: str,
 ) -> CredentialParts:
-    """Build it over a pool of the gateway's role; `public_url` is who issues tokens, and for whom."""
-    on_file = Remembered(CredentialLookup(database).find_key, epoch, capacity=KEYS_KEPT)
+    """Build it over a pool of the gateway's role; `public_url` is who issues tokens, and for whom.
+
+    By `documents` issuers are asked for their keys.
+    """
+    lookup = CredentialLookup(database)
+    on_file = Remembered(lookup.find_key, epoch, capacity=KEYS_KEPT)
     signing = Signing(SigningKeyLookup(database), epoch, sealing=sealing, now=now)
-    tokens = UserTokens(on_file, signing, public_url=public_url, now=now)
+    issuer_keys = IssuerKeys(documents, monotonic=time.monotonic)
+    stack.push_async_callback(issuer_keys.aclose)
+    foreign = IssuerTokens(
+        Remembered(lookup.find_issuers, epoch, capacity=_ISSUERS_KEPT),
+        Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT),
+        issuer_keys,
+        now=now,
+    )
+    own = UserTokens(on_file, signing, public_url=public_url, now=now)
+    tokens = Tokens(own, foreign, public_url=public_url)
     taken_away = TakenAwayKeeper(TakenAwayChanges(database), epoch)
     return CredentialParts(
         authentication=Authentication(on_file, tokens, taken_away, pepper=keys.pepper, now=now),

@@ -34,6 +34,7 @@ from bailiwick.services.circuits import Circuits, Report
 from bailiwick.services.guard import Guard
 from bailiwick.services.metering import Metering
 from bailiwick.services.origins import Origins
+from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.refusals import Refusals
 from bailiwick.services.serving import Serving
@@ -99,16 +100,14 @@ async def gateway(
         admission = _admission(stack, limits, database, steady := SteadyClock())
         ledger = await _ledger(stack, ledger_url, observer)
         metering = _metering(stack, ledger, admission, observer, max_open_calls)
-        _take_notes(stack, ledger_url, observer)
-        transport = _transport(stack, outbound_allow)
-        known = credential_parts(database, epoch, keys, sealing=sealing, public_url=public_url)
+        transport, documents = _transport(stack, outbound_allow)
+        known = credential_parts(stack, database, epoch, keys, documents, sealing=sealing, public_url=public_url)
+        speakers = Speakers(transport, sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
         yield GatewayParts(
             pipeline=Pipeline(
                 authentication=known.authentication,
-                serving=_serving(
-                    database, epoch, Speakers(transport, sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
-                ),
+                serving=_serving(database, epoch, speakers),
                 admission=admission,
                 metering=metering,
                 attempts=attempts,
@@ -125,11 +124,15 @@ async def gateway(
         )
 
 
-def _transport(stack: AsyncExitStack, outbound_allow: Sequence[IPv4Network | IPv6Network]) -> Transport:
+def _transport(
+    stack: AsyncExitStack, outbound_allow: Sequence[IPv4Network | IPv6Network]
+) -> tuple[Transport, OutsideDocuments]:
+    """The way to providers, and to what issuers publish."""
     names = Names()
-    made = Transport(resolve=OutboundGuard(tuple(outbound_allow), lookup=names.addresses).resolve, names=names)
+    guard = OutboundGuard(tuple(outbound_allow), lookup=names.addresses)
+    made = Transport(resolve=guard.resolve, names=names)
     stack.push_async_callback(made.aclose)
-    return made
+    return made, OutsideDocuments(made, guard)
 
 
 def _admission(
@@ -249,12 +252,13 @@ async def _epoch(stack: AsyncExitStack, app_url: Conninfo) -> Epoch:
 
 
 async def _ledger(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer) -> Ledger:
-    """Take a lease and keep it; on the way out everything is settled before it is given up."""
+    """Take a lease and keep it, and notes of what is refused; on the way out all is settled before it is given up."""
     ledger = Ledger(ledger_url, UUID(hex=new_id()), wrote=observer.metrics.wrote_batch, monotonic=time.monotonic)
     stack.push_async_callback(ledger.aclose)
     with suppress(Unavailable):
         await ledger.beat()
     stack.push_async_callback(_stop, asyncio.create_task(_beat(ledger)))
+    _take_notes(stack, ledger_url, observer)
     return ledger
 
 

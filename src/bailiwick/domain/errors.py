@@ -15,6 +15,7 @@ class Code(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     AMBIGUOUS_CREDENTIALS = "ambiguous_credentials"
+    PROJECT_REQUIRED = "project_required"
     MISSING_CREDENTIALS = "missing_credentials"
     INVALID_CREDENTIALS = "invalid_credentials"
     EXPIRED_CREDENTIALS = "expired_credentials"
@@ -46,6 +47,7 @@ class Code(StrEnum):
 STATUS: Final[dict[Code, int]] = {
     Code.INVALID_REQUEST: 400,
     Code.AMBIGUOUS_CREDENTIALS: 400,
+    Code.PROJECT_REQUIRED: 400,
     Code.MISSING_CREDENTIALS: 401,
     Code.INVALID_CREDENTIALS: 401,
     Code.EXPIRED_CREDENTIALS: 401,

@@ -37,6 +37,7 @@ class ProjectTerms:
 
     tenant_id: TenantId
     project_id: ProjectId
+    tenant_slug: str
     slug: str
     limits: Mapping[str, object]
     tiers: Mapping[str, TierTerms]

@@ -18,9 +18,10 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
+from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.taken_away import TakenAwayKeeper
-from bailiwick.services.user_tokens import Recognized, UserTokens
+from bailiwick.services.tokens import Tokens
 from bailiwick.storage.credentials import KeyOnFile
 
 KEYS_KEPT: Final = 20_000
@@ -51,7 +52,7 @@ class Authentication:
     def __init__(
         self,
         keys: Remembered[str, KeyOnFile | None],
-        tokens: UserTokens,
+        tokens: Tokens,
         taken_away: TakenAwayKeeper,
         *,
         pepper: bytes,
@@ -73,7 +74,7 @@ class Authentication:
             message = "No credential was sent. Use the header Authorization: Bearer <API key or token>."
             raise Refused(Code.MISSING_CREDENTIALS, message)
         if "." in text:  # A key has none, and a token two.
-            return await self._token_holder(await self._tokens.recognize(text), presented)
+            return await self._token_holder(await self._tokens.recognize(text, presented.slug), presented)
         on_file = await self._recognize(text)
         self._check_state(on_file)
         grant = on_file.grant

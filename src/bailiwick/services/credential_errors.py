@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import final
 
+from bailiwick.domain.access_tokens import RefusedToken
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.principal import Grant
 
@@ -20,3 +23,17 @@ class EndedCredential(Refused):
 def refused_credentials() -> Refused:
     """The one answer to unknown, wrong and malformed credentials."""
     return Refused(Code.INVALID_CREDENTIALS, "The API key or token is not valid.")
+
+
+def expired_token() -> Refused:
+    """The answer to a token that was good until lately."""
+    return Refused(Code.EXPIRED_CREDENTIALS, "The token has expired.")
+
+
+@contextmanager
+def told_alike() -> Generator[None]:
+    """Tell the caller of a token nothing of what is wrong with it, unless it has expired."""
+    try:
+        yield
+    except RefusedToken as refused:
+        raise expired_token() if refused.code is Code.EXPIRED_CREDENTIALS else refused_credentials() from refused

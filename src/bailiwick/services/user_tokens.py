@@ -7,7 +7,6 @@ was taken away. Revocation never goes by the token's text, which has more than o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -15,30 +14,20 @@ from typing import Final, final
 
 import msgspec
 
-from bailiwick.domain.access_tokens import LEEWAY_SECONDS, RefusedToken, TokenClaims, read_own
-from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.access_tokens import LEEWAY_SECONDS, TokenClaims, read_own
+from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import KEY, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
-from bailiwick.identity import jws
-from bailiwick.services.credential_errors import EndedCredential, refused_credentials
+from bailiwick.identity.jws import InvalidToken, Unverified
+from bailiwick.services.credential_errors import EndedCredential, expired_token, refused_credentials, told_alike
+from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
 from bailiwick.storage.credentials import KeyOnFile
 
-_TOKENS_KEPT: Final = 20_000
+TOKENS_KEPT: Final = 20_000
 _GRANTS_KEPT: Final = 20_000
-
-
-@final
-class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Whose token it is. `issued_at` is Unix seconds."""
-
-    grant: Grant
-    uid: str | None
-    sid: str | None
-    jti: str
-    issued_at: float
 
 
 @final
@@ -70,18 +59,40 @@ class UserTokens:
         self._proven: dict[bytes, _Proven] = {}
         self._grants: dict[tuple[str, str | None, frozenset[Permission]], tuple[KeyOnFile, Grant]] = {}
 
-    async def recognize(self, text: str) -> Recognized:
-        """Say whose token this is; raises `Refused` (401) or `Unavailable`."""
-        digest = hashlib.sha256(text.encode()).digest()
-        proven = self._proven.get(digest)
-        if proven is None:
-            proven = await self._prove(text, digest)
-        elif proven.claims.expires_at + LEEWAY_SECONDS < self._now().timestamp():
-            raise _expired()
-        elif proven.kid not in (await self._signing.ring()).kids:
+    def knows(self, digest: bytes) -> bool:
+        """Whether the token of this digest was proven."""
+        return digest in self._proven
+
+    async def recall(self, digest: bytes) -> Recognized:
+        """Say whose token it is that was proven before; raises `Refused` (401) or `Unavailable`."""
+        proven = self._proven[digest]
+        if proven.claims.expires_at + LEEWAY_SECONDS < self._now().timestamp():
+            raise expired_token()
+        if proven.kid not in (await self._signing.ring()).kids:
             raise refused_credentials()
-        on_file = await self._keys.get(proven.key)
-        claims = proven.claims
+        return await self._recognized(proven)
+
+    async def prove(self, token: Unverified, digest: bytes) -> Recognized:
+        """Say whose token this is, which says that it is ours; raises `Refused` (401) or `Unavailable`."""
+        try:
+            if token.kid is None:
+                raise refused_credentials()
+            (await self._signing.ring()).public.choose(token.kid, token.alg).verify(token)
+        except InvalidToken:
+            raise refused_credentials() from None
+        with told_alike():
+            claims = read_own(token.header, token.claims, issuer=self._issuer, now=self._now().timestamp())
+        key = parsed(KEY, claims.client_id)
+        if key is None:
+            raise refused_credentials()
+        proven = _Proven(claims=claims, kid=token.kid, key=str(key))
+        while len(self._proven) >= TOKENS_KEPT:
+            del self._proven[next(iter(self._proven))]
+        self._proven[digest] = proven
+        return await self._recognized(proven)
+
+    async def _recognized(self, proven: _Proven) -> Recognized:
+        claims, on_file = proven.claims, await self._keys.get(proven.key)
         if on_file is None or on_file.terms.project_id != claims.project_id:
             raise refused_credentials()
         if on_file.revoked_at is not None:
@@ -97,28 +108,6 @@ class UserTokens:
             jti=claims.jti,
             issued_at=claims.issued_at,
         )
-
-    async def _prove(self, text: str, digest: bytes) -> _Proven:
-        try:
-            token = jws.read(text)
-            if token.claims.get("iss") != self._issuer or token.kid is None:
-                raise refused_credentials()
-            ring = await self._signing.ring()
-            ring.public.choose(token.kid, token.alg).verify(token)
-        except jws.InvalidToken:
-            raise refused_credentials() from None
-        try:
-            claims = read_own(token.header, token.claims, issuer=self._issuer, now=self._now().timestamp())
-        except RefusedToken as refused:
-            raise refused if refused.code is Code.EXPIRED_CREDENTIALS else refused_credentials() from refused
-        key = parsed(KEY, claims.client_id)
-        if key is None:
-            raise refused_credentials()
-        proven = _Proven(claims=claims, kid=token.kid, key=str(key))
-        while len(self._proven) >= _TOKENS_KEPT:
-            del self._proven[next(iter(self._proven))]
-        self._proven[digest] = proven
-        return proven
 
     def _grant(self, on_file: KeyOnFile, claims: TokenClaims) -> Grant:
         """What a token stands for: what it says, within what its key holds now."""
@@ -139,7 +128,3 @@ class UserTokens:
             del self._grants[next(iter(self._grants))]
         self._grants[known] = (on_file, grant)
         return grant
-
-
-def _expired() -> Refused:
-    return Refused(Code.EXPIRED_CREDENTIALS, "The token has expired.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Final, final
+from typing import Any, Final, final
 from uuid import UUID
 
-from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.ids import IssuerId, KeyId, ProjectId, TenantId
+from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.tenancy import OnDisconnect
@@ -40,11 +42,24 @@ class KeyOnFile:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer:
+    """An issuer as somebody trusts it: a project, by its `slug`, or the platform (None)."""
+
+    id: IssuerId
+    project_id: ProjectId | None
+    slug: str | None
+    spec: IssuerSpec
+
+
+@final
 class CredentialLookup:
-    """Reads API keys as the gateway's role. Belongs to one event loop."""
+    """Reads API keys, issuers and projects as the gateway's role. Belongs to one event loop."""
 
     def __init__(self, database: Database) -> None:
         self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="asked")
+        self._issuers = LookUps(database, _SQL["look_up_issuers"], by="asked")
+        self._projects = LookUps(database, _SQL["look_up_projects"], by="asked")
 
     async def find_key(self, wanted: str) -> KeyOnFile | None:
         """The key with this look-up id, or this id as UUID, whatever its state; None if there is none.
@@ -53,6 +68,26 @@ class CredentialLookup:
         """
         row = await self._look_ups.find(wanted)
         return None if row is None else _key(row)
+
+    async def find_issuers(self, name: str) -> tuple[TrustedIssuer, ...] | None:
+        """Everybody who trusts an issuer of exactly this name; None for nobody. Raises `Unavailable`."""
+        row = await self._issuers.find(name)
+        return None if row is None else tuple(map(_issuer, row["issuers"]))
+
+    async def find_project(self, project_id: ProjectId) -> ProjectTerms | None:
+        """What a project says of calls; None if there is none. Raises `Unavailable`."""
+        row = await self._projects.find(str(project_id))
+        return None if row is None else _terms(row)
+
+
+def _issuer(said: Mapping[str, Any]) -> TrustedIssuer:
+    project = said["project_id"]
+    return TrustedIssuer(
+        id=IssuerId(UUID(said["id"])),
+        project_id=None if project is None else ProjectId(UUID(project)),
+        slug=said["slug"],
+        spec=issuer_spec(**said["document"]),
+    )
 
 
 def _key(row: Row) -> KeyOnFile:
@@ -98,6 +133,7 @@ def _terms(row: Row) -> ProjectTerms:
     return ProjectTerms(
         tenant_id=TenantId(_uuid(row["tenant_id"])),
         project_id=ProjectId(_uuid(row["project_id"])),
+        tenant_slug=str(row["tenant_slug"]),
         slug=str(row["project_slug"]),
         limits=row["limits"],
         tiers=tiers,

@@ -86,12 +86,12 @@ CREATE FUNCTION look_up_api_key(wanted text)
 RETURNS TABLE (id uuid, tenant_id uuid, project_id uuid, lookup_id text, digest bytea, previous_digest bytea,
                previous_until timestamptz, scopes text[], models text[], act_as boolean, tier text, ip_allow text[],
                expires_at timestamptz, revoked_at timestamptz, project_slug text, project_status text,
-               tenant_status text, limits jsonb, default_tier text, tiers jsonb, require_end_user boolean,
+               tenant_slug text, tenant_status text, limits jsonb, default_tier text, tiers jsonb, require_end_user boolean,
                on_disconnect text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
     SELECT k.id, k.tenant_id, k.project_id, k.lookup_id, k.digest, k.previous_digest, k.previous_until,
            k.scopes, k.models, k.act_as, k.tier, k.ip_allow,
-           k.expires_at, k.revoked_at, p.slug, p.status, t.status, p.limits, p.default_tier,
+           k.expires_at, k.revoked_at, p.slug, p.status, t.slug, t.status, p.limits, p.default_tier,
            (SELECT jsonb_object_agg(i.name, jsonb_build_object('limits', i.limits, 'models', i.models))
             FROM bailiwick.tiers i WHERE i.tenant_id = p.tenant_id AND i.project_id = p.id),
            p.require_end_user, p.on_disconnect

@@ -1,0 +1,196 @@
+"""Recognizes tokens of trusted issuers: of those that a project trusts, and of the platform's.
+
+Which project a call is for comes from its address, or from a claim that the issuer is said to write it in; nothing is
+inferred. The issuer is found by its exact name, the key among that issuer's own. What a signature proves is remembered
+until the token expires or the issuer's keys are read anew; everything else is asked at each call, in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, final
+
+import msgspec
+
+from bailiwick.domain.access_tokens import LEEWAY_SECONDS
+from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.foreign_tokens import ForeignIdentity, claimed, read_foreign
+from bailiwick.domain.ids import PROJECT, TENANT, ProjectId, shown
+from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, CredentialKind, Permission
+from bailiwick.domain.principal import Grant
+from bailiwick.domain.terms import ProjectTerms
+from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
+from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
+from bailiwick.services.issuer_keys import IssuerKeys
+from bailiwick.services.recognized import Recognized
+from bailiwick.services.remembered import Remembered
+from bailiwick.storage.credentials import TrustedIssuer
+
+_TOKENS_KEPT: Final = 20_000
+_GRANTS_KEPT: Final = 20_000
+_FOR_TOKENS: Final = ALL_SCOPES - FOR_KEYS_ALONE
+
+_Place = tuple[bytes, str | None]
+
+
+@final
+class ProofNeeded(Exception):
+    """The issuer has changed, or its keys were read anew: the token has to be proven again."""
+
+
+@final
+class _Proven(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who somebody is by a token, whom it was read for, and the key that proved it.
+
+    `named` holds of the token only what finds its key again.
+    """
+
+    identity: ForeignIdentity
+    issuer: TrustedIssuer
+    key: PublicKey
+    named: Unverified
+
+
+@final
+class IssuerTokens:
+    """Knows the tokens of trusted issuers. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        issuers: Remembered[str, tuple[TrustedIssuer, ...] | None],
+        projects: Remembered[ProjectId, ProjectTerms | None],
+        keys: IssuerKeys,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`issuers` finds issuers by their names, `projects` what projects say; `now` is the wall clock, in UTC."""
+        self._issuers = issuers
+        self._projects = projects
+        self._keys = keys
+        self._now = now
+        self._proven: dict[_Place, _Proven] = {}
+        self._grants: dict[tuple[ProjectId, str | None, frozenset[Permission]], tuple[ProjectTerms, Grant]] = {}
+
+    def knows(self, digest: bytes, slug: str | None) -> bool:
+        """Whether the token of this digest was proven at this address."""
+        return (digest, slug) in self._proven
+
+    async def recall(self, digest: bytes, slug: str | None) -> Recognized:
+        """Say whose token it is that was proven before; raises `Refused` (401, 403) or `Unavailable`."""
+        proven = self._proven[digest, slug]
+        identity, issuer = proven.identity, proven.issuer
+        if identity.expires_at + LEEWAY_SECONDS < self._now().timestamp():
+            raise expired_token()
+        if issuer not in (await self._issuers.get(identity.issuer) or ()):
+            del self._proven[digest, slug]
+            raise ProofNeeded
+        try:
+            key = await self._keys.choose(issuer.spec, proven.named)
+        except InvalidToken:
+            raise refused_credentials() from None
+        if key is not proven.key:
+            del self._proven[digest, slug]
+            raise ProofNeeded
+        return await self._recognized(proven)
+
+    async def prove(self, token: Unverified, digest: bytes, slug: str | None) -> Recognized:
+        """Say whose token this is; raises `Refused` (400, 401, 403) or `Unavailable`."""
+        name = token.claims.get("iss")
+        found = await self._issuers.get(name) if isinstance(name, str) else None
+        if not found:
+            raise refused_credentials()
+        issuer = _chosen(found, token, slug)
+        with told_alike():
+            identity = read_foreign(issuer.spec, token.header, token.claims, self._now().timestamp())
+        try:
+            key = await self._keys.choose(issuer.spec, token)
+            key.verify(token)
+        except InvalidToken:
+            raise refused_credentials() from None
+        named = replace(token, header={}, claims={}, signed=b"", signature=b"")
+        proven = _Proven(identity=identity, issuer=issuer, key=key, named=named)
+        recognized = await self._recognized(proven)
+        while len(self._proven) >= _TOKENS_KEPT:
+            del self._proven[next(iter(self._proven))]
+        self._proven[digest, slug] = proven
+        return recognized
+
+    async def _recognized(self, proven: _Proven) -> Recognized:
+        identity, issuer = proven.identity, proven.issuer
+        if issuer.project_id is None:
+            # Of the platform's issuers only members of a tenant enter it, and nobody is a member of any yet.
+            raise Refused(Code.NOT_A_MEMBER, "The credential does not belong to this organization.")
+        terms = await self._projects.get(issuer.project_id)
+        if terms is None or not _fits(identity, terms):
+            raise refused_credentials()
+        return Recognized(
+            grant=self._grant(terms, identity),
+            uid=identity.uid,
+            sid=identity.sid,
+            jti=identity.jti,
+            issued_at=identity.issued_at,
+        )
+
+    def _grant(self, project: ProjectTerms, identity: ForeignIdentity) -> Grant:
+        scopes = _FOR_TOKENS if identity.scopes is None else identity.scopes & _FOR_TOKENS
+        known = (project.project_id, identity.tier, scopes)
+        kept = self._grants.get(known)
+        if kept is not None and kept[0] is project:
+            return kept[1]
+        terms = project.under(identity.tier)
+        grant = Grant(
+            kind=CredentialKind.ISSUER_TOKEN,
+            tenant_id=project.tenant_id,
+            project_id=project.project_id,
+            project_slug=project.slug,
+            key_id=None,
+            scopes=scopes,
+            models=None,
+            limits=terms.limits,
+            require_end_user=project.require_end_user,
+            on_disconnect=project.on_disconnect,
+            tenant_active=project.tenant_active,
+            project_active=project.project_active,
+            bucket=project.project_id.hex,
+            key_bucket=None,
+            tier=terms.tier,
+            tier_models=terms.models,
+        )
+        while len(self._grants) >= _GRANTS_KEPT:
+            del self._grants[next(iter(self._grants))]
+        self._grants[known] = (project, grant)
+        return grant
+
+
+def _chosen(found: Sequence[TrustedIssuer], token: Unverified, slug: str | None) -> TrustedIssuer:
+    """The one whose token it is: at an address that project's, else who is named by the token, else the platform's."""
+    if slug is not None:
+        own = [issuer for issuer in found if issuer.slug == slug]
+    else:
+        own = [issuer for issuer in found if issuer.project_id is not None and _names(issuer, token)]
+    candidates = own or [issuer for issuer in found if issuer.project_id is None]
+    if len(candidates) == 1:
+        return candidates[0]
+    if slug is not None:
+        raise refused_credentials()
+    message = "The token does not say which project it is for. Use the project's own address, /p/{slug}/v1."
+    raise Refused(Code.PROJECT_REQUIRED, message)
+
+
+def _names(issuer: TrustedIssuer, token: Unverified) -> bool:
+    """Whether a token, not verified yet, names the project of this issuer where the issuer is said to name it."""
+    source = issuer.spec.claims.get("project")
+    if source is None or issuer.project_id is None:
+        return False
+    said = claimed(token.claims, source.path)
+    return said in (issuer.slug, shown(PROJECT, issuer.project_id))
+
+
+def _fits(identity: ForeignIdentity, terms: ProjectTerms) -> bool:
+    """Whether tenant and project, where the token says them, are those that it is used in."""
+    tenant, project = identity.tenant, identity.project
+    return (tenant is None or tenant in (terms.tenant_slug, shown(TENANT, terms.tenant_id))) and (
+        project is None or project in (terms.slug, shown(PROJECT, terms.project_id))
+    )

@@ -1,0 +1,20 @@
+"""What recognizing a token yields, whoever issued it."""
+
+from __future__ import annotations
+
+from typing import final
+
+import msgspec
+
+from bailiwick.domain.principal import Grant
+
+
+@final
+class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Whose token it is. `issued_at` is Unix seconds."""
+
+    grant: Grant
+    uid: str | None
+    sid: str | None
+    jti: str | None
+    issued_at: float

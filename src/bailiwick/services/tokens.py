@@ -1,0 +1,44 @@
+"""Tokens: read once, strictly, and then those that are ours by our own keys, all others by their issuer's."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import final
+
+from bailiwick.identity import jws
+from bailiwick.services.credential_errors import refused_credentials
+from bailiwick.services.issuer_tokens import IssuerTokens, ProofNeeded
+from bailiwick.services.recognized import Recognized
+from bailiwick.services.user_tokens import UserTokens
+
+
+@final
+class Tokens:
+    """Recognizes every token that a call may come with."""
+
+    def __init__(self, own: UserTokens, foreign: IssuerTokens, *, public_url: str) -> None:
+        """`public_url` is the issuer of our own."""
+        self._own = own
+        self._foreign = foreign
+        self._issuer = public_url
+
+    async def recognize(self, text: str, slug: str | None) -> Recognized:
+        """Say whose token this is, sent to the project `slug` if the address names one.
+
+        Raises `Refused` (400, 401, 403) or `Unavailable`.
+        """
+        digest = hashlib.sha256(text.encode()).digest()
+        if self._own.knows(digest):
+            return await self._own.recall(digest)
+        if self._foreign.knows(digest, slug):
+            try:
+                return await self._foreign.recall(digest, slug)
+            except ProofNeeded:
+                pass
+        try:
+            token = jws.read(text)
+        except jws.InvalidToken:
+            raise refused_credentials() from None
+        if token.claims.get("iss") == self._issuer:
+            return await self._own.prove(token, digest)
+        return await self._foreign.prove(token, digest, slug)
