@@ -213,6 +213,7 @@ _ENDED: Final[dict[Outcome, str]] = {
     Outcome.PROVIDER_TIMEOUT: "It took too long.",
     Outcome.CLIENT_GONE: "The client went away, or stopped reading.",
     Outcome.OUR_FAILURE: "An error of ours, or a shutdown, came before the answer's end.",
+    Outcome.TAKEN_AWAY: "What its caller came with was taken away in its middle.",
     Outcome.LOST: "The process that held the call died; usage is an estimate.",
 }
 

@@ -29,6 +29,7 @@ class Outcome(IntEnum):
     CLIENT_GONE = 3
     OUR_FAILURE = 4
     LOST = 5
+    TAKEN_AWAY = 6
 
 
 class UsageSource(IntEnum):

@@ -137,6 +137,7 @@ class Pipeline:
             await self._admission.give_back(place)
             raise
         reply.decision = place.decision
+        reply.ask_again(partial(self.authenticate, asked.presented, door.permission, asked.seen))
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
@@ -257,11 +258,18 @@ class Pipeline:
             raise failure_of(error) from error
         except asyncio.CancelledError:
             # What was generated is still to be paid for.
-            meter.settle_behind(Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE)
+            meter.settle_behind(_cut_by(reply))
             raise
         except BaseException:
             await meter.settle(Outcome.OUR_FAILURE)
             raise
+
+
+def _cut_by(reply: Reply) -> Outcome:
+    """Why a call was cancelled."""
+    if reply.taken_away:
+        return Outcome.TAKEN_AWAY
+    return Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE
 
 
 def _authorized(principal: Principal, target: Served, others: str | None) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bailiwick.domain.limits import Decision
@@ -20,6 +21,15 @@ class Reply(Protocol):
     @property
     def client_gone(self) -> bool:
         """Whether the client went away; a call that is cancelled though it did not is so because this process ends."""
+        ...
+
+    @property
+    def taken_away(self) -> bool:
+        """Whether the call was cancelled because its caller may not go on."""
+        ...
+
+    def ask_again(self, may_go_on: Callable[[], Awaitable[object]]) -> None:
+        """While the call goes on, ask this whenever something changed; it raises `Refused` if the caller may not."""
         ...
 
     def hear_out(self) -> None:

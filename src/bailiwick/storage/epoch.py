@@ -49,6 +49,10 @@ class Epoch:
         """The last known number of blocks in the part of the installation that a project belongs to."""
         return self._blocked[project_id.int % _PARTS]
 
+    def standing(self) -> tuple[int, tuple[int, ...]] | None:
+        """All numbers as they are known; None while what was read may not be believed."""
+        return (self.value, tuple(self._blocked)) if self.fresh else None
+
     def confirm(self, value: int, asked_at: float, blocked: Sequence[int] | None = None) -> None:
         """Take an answer to a question that was asked at `asked_at`, on the same monotonic clock."""
         self.value = value

@@ -14,6 +14,7 @@ from typing import final
 import httpx2
 import pytest
 
+from bailiwick.domain.usage import Outcome
 from tests.apps.gateway.wire import exchange, request
 from tests.serving import ASK, MODEL, Caller, Site, error_of, until
 from tests.upstream import Behaviour, Upstream
@@ -161,17 +162,49 @@ def test_it_holds_when_the_database_tells_nobody(site: Site) -> None:
         site.database.execute("ALTER TABLE bailiwick.api_keys ENABLE TRIGGER move_epoch")
 
 
-def test_a_call_that_was_admitted_goes_on(site: Site, upstream: Upstream) -> None:
-    upstream.on(MODEL, Behaviour(delay=0.6))
-    caller = site.project()
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (revoke, 401), (remove, 401), (suspend_project, 403), (suspend_tenant, 403),
+        (take_scope, 200), (take_model, 200), (limit, 200), (rotate, 401),
+    ],
+)  # fmt: skip
+def test_a_call_that_was_admitted_ends_if_its_caller_was_taken_away_and_goes_on_whatever_else_changes(
+    site: Site, upstream: Upstream, change: Callable[[Caller], None], status: int
+) -> None:
+    upstream.on(MODEL, Behaviour(delay=0.9))
+    caller = site.project(tenant_id=site.admin.tenant()["id"])
     answers: list[int] = []
     thread = threading.Thread(target=lambda: answers.append(caller.chat().status_code))
     thread.start()
     until(lambda: upstream.requests)
-    revoke(caller)
-    until(lambda: site.caller(caller.project).ask("GET", "/v1/me").status_code == 200)
+    change(caller)
     thread.join()
-    assert answers == [200]
+    assert answers == [status]
+    assert caller.row()["outcome"] == (Outcome.COMPLETED if status == 200 else Outcome.TAKEN_AWAY)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [(revoke, "revoked_credentials"), (suspend_project, "project_suspended"), (suspend_tenant, "tenant_suspended")],
+)
+def test_a_stream_whose_caller_was_taken_away_ends_with_an_error_event(
+    site: Site, upstream: Upstream, change: Callable[[Caller], None], code: str
+) -> None:
+    upstream.on(MODEL, Behaviour(chunks=200, gap=0.05))
+    caller = site.project(tenant_id=site.admin.tenant()["id"])
+    events: list[str] = []
+    body = {"model": MODEL, "messages": ASK, "stream": True}
+    with site.http.stream("POST", "/v1/chat/completions", headers=caller.bearer, json=body) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                events.append(line.removeprefix("data: "))
+                if len(events) == 3:
+                    change(caller)
+    assert json.loads(events[-1])["error"]["code"] == code
+    assert "[DONE]" not in events
+    assert 3 < len(events) < 40
+    assert caller.row()["outcome"] == Outcome.TAKEN_AWAY
 
 
 def test_a_key_that_is_revoked_while_a_body_is_on_its_way_calls_nothing(site: Site, upstream: Upstream) -> None:

@@ -58,7 +58,6 @@ async def run(settings: GatewaySettings) -> None:
         secrets = msgspec.json.decode(line, type=GatewaySecrets)
 
     heed_parent(change)
-    watch = Watch(asyncio.get_running_loop())
     limits = InProcessLimitStore()
     client_ip = ClientIp([ip_network(text) for text in settings.trusted_proxies])
     snapshot = Path(settings.limits_snapshot)
@@ -86,6 +85,7 @@ async def run(settings: GatewaySettings) -> None:
             report_circuit=partial(_tell_of_circuit, log),
         ) as parts,
     ):
+        watch = Watch(asyncio.get_running_loop(), standing=parts.epoch.standing)
         app = Gateway(
             DataPlane(
                 parts.pipeline, parts.usage, parts.credentials.minting, parts.credentials.signing, now=now

@@ -107,7 +107,8 @@ class Gateway:
             pass  # Nobody is left to tell.
         except asyncio.CancelledError:
             if not reply.client_gone:
-                await self._refuse(scope, reply, ip, Unavailable(cause="this process ends"), seen)
+                refused = None if reply.watched is None else reply.watched.refused
+                await self._refuse(scope, reply, ip, refused or Unavailable(cause="this process ends"), seen)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client learns only that it was ours
             self._report(seen.id, error)
             await self._refuse(scope, reply, ip, unexpected(), seen)

@@ -46,6 +46,16 @@ class HttpReply:
         """Whether the client went away before its answer's end."""
         return self.watched is not None and self.watched.gone
 
+    @property
+    def taken_away(self) -> bool:
+        """Whether the call was cancelled because its caller may not go on."""
+        return self.watched is not None and self.watched.refused is not None
+
+    def ask_again(self, may_go_on: Callable[[], Awaitable[object]]) -> None:
+        """While the call goes on, ask this whenever something changed; it raises `Refused` if the caller may not."""
+        if self.watched is not None:
+            self.watched.may_go_on = may_go_on
+
     def hear_out(self) -> None:
         """From now on the call goes on when its client goes away."""
         if self.watched is not None:

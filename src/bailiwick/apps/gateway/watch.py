@@ -1,8 +1,12 @@
-"""Notices clients that went away, and ends their calls: at once, or, where that is asked for, when they are done.
+"""Watches calls in flight: for clients that went away, and for callers whose right to go on was taken away.
+
+A call whose client is gone is ended at once, or, where that is asked for, when it is done; one whose caller may not go
+on ends with the error that says so.
 
 Most calls are over before anybody could hang up, so nothing is done for a call in its first tenth of a second; then a
 task waits for the disconnect that the server reports. One timer serves all calls. Guarantees: a call whose client is
-gone is cancelled within about 0.2 s; one that goes on all the same, at most `HEARD_OUT_SECONDS` later.
+gone is cancelled within about 0.2 s; one that goes on all the same, at most `HEARD_OUT_SECONDS` later; and of every
+call that was there before a change it is asked whether it may go on, within 0.2 s of the process' knowing of it.
 """
 
 from __future__ import annotations
@@ -13,12 +17,27 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, Final, final
 
+from bailiwick.domain.errors import Code, Refused
+
 # ASGI messages: the values depend on the message's type.
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 HEARD_OUT_SECONDS: Final = 600.0
 _SWEEP_SECONDS: Final = 0.1
+_AT_ONCE: Final = 100
+# What ends a call that was admitted. A credential that runs out lets what it began come to its end, and so does one of
+# which only something was taken.
+_ENDING: Final = frozenset(
+    {
+        Code.INVALID_CREDENTIALS,
+        Code.REVOKED_CREDENTIALS,
+        Code.TENANT_SUSPENDED,
+        Code.PROJECT_SUSPENDED,
+        Code.NOT_A_MEMBER,
+        Code.USER_BLOCKED,
+    }
+)
 
 
 @final
@@ -26,11 +45,15 @@ class Watched:
     """One call in flight.
 
     `gone`: its client is. `goes_on`: that is no reason to end it. `ending`: its last bytes are on their way.
+    `may_go_on` raises `Refused` if the caller may no longer, which is kept in `refused`; `known` is how things stood
+    when that was asked last.
     """
 
-    __slots__ = ("began", "ending", "goes_on", "gone", "over", "receive", "task", "watcher")
+    __slots__ = (
+        "began", "ending", "goes_on", "gone", "known", "may_go_on", "over", "receive", "refused", "task", "watcher",
+    )  # fmt: skip
 
-    def __init__(self, task: asyncio.Task[Any], receive: Receive, began: float) -> None:
+    def __init__(self, task: asyncio.Task[Any], receive: Receive, began: float, known: object) -> None:
         self.task = task
         self.receive = receive
         self.began = began
@@ -39,6 +62,9 @@ class Watched:
         self.goes_on = False
         self.ending = False
         self.over = False
+        self.known = known
+        self.may_go_on: Callable[[], Awaitable[object]] | None = None
+        self.refused: Refused | None = None
 
     def leave(self) -> None:
         """The call is answered: what its client does now is no concern of it."""
@@ -53,8 +79,21 @@ class Watched:
 class Watch:
     """Watches the calls of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, heard_out: float = HEARD_OUT_SECONDS) -> None:
-        """`loop` is the one that all calls run on; `heard_out` is how long a call may go on without its client."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        heard_out: float = HEARD_OUT_SECONDS,
+        standing: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`loop` is the one that all calls run on; `heard_out` is how long a call may go on without its client.
+
+        `standing` says how things stand, as a value that is another one after every change that calls depend on, and
+        None while nobody knows.
+        """
+        self._standing = standing
+        self._known = standing()
+        self._asking: asyncio.Task[None] | None = None
         self._loop = loop
         self._heard_out = heard_out
         self._time = loop.time
@@ -72,7 +111,7 @@ class Watch:
         if task is None:
             message = "a call is carried out in a task"
             raise RuntimeError(message)
-        watched = Watched(task, receive, self._time())
+        watched = Watched(task, receive, self._time(), self._known)
         self._young.append(watched)
         return watched
 
@@ -81,6 +120,7 @@ class Watch:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = self._time()
+            self._look_for_changes()
             while self._young and self._young[0].began <= now - _SWEEP_SECONDS:
                 watched = self._young.popleft()
                 if not watched.over:
@@ -88,6 +128,33 @@ class Watch:
                     watched.watcher = self._loop.create_task(_await_disconnect(watched, self._heard_out))
                     # Not in the task itself: one that is cancelled before its first step never runs.
                     watched.watcher.add_done_callback(partial(self._forget, watched))
+
+    def _look_for_changes(self) -> None:
+        standing = self._standing()
+        if standing is None or (self._asking is not None and not self._asking.done()):
+            return
+        if standing != self._known:
+            self._known = standing
+        stale = [watched for watched in self._watched if watched.known is not self._known]
+        if stale:
+            self._asking = self._loop.create_task(self._ask(stale, self._known))
+
+    async def _ask(self, calls: list[Watched], known: object) -> None:
+        """Ask of each whether it may go on, a few at a time: there may be thousands."""
+        for number, watched in enumerate(calls):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if watched.over or watched.may_go_on is None:
+                continue
+            try:
+                await watched.may_go_on()
+            except Refused as refused:
+                if refused.code is Code.UNAVAILABLE:
+                    continue  # It is asked again.
+                if refused.code in _ENDING and not watched.over:
+                    watched.refused = refused
+                    watched.task.cancel()
+            watched.known = known
 
     def _forget(self, watched: Watched, _watcher: asyncio.Task[None]) -> None:
         self._watched.discard(watched)
