@@ -14,12 +14,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.cli.main import app as command_line
+from bailiwick.apps.gateway.oauth import OAuthEndpoints
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.http import request_head
 from bailiwick.config import SETTINGS
 from bailiwick.domain.administration import NEEDS, AdminPermission
 from bailiwick.domain.errors import STATUS, Code
 from bailiwick.domain.limits import LimitLevel
+from bailiwick.domain.oauth import OAuthError
 from bailiwick.domain.permissions import EXERCISED_BY, Permission
 from bailiwick.domain.usage import Outcome, UsageSource
 from bailiwick.telemetry.exposition import FAMILIES, Numbers
@@ -49,6 +51,10 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     documented = {code(name): status for name, status, _ in table(REFERENCE / "errors.md", "code")}
     assert documented == {name.value: str(status) for name, status in STATUS.items()}
     assert set(STATUS) == set(Code)
+
+
+def test_every_error_of_oauth_is_documented() -> None:
+    assert {code(name) for name, *_ in table(REFERENCE / "oauth.md", "error")} == set(OAuthError)
 
 
 def test_errors_are_documented_in_the_order_of_their_statuses() -> None:
@@ -144,7 +150,8 @@ def test_every_address_of_the_control_plane_is_documented() -> None:
 
 def test_every_address_of_the_data_plane_is_documented() -> None:
     routes = DataPlane(_ANY, _ANY, _ANY, _ANY, now=lambda: datetime(2026, 11, 21, tzinfo=UTC)).routes()
-    existing = {(method, path) for path, methods in routes.items() for method in methods}
+    oauth = OAuthEndpoints(_ANY, _ANY, public_url="").routes()
+    existing = {(method, path) for path, methods in {**routes, **oauth}.items() for method in methods}
     documented = {(code(row[0]), code(row[1])) for row in table(REFERENCE / "data-plane.md", "method")}
     assert documented == existing | _FOR_MACHINES
 

@@ -11,6 +11,7 @@ from typing import Final, final
 from bailiwick.bootstrap.ambient import new_id, now
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.services.authentication import KEYS_KEPT, Authentication
+from bailiwick.services.granting import Granting
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.issuer_tokens import IssuerTokens
 from bailiwick.services.minting import Minting
@@ -37,6 +38,7 @@ class CredentialParts:
 
     authentication: Authentication
     minting: Minting
+    granting: Granting
     signing: Signing
 
 
@@ -71,5 +73,6 @@ def credential_parts(
     return CredentialParts(
         authentication=Authentication(on_file, tokens, taken_away, pepper=keys.pepper, now=now),
         minting=Minting(signing, public_url=public_url, now=now, new_id=new_id),
+        granting=Granting(signing, public_url=public_url, now=now, new_id=new_id),
         signing=signing,
     )

@@ -16,6 +16,7 @@ class CredentialKind(StrEnum):
     API_KEY = "api_key"
     USER_TOKEN = "user_token"  # noqa: S105 - no password
     ISSUER_TOKEN = "issuer_token"  # noqa: S105 - no password
+    MACHINE = "machine"
 
 
 class Permission(StrEnum):

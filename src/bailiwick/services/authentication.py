@@ -94,9 +94,9 @@ class Authentication:
             project=presented.project,
         )
 
-    async def key_tier(self, presented: Presented) -> str | None:
-        """The only tier that the presented key mints, None for any; raises as `authenticate`."""
-        return (await self._recognize(presented.credential or "")).tier
+    async def key_on_file(self, presented: Presented) -> KeyOnFile:
+        """What is stored of the presented key; raises `Refused` (401), also for what is no key."""
+        return await self._recognize(presented.credential or "")
 
     async def _token_holder(self, token: Recognized, presented: Presented) -> Principal:
         grant = token.grant

@@ -13,7 +13,7 @@ from typing import Final, final
 import msgspec
 
 from bailiwick.domain.access_tokens import TokenClaims
-from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.domain.ids import KEY, PROJECT, shown
 from bailiwick.domain.minting import MintRequest, minted_scopes, minted_tier
 from bailiwick.domain.principal import Principal
@@ -48,10 +48,14 @@ class Minting:
         self._new_id = new_id
 
     async def mint(self, principal: Principal, request: MintRequest, *, key_tier: str | None) -> Minted:
-        """Mint a token for the request's user; `principal` is the key, which may. Raises `Refused` (403, 503)."""
+        """Mint a token for the request's user; `principal` is the key, which may. Raises `Refused` (400, 403, 503)."""
         grant = principal.grant
         if grant.key_id is None:
             raise Unavailable(cause="only a key mints")
+        client_id = shown(KEY, grant.key_id)
+        if request.user_id == client_id:
+            message = "user_id is the key's own id. A token for the key itself comes from /oauth/token."
+            raise Refused(Code.INVALID_REQUEST, message, param="user_id")
         tier = minted_tier(request.tier, key_tier)
         scopes = minted_scopes(principal, request.scopes)
         now = self._now()
@@ -66,7 +70,7 @@ class Minting:
             tenant_id=grant.tenant_id,
             project_id=grant.project_id,
             sid=session_id,
-            client_id=shown(KEY, grant.key_id),
+            client_id=client_id,
             scopes=scopes,
             tier=tier,
             role=request.role,

@@ -38,6 +38,7 @@ from bailiwick.services.metering import Meter, Metering, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served, Serving
+from bailiwick.storage.credentials import KeyOnFile
 from bailiwick.telemetry.observer import Observation
 
 _PSEUDONYMS_KEPT: Final = 65_536
@@ -159,9 +160,9 @@ class Pipeline:
         authorize(principal, permission).or_raise()
         return principal
 
-    async def key_tier(self, presented: Presented) -> str | None:
-        """The only tier that the presented key mints, None for any; raises `Refused` (401)."""
-        return await self._authentication.key_tier(presented)
+    async def key_on_file(self, presented: Presented) -> KeyOnFile:
+        """What is stored of the presented key; raises `Refused` (401), also for what is no key."""
+        return await self._authentication.key_on_file(presented)
 
     async def project_of(self, presented: Presented) -> str:
         """The slug of the project that a credential belongs to; raises `Refused` (401) if it is none."""

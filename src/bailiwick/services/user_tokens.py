@@ -14,7 +14,7 @@ from typing import Final, final
 
 import msgspec
 
-from bailiwick.domain.access_tokens import LEEWAY_SECONDS, TokenClaims, read_own
+from bailiwick.domain.access_tokens import LEEWAY_SECONDS, IssuedFor, TokenClaims, read_own
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import KEY, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
@@ -28,6 +28,8 @@ from bailiwick.storage.credentials import KeyOnFile
 
 TOKENS_KEPT: Final = 20_000
 _GRANTS_KEPT: Final = 20_000
+
+_Grantee = tuple[str, CredentialKind, str | None, frozenset[Permission]]
 
 
 @final
@@ -57,7 +59,7 @@ class UserTokens:
         self._issuer = public_url
         self._now = now
         self._proven: dict[bytes, _Proven] = {}
-        self._grants: dict[tuple[str, str | None, frozenset[Permission]], tuple[KeyOnFile, Grant]] = {}
+        self._grants: dict[_Grantee, tuple[KeyOnFile, Grant]] = {}
 
     def knows(self, digest: bytes) -> bool:
         """Whether the token of this digest was proven."""
@@ -111,14 +113,16 @@ class UserTokens:
 
     def _grant(self, on_file: KeyOnFile, claims: TokenClaims) -> Grant:
         """What a token stands for: what it says, within what its key holds now."""
-        known = (on_file.lookup_id, claims.tier, claims.scopes)
+        for_machine = claims.issued_for is IssuedFor.MACHINE
+        kind = CredentialKind.MACHINE if for_machine else CredentialKind.USER_TOKEN
+        known = (on_file.lookup_id, kind, claims.tier, claims.scopes)
         kept = self._grants.get(known)
         if kept is not None and kept[0] is on_file:
             return kept[1]
         terms = on_file.terms.under(claims.tier)
         grant = replace(
             on_file.grant,
-            kind=CredentialKind.USER_TOKEN,
+            kind=kind,
             scopes=(claims.scopes & on_file.grant.scopes) - FOR_KEYS_ALONE,
             limits=terms.limits,
             tier=terms.tier,

@@ -9,7 +9,7 @@ import resource
 import socket
 import ssl
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from ipaddress import ip_network
@@ -19,10 +19,11 @@ import msgspec
 import uvloop
 
 from bailiwick.apps.child import background, heed_parent, read_settings, say_ready
-from bailiwick.apps.gateway.app import Gateway
+from bailiwick.apps.gateway.app import Gateway, Handler
 from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.metrics_page import MetricsPage
+from bailiwick.apps.gateway.oauth import OAuthEndpoints
 from bailiwick.apps.gateway.pages import Pages
 from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
@@ -32,7 +33,7 @@ from bailiwick.apps.handover import GatewaySecrets, GatewaySettings
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.tls import CertificateFiles, follow
 from bailiwick.bootstrap.ambient import SteadyClock, monotonic, monotonic_ns, new_id, now
-from bailiwick.bootstrap.gateway import gateway
+from bailiwick.bootstrap.gateway import GatewayParts, gateway
 from bailiwick.bootstrap.traces import sending_spans
 from bailiwick.domain.ids import PROVIDER, TENANT, shown
 from bailiwick.identity.keyring import GatewayKeys
@@ -40,6 +41,7 @@ from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.snapshots import DamagedSnapshot
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.services.circuits import CircuitKey
+from bailiwick.services.clients import Clients
 from bailiwick.telemetry.event_loop import watch_event_loop
 from bailiwick.telemetry.exposition import Exposition
 from bailiwick.telemetry.logs import Log
@@ -87,9 +89,7 @@ async def run(settings: GatewaySettings) -> None:
     ):
         watch = Watch(asyncio.get_running_loop(), standing=parts.epoch.standing)
         app = Gateway(
-            DataPlane(
-                parts.pipeline, parts.usage, parts.credentials.minting, parts.credentials.signing, now=now
-            ).routes(),
+            _routes(parts, settings.public_url),
             pages=Pages(parts.origins, parts.pipeline.project_of),
             guard=parts.guard,
             client_ip=client_ip,
@@ -136,6 +136,13 @@ async def run(settings: GatewaySettings) -> None:
                 on_ready=say_ready,
             )
         _keep(limits, snapshot, log)
+
+
+def _routes(parts: GatewayParts, public_url: str) -> Mapping[str, Mapping[str, Handler]]:
+    known = parts.credentials
+    plane = DataPlane(parts.pipeline, parts.usage, known.minting, known.signing, now=now)
+    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, public_url=public_url)
+    return {**plane.routes(), **oauth.routes()}
 
 
 @asynccontextmanager

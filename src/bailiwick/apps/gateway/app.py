@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: addresses to handlers, refusals to answers.
 
     /v1/…  /p/{slug}/v1/…  {slug}.{base_domain}/v1/…     the data plane
+    /oauth/…  /.well-known/…                              credentials, and what there is to know of them
     /healthz  /readyz  /metrics                           for machines
     /admin…  /dashboard…                                  relayed to the control process
 
@@ -25,6 +26,7 @@ from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Receive, Watch
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.cors import is_preflight
+from bailiwick.apps.http.oauth_errors import write_oauth_error
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
 from bailiwick.apps.http.request_head import bound_head, read_head
 from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
@@ -39,6 +41,7 @@ Report = Callable[[str, BaseException], None]
 _DATA_PLANE: Final = "/v1/"
 _PROJECT: Final = "/p/"
 _ANTHROPIC: Final = "/v1/messages"
+_OAUTH: Final = "/oauth/"
 _CONTROL: Final = ("/admin", "/dashboard")
 _BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
 _METRICS: Final = "/metrics"
@@ -129,6 +132,9 @@ class Gateway:
                 await self._pages.show(reply, scope["headers"], self._named(scope), refused)
             except Exception as error:  # noqa: BLE001 - it is refused all the same, only that no page can read why
                 self._report(seen.id, error)
+        if _project(scope["path"])[1].startswith(_OAUTH):
+            await reply.error(*write_oauth_error(refused))
+            return
         await reply.error(*write_error(refused, anthropic=reply.anthropic))
 
     def _address(self, scope: Scope) -> str:

@@ -69,6 +69,11 @@ class Call(msgspec.Struct, kw_only=True):
         self.reply.watched = self.watch.enter(self.receive)
         return body
 
+    async def small_body(self, most: int) -> bytes:
+        """Read a body of at most `most` bytes, which is small enough to be nobody's yet."""
+        body, _ = await read_body(self.receive, announced=self.head.length, most=most, hold=self._hold)
+        return body
+
     def let_go(self) -> None:
         """Neither the body nor anything of the answer is in memory any longer."""
         if self.held and self.owner is not None:

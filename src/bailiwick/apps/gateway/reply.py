@@ -65,9 +65,9 @@ class HttpReply:
         """Say that so many bytes of the answer are in memory now; False if there is no room for them."""
         return self.keep is None or self.keep(size)
 
-    async def answer(self, body: bytes, content_type: Header = _JSON) -> None:
+    async def answer(self, body: bytes, content_type: Header = _JSON, *more: Header) -> None:
         """Send a whole answer."""
-        await self._start(200, [content_type, (b"content-length", b"%d" % len(body))])
+        await self._start(200, [content_type, (b"content-length", b"%d" % len(body)), *more])
         await self._end(body)
 
     async def no_content(self, headers: list[Header]) -> None:

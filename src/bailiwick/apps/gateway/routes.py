@@ -12,6 +12,7 @@ import msgspec
 
 from bailiwick.apps.gateway.app import Handler
 from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Invalid
 from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
@@ -128,9 +129,9 @@ class DataPlane:
         # Asked again, as who speaks for this user: whether it may, and whether they are let in at all.
         presented = msgspec.structs.replace(presented, uid=request.user_id)
         principal = await self._pipeline.authenticate(presented, Permission.TOKENS_MINT, call.seen)
-        tier = await self._pipeline.key_tier(presented)
-        minted = await self._minting.mint(principal, request, key_tier=tier)
-        await call.reply.answer(msgspec.json.encode(minted))
+        key = await self._pipeline.key_on_file(presented)
+        minted = await self._minting.mint(principal, request, key_tier=key.tier)
+        await call.reply.answer(msgspec.json.encode(minted), JSON, NO_STORE)
 
     async def jwks(self, call: Call) -> None:
         """`GET /.well-known/jwks.json`: what our tokens are verified with, for anybody."""

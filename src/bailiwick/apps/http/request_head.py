@@ -50,12 +50,14 @@ _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-proje
 class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     """What the headers say.
 
+    `credential` is empty for one of another scheme than `Bearer`; `basic` is what came with the scheme `Basic`.
     `length` is the announced size of the body, None if there is none. `origin` is that of the page that asks, None for
     what is no page. `for_provider` holds whole lines, each with its
     end, that are meant for a provider that knows them.
     """
 
     credential: str | None = None
+    basic: str | None = None
     uid: str | None = None
     sid: str | None = None
     organization: str | None = None
@@ -93,6 +95,8 @@ def read_head(headers: Headers) -> RequestHead:
         origin=found.get(_ORIGIN),
         content_type=found.get(_TYPE, b""),
     )
+    if head.credential == "":
+        head.basic = _basic(found.get(_AUTHORIZATION, b""))
     if not _RARE.isdisjoint(found):
         for name, (shown, what) in _NOT_YET.items():
             if name in found:
@@ -144,6 +148,11 @@ def _agree(before: str | None, now: str) -> None:
     if before is not None and before != now:
         message = "The headers name two different organizations or projects."
         raise Refused(Code.INVALID_REQUEST, message)
+
+
+def _basic(authorization: bytes) -> str | None:
+    scheme, _, text = authorization.partition(b" ")
+    return text.strip(_BLANKS).decode("latin-1") if scheme.lower() == b"basic" else None
 
 
 def _credential(bearer: bytes | None, api_key: bytes | None) -> str | None:

@@ -1,0 +1,112 @@
+"""`/oauth/…` and what it says of itself: the addresses where clients get tokens, and their metadata.
+
+Forms are small and read before anybody is recognized, since a client may prove itself in one. What is wrong with a
+request is told as OAuth tells it (`apps/http/oauth_errors.py`). Metadata comes from the public URL, never from `Host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, final
+
+import msgspec
+
+from bailiwick.apps.gateway.app import Handler
+from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
+from bailiwick.domain.oauth import (
+    CLIENT_CREDENTIALS,
+    LONGEST_FORM,
+    Form,
+    OAuthError,
+    RefusedGrant,
+    check_target,
+    invalid_client,
+    read_client,
+    read_form,
+    required,
+    twice,
+)
+from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, Permission
+from bailiwick.services.clients import Client, Clients
+from bailiwick.services.granting import Granting
+
+_METHODS: Final = ["client_secret_basic", "client_secret_post"]
+_SCOPES: Final = sorted(scope.value for scope in ALL_SCOPES - FOR_KEYS_ALONE)
+
+
+@final
+class OAuthEndpoints:
+    """The handlers."""
+
+    def __init__(self, clients: Clients, granting: Granting, *, public_url: str) -> None:
+        """`public_url` is the issuer, and the one place where tokens are good."""
+        self._clients = clients
+        self._granting = granting
+        self._issuer = public_url
+        self._server = msgspec.json.encode(self._server_metadata())
+        self._resource = msgspec.json.encode(self._resource_metadata())
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Every address, with its methods."""
+        return {
+            "/oauth/token": {"POST": self.token},
+            "/.well-known/oauth-authorization-server": {"GET": self.server_metadata},
+            "/.well-known/oauth-protected-resource": {"GET": self.resource_metadata},
+        }
+
+    async def token(self, call: Call) -> None:
+        """`POST /oauth/token` (RFC 6749 §4.4.2)."""
+        form = await self._form(call)
+        client = await self._client(call, form, None)
+        if required(form, "grant_type") != CLIENT_CREDENTIALS:
+            raise RefusedGrant(OAuthError.UNSUPPORTED_GRANT_TYPE, f"grant_type must be {CLIENT_CREDENTIALS}.")
+        check_target(form, self._issuer)
+        granted = await self._granting.to_machine(client, asked=form.get("scope"))
+        await call.reply.answer(msgspec.json.encode(granted), JSON, NO_STORE)
+
+    async def server_metadata(self, call: Call) -> None:
+        """`GET /.well-known/oauth-authorization-server` (RFC 8414)."""
+        await call.reply.answer(self._server)
+
+    async def resource_metadata(self, call: Call) -> None:
+        """`GET /.well-known/oauth-protected-resource` (RFC 9728)."""
+        await call.reply.answer(self._resource)
+
+    async def _form(self, call: Call) -> Form:
+        return read_form(call.head.content_type, await call.small_body(LONGEST_FORM))
+
+    async def _client(self, call: Call, form: Form, permission: Permission | None) -> Client:
+        """The client that asks; raises `RefusedGrant`."""
+        head = call.head
+        secret = read_client(head.basic, form)
+        if secret is not None and head.credential:
+            raise twice()
+        if secret is None:
+            raise invalid_client("The client must authenticate, by HTTP Basic or with client_id and client_secret.")
+        if head.uid is not None or head.sid is not None:
+            message = "A client speaks for itself here: X-End-User-Id and X-Session-Id have no place."
+            raise RefusedGrant(OAuthError.INVALID_REQUEST, message)
+        return await self._clients.authenticate(secret, call.presented(), permission, call.seen)
+
+    def _server_metadata(self) -> dict[str, object]:
+        at = self._issuer.rstrip("/")
+        return {
+            "issuer": self._issuer,
+            "token_endpoint": f"{at}/oauth/token",
+            "jwks_uri": f"{at}/.well-known/jwks.json",
+            "token_endpoint_auth_methods_supported": _METHODS,
+            "grant_types_supported": [CLIENT_CREDENTIALS],
+            # There is no authorization endpoint that could answer.
+            "response_types_supported": [],
+            "scopes_supported": _SCOPES,
+        }
+
+    def _resource_metadata(self) -> dict[str, object]:
+        return {
+            "resource": self._issuer,
+            "authorization_servers": [self._issuer],
+            "scopes_supported": _SCOPES,
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Bailiwick",
+        }
