@@ -11,6 +11,7 @@ from typing import Final, final
 from bailiwick.bootstrap.ambient import new_id, now
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.services.authentication import KEYS_KEPT, Authentication
+from bailiwick.services.client_tokens import ClientTokens
 from bailiwick.services.granting import Granting
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.issuer_tokens import IssuerTokens
@@ -39,6 +40,7 @@ class CredentialParts:
     authentication: Authentication
     minting: Minting
     granting: Granting
+    client_tokens: ClientTokens
     signing: Signing
 
 
@@ -69,10 +71,13 @@ def credential_parts(
     )
     own = UserTokens(on_file, signing, public_url=public_url, now=now)
     tokens = Tokens(own, foreign, public_url=public_url)
-    taken_away = TakenAwayKeeper(TakenAwayChanges(database), epoch)
+    changes = TakenAwayChanges(database)
+    taken_away = TakenAwayKeeper(changes, epoch)
+    authentication = Authentication(on_file, tokens, taken_away, pepper=keys.pepper, now=now)
     return CredentialParts(
-        authentication=Authentication(on_file, tokens, taken_away, pepper=keys.pepper, now=now),
+        authentication=authentication,
         minting=Minting(signing, public_url=public_url, now=now, new_id=new_id),
         granting=Granting(signing, public_url=public_url, now=now, new_id=new_id),
+        client_tokens=ClientTokens(authentication, changes, now=now),
         signing=signing,
     )

@@ -14,6 +14,7 @@ from typing import Final, final
 
 import msgspec
 
+from bailiwick.domain.access_tokens import TokenClaims
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
@@ -98,25 +99,39 @@ class Authentication:
         """What is stored of the presented key; raises `Refused` (401), also for what is no key."""
         return await self._recognize(presented.credential or "")
 
+    async def read_own(self, text: str) -> tuple[TokenClaims, Grant, bool]:
+        """Say what a token says that was minted here, what it stands for now, and whether its user is blocked.
+
+        Raises `Refused` (401) for any other, and for one that has ended; or `Unavailable`.
+        """
+        claims, token = await self._tokens.read_own(text)
+        return claims, token.grant, await self._check_not_taken(token)
+
     async def _token_holder(self, token: Recognized, presented: Presented) -> Principal:
         grant = token.grant
         self._check_place(grant, presented)
-        taken = self._taken_away.known(grant.project_id)
-        if taken is None:
-            taken = await self._taken_away.read(grant)
-        if taken.has_token(jti=token.jti, sid=token.sid, uid=token.uid, issued_at=token.issued_at):
-            raise EndedCredential(Code.REVOKED_CREDENTIALS, "The token was revoked.", grant)
+        blocked = await self._check_not_taken(token)
         return Principal(
             grant=grant,
             uid=token.uid,
             sid=token.sid,
             named_uid=presented.uid,
             named_sid=presented.sid,
-            blocked=token.uid in taken.blocked,
+            blocked=blocked,
             outside=grant.ip_allow is not None and _is_outside(grant.ip_allow, presented),
             organization=presented.organization,
             project=presented.project,
         )
+
+    async def _check_not_taken(self, token: Recognized) -> bool:
+        """Raise `Refused` (401) for a token that was taken away; returns whether its user is blocked."""
+        grant = token.grant
+        taken = self._taken_away.known(grant.project_id)
+        if taken is None:
+            taken = await self._taken_away.read(grant)
+        if taken.has_token(jti=token.jti, sid=token.sid, uid=token.uid, issued_at=token.issued_at):
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, "The token was revoked.", grant)
+        return token.uid in taken.blocked
 
     def _check_place(self, grant: Grant, presented: Presented) -> None:
         if presented.slug is not None and presented.slug != grant.project_slug:

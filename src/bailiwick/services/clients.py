@@ -61,6 +61,20 @@ class Clients:
             raise told(refused) from None
         return client
 
+    async def bearer(self, presented: Presented, permission: Permission, seen: Observation) -> Principal:
+        """Say whose key was presented as a bearer (RFC 6750) that holds `permission`.
+
+        Raises `RefusedGrant` (401, 403) or `Unavailable`.
+        """
+        try:
+            return await self._pipeline.authenticate(presented, permission, seen)
+        except Refused as refused:
+            if refused.status == _UNAUTHORIZED:
+                raise RefusedGrant(OAuthError.INVALID_TOKEN, refused.message) from None
+            if refused.status == _FORBIDDEN:
+                raise RefusedGrant(OAuthError.INSUFFICIENT_SCOPE, refused.message) from None
+            raise
+
 
 def told(refused: Refused) -> Refused:
     """What OAuth calls it when a client is refused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import final
 
+from bailiwick.domain.access_tokens import TokenClaims
 from bailiwick.identity import jws
 from bailiwick.services.credential_errors import refused_credentials
 from bailiwick.services.issuer_tokens import IssuerTokens, ProofNeeded
@@ -35,10 +36,18 @@ class Tokens:
                 return await self._foreign.recall(digest, slug)
             except ProofNeeded:
                 pass
-        try:
-            token = jws.read(text)
-        except jws.InvalidToken:
-            raise refused_credentials() from None
+        token = _read(text)
         if token.claims.get("iss") == self._issuer:
             return await self._own.prove(token, digest)
         return await self._foreign.prove(token, digest, slug)
+
+    async def read_own(self, text: str) -> tuple[TokenClaims, Recognized]:
+        """Say what one of our own tokens says, and whose it is; raises `Refused` (401) or `Unavailable`."""
+        return await self._own.read(_read(text))
+
+
+def _read(text: str) -> jws.Unverified:
+    try:
+        return jws.read(text)
+    except jws.InvalidToken:
+        raise refused_credentials() from None

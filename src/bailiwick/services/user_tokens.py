@@ -76,6 +76,18 @@ class UserTokens:
 
     async def prove(self, token: Unverified, digest: bytes) -> Recognized:
         """Say whose token this is, which says that it is ours; raises `Refused` (401) or `Unavailable`."""
+        proven = await self._verified(token)
+        while len(self._proven) >= TOKENS_KEPT:
+            del self._proven[next(iter(self._proven))]
+        self._proven[digest] = proven
+        return await self._recognized(proven)
+
+    async def read(self, token: Unverified) -> tuple[TokenClaims, Recognized]:
+        """Say the same of a token that calls nothing, and what it says; raises as `prove`."""
+        proven = await self._verified(token)
+        return proven.claims, await self._recognized(proven)
+
+    async def _verified(self, token: Unverified) -> _Proven:
         try:
             if token.kid is None:
                 raise refused_credentials()
@@ -87,11 +99,7 @@ class UserTokens:
         key = parsed(KEY, claims.client_id)
         if key is None:
             raise refused_credentials()
-        proven = _Proven(claims=claims, kid=token.kid, key=str(key))
-        while len(self._proven) >= TOKENS_KEPT:
-            del self._proven[next(iter(self._proven))]
-        self._proven[digest] = proven
-        return await self._recognized(proven)
+        return _Proven(claims=claims, kid=token.kid, key=str(key))
 
     async def _recognized(self, proven: _Proven) -> Recognized:
         claims, on_file = proven.claims, await self._keys.get(proven.key)

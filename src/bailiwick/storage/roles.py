@@ -3,7 +3,8 @@
 `bailiwick_owner` owns the schema and logs in nowhere. `bailiwick_app` (gateway) and `bailiwick_ledger` (its batches)
 are members of nothing. `bailiwick_control` (admin API) may SET ROLE to `bailiwick_operator` but inherits nothing of
 it: were the membership inherited, the operator's `USING (true)` policies would silently apply to it.
-`bailiwick_auth` owns the few SECURITY DEFINER look-ups. None has BYPASSRLS, and none but the owner owns a table.
+`bailiwick_auth` owns the few SECURITY DEFINER look-ups, and what takes a client's token away. None has BYPASSRLS, and
+none but the owner owns a table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads, as the gateway's role, what a project took away before its time."""
+"""As the gateway's role: reads what a project took away before its time, and takes a client's own token away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
-from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.revocations import RevocationKind
 from bailiwick.storage.scope import Database
 from bailiwick.storage.sql import load
@@ -48,3 +48,12 @@ class TakenAwayChanges:
             )
             for row in rows
         ]
+
+    async def revoke_token(self, tenant_id: TenantId, key_id: KeyId, jti: str) -> bool:
+        """Take a token away that a key minted, by its `jti`; raises `Unavailable`.
+
+        False if the key has ended, or if its project did so ten thousand times within an hour.
+        """
+        async with self._database.acting(tenant_id) as scope:
+            row = await scope.fetch_one(_SQL["revoke_token"], {"key": key_id, "jti": jti})
+        return row is not None and row["done"] is True

@@ -141,7 +141,7 @@ async def run(settings: GatewaySettings) -> None:
 def _routes(parts: GatewayParts, public_url: str) -> Mapping[str, Mapping[str, Handler]]:
     known = parts.credentials
     plane = DataPlane(parts.pipeline, parts.usage, known.minting, known.signing, now=now)
-    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, public_url=public_url)
+    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, known.client_tokens, public_url=public_url)
     return {**plane.routes(), **oauth.routes()}
 
 

@@ -28,6 +28,7 @@ from bailiwick.domain.oauth import (
     twice,
 )
 from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, Permission
+from bailiwick.services.client_tokens import ClientTokens
 from bailiwick.services.clients import Client, Clients
 from bailiwick.services.granting import Granting
 
@@ -39,10 +40,11 @@ _SCOPES: Final = sorted(scope.value for scope in ALL_SCOPES - FOR_KEYS_ALONE)
 class OAuthEndpoints:
     """The handlers."""
 
-    def __init__(self, clients: Clients, granting: Granting, *, public_url: str) -> None:
+    def __init__(self, clients: Clients, granting: Granting, tokens: ClientTokens, *, public_url: str) -> None:
         """`public_url` is the issuer, and the one place where tokens are good."""
         self._clients = clients
         self._granting = granting
+        self._tokens = tokens
         self._issuer = public_url
         self._server = msgspec.json.encode(self._server_metadata())
         self._resource = msgspec.json.encode(self._resource_metadata())
@@ -51,6 +53,8 @@ class OAuthEndpoints:
         """Every address, with its methods."""
         return {
             "/oauth/token": {"POST": self.token},
+            "/oauth/introspect": {"POST": self.introspect},
+            "/oauth/revoke": {"POST": self.revoke},
             "/.well-known/oauth-authorization-server": {"GET": self.server_metadata},
             "/.well-known/oauth-protected-resource": {"GET": self.resource_metadata},
         }
@@ -64,6 +68,23 @@ class OAuthEndpoints:
         check_target(form, self._issuer)
         granted = await self._granting.to_machine(client, asked=form.get("scope"))
         await call.reply.answer(msgspec.json.encode(granted), JSON, NO_STORE)
+
+    async def introspect(self, call: Call) -> None:
+        """`POST /oauth/introspect` (RFC 7662), for a client or a bearer whose key holds `tokens:introspect`."""
+        form = await self._form(call)
+        if call.head.credential and read_client(call.head.basic, form) is None:
+            asks = await self._clients.bearer(call.presented(), Permission.TOKENS_INTROSPECT, call.seen)
+        else:
+            asks = (await self._client(call, form, Permission.TOKENS_INTROSPECT)).principal
+        said = await self._tokens.introspect(required(form, "token"), asks.grant.project_id)
+        await call.reply.answer(msgspec.json.encode(said), JSON, NO_STORE)
+
+    async def revoke(self, call: Call) -> None:
+        """`POST /oauth/revoke` (RFC 7009), for the client that the token was issued to."""
+        form = await self._form(call)
+        client = await self._client(call, form, None)
+        await self._tokens.revoke(client, required(form, "token"))
+        await call.reply.answer(b"", JSON, NO_STORE)
 
     async def server_metadata(self, call: Call) -> None:
         """`GET /.well-known/oauth-authorization-server` (RFC 8414)."""
@@ -94,8 +115,12 @@ class OAuthEndpoints:
         return {
             "issuer": self._issuer,
             "token_endpoint": f"{at}/oauth/token",
+            "introspection_endpoint": f"{at}/oauth/introspect",
+            "revocation_endpoint": f"{at}/oauth/revoke",
             "jwks_uri": f"{at}/.well-known/jwks.json",
             "token_endpoint_auth_methods_supported": _METHODS,
+            "introspection_endpoint_auth_methods_supported": [*_METHODS, "Bearer"],
+            "revocation_endpoint_auth_methods_supported": _METHODS,
             "grant_types_supported": [CLIENT_CREDENTIALS],
             # There is no authorization endpoint that could answer.
             "response_types_supported": [],

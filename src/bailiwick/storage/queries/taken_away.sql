@@ -11,3 +11,7 @@ SELECT kind, value, true, revoked_at, change FROM bailiwick.revocations
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND change > %(after)s
   AND revoked_at > now() - interval '32 days'
 ORDER BY change;
+
+-- name: revoke_token
+-- Take a token away that a key minted; true once it is, nothing if the key has ended or the project has done too many.
+SELECT bailiwick.revoke_token(%(key)s, %(jti)s) AS done;
