@@ -33,6 +33,8 @@ UNKNOWN: Final = {
         ids.TENANT,
         ids.PROJECT,
         ids.KEY,
+        ids.TIER,
+        ids.REVOCATION,
         ids.PROVIDER,
         ids.OPERATOR,
         ids.OPERATOR_KEY,

@@ -20,6 +20,8 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "projects"): {"name": "Intruder"},
     ("post", "keys"): {"name": "Intruder"},
     ("post", "providers"): {"name": "intruder", "kind": "echo"},
+    ("post", "tiers"): {"name": "intruder"},
+    ("post", "revocations"): {"user_id": "intruder"},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},
@@ -38,7 +40,7 @@ class Holding:
 
 
 async def holding(control: Control, name: str) -> Holding:
-    """A tenant with a project, a key, providers of both kinds and operators, all of which carry `name`."""
+    """A tenant with all that it can have, a project, providers of both kinds and operators too; each carries `name`."""
     tenant = await control.tenant(name)
     project = await control.make(
         f"/tenants/{tenant['id']}/projects",
@@ -47,6 +49,8 @@ async def holding(control: Control, name: str) -> Holding:
         limits={"ip": {"requests": 7, "per": "7m"}},
     )
     key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
+    tier = await control.make(f"/projects/{project['id']}/tiers", name=name, models=[name])
+    revocation = await control.make(f"/projects/{project['id']}/revocations", session_id=name)
     own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
     tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
@@ -63,6 +67,8 @@ async def holding(control: Control, name: str) -> Holding:
             "tenant_id": tenant["id"],
             "project_id": project["id"],
             "key_id": key["id"],
+            "tier_id": tier["id"],
+            "revocation_id": revocation["id"],
             "provider_id": own["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],

@@ -43,6 +43,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "refused_calls.add_refused": (roles.LEDGER,),
     "refused_calls.count_refusals": (roles.LEDGER,),
     "refused_calls.trim_refused": (roles.OPERATOR,),
+    "revocations": (roles.CONTROL,),
     "roll_up": (roles.OPERATOR,),
     "signing_keys": (roles.OPERATOR,),
     "signing_keys.list_signing_keys": (roles.APP, roles.CONTROL, roles.OPERATOR),
@@ -65,6 +66,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "tenants": (roles.CONTROL,),
     "tenants.add_tenant": (roles.OPERATOR,),
     "tenants.list_tenants": (roles.OPERATOR,),
+    "tiers": (roles.CONTROL,),
     "usage": (roles.APP, roles.CONTROL),
 }
 QUERIES = [(aggregate, name) for aggregate in aggregates() for name in load(aggregate)]

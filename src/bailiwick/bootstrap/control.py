@@ -42,7 +42,9 @@ from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.repeats import Repeats
+from bailiwick.services.revocations import Revocations
 from bailiwick.services.signing_keys import SigningKeys
+from bailiwick.services.tiers import Tiers
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage import installation
 from bailiwick.storage.operator_keys import OperatorLookup
@@ -66,6 +68,8 @@ class ControlPlane:
     repeats: Repeats
     provisioning: Provisioning
     credentials: Credentials
+    tiers: Tiers
+    revocations: Revocations
     signing_keys: SigningKeys
     providers: ProviderAccounts
     provider_tests: ProviderTests
@@ -127,6 +131,8 @@ async def control_plane(
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
+            tiers=Tiers(database, acts),
+            revocations=Revocations(database, acts),
             signing_keys=SigningKeys(database, acts, sealing=keys.sealing),
             providers=accounts,
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),

@@ -33,6 +33,10 @@ class AdminPermission(StrEnum):
     PROJECTS_WRITE = "projects:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    TIERS_READ = "tiers:read"
+    TIERS_WRITE = "tiers:write"
+    REVOCATIONS_READ = "revocations:read"
+    REVOCATIONS_WRITE = "revocations:write"
     PROVIDERS_READ = "providers:read"
     PROVIDERS_WRITE = "providers:write"
     PLATFORM_PROVIDERS_READ = "platform_providers:read"
@@ -78,6 +82,10 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.PROJECTS_WRITE: Need(_ADMIN),
     _P.KEYS_READ: Need(_VIEWER),
     _P.KEYS_WRITE: Need(_ADMIN),
+    _P.TIERS_READ: Need(_VIEWER),
+    _P.TIERS_WRITE: Need(_ADMIN),
+    _P.REVOCATIONS_READ: Need(_VIEWER),
+    _P.REVOCATIONS_WRITE: Need(_ADMIN),
     _P.PROVIDERS_READ: Need(_VIEWER),
     _P.PROVIDERS_WRITE: Need(_ADMIN),
     _P.PLATFORM_PROVIDERS_READ: Need(_VIEWER, Reach.INSTALLATION),

@@ -17,7 +17,9 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Findings, invalid, read_name
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.model_names import read_models
+from bailiwick.domain.networks import read_networks
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
+from bailiwick.domain.tiers import read_tier
 
 MAX_GRACE_SECONDS: Final = 30 * 24 * 3600
 
@@ -73,6 +75,7 @@ class Lifetime:
 class KeySpec:
     """What can be asked of a key. `models` are glob patterns, None for any model.
 
+    It mints the `tier` alone, None for any; it is good from the networks of `ip_allow` alone, None for any address.
     `scopes` are those asked for; `act_as` False takes `users:act_as` away from them and keeps them otherwise.
     """
 
@@ -80,6 +83,8 @@ class KeySpec:
     scopes: frozenset[Permission]
     models: tuple[str, ...] | None
     act_as: bool
+    tier: str | None
+    ip_allow: tuple[str, ...] | None
     expires_at: datetime | None
 
 
@@ -120,6 +125,8 @@ def key_spec(
     scopes: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     act_as: bool | None = None,
+    tier: str | None = None,
+    ip_allow: Sequence[str] | None = None,
     expires_at: datetime | None = None,
     expired_before: datetime | None = None,
 ) -> KeySpec:
@@ -139,6 +146,8 @@ def key_spec(
         scopes=held,
         models=findings.take(lambda: read_models("models", models), None),
         act_as=act_as is not False,
+        tier=findings.take(lambda: None if tier is None else read_tier("tier", tier), None),
+        ip_allow=findings.take(lambda: read_networks("ip_allow", ip_allow), None),
         expires_at=expires_at,
     )
     findings.or_raise()

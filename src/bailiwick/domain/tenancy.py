@@ -21,6 +21,7 @@ from bailiwick.domain.limits import InvalidLimit
 from bailiwick.domain.model_names import read_model
 from bailiwick.domain.models import RESERVED_NAMES
 from bailiwick.domain.origins import read_origins
+from bailiwick.domain.tiers import read_tier
 
 Slug = NewType("Slug", str)
 
@@ -92,6 +93,7 @@ class ProjectSpec:
     status: Status
     limits: Mapping[str, object]
     aliases: Mapping[str, tuple[str, ...]]
+    default_tier: str | None
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
@@ -109,6 +111,7 @@ class Project:
     status: Status
     limits: Mapping[str, object]
     aliases: Mapping[str, tuple[str, ...]]
+    default_tier: str | None
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
@@ -138,6 +141,7 @@ def project_spec(
     status: Status = Status.ACTIVE,
     limits: Mapping[str, object] | None = None,
     aliases: Mapping[str, Sequence[str]] | None = None,
+    default_tier: str | None = None,
     require_end_user: bool = False,
     cors_origins: Sequence[str] | None = None,
     on_disconnect: OnDisconnect = OnDisconnect.ABORT,
@@ -150,6 +154,9 @@ def project_spec(
         status=status,
         limits=findings.take(lambda: _read_limits(limits or {}), {}),
         aliases=findings.take(lambda: _read_aliases(aliases or {}), {}),
+        default_tier=findings.take(
+            lambda: None if default_tier is None else read_tier("default_tier", default_tier), None
+        ),
         require_end_user=require_end_user,
         cors_origins=findings.take(lambda: read_origins(cors_origins or ()), ()),
         on_disconnect=on_disconnect,

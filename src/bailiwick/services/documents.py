@@ -14,9 +14,11 @@ from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.providers import Provider
+from bailiwick.domain.revocations import FIELDS, Revocation
 from bailiwick.domain.sign_in import Session
 from bailiwick.domain.sign_in_providers import SignInProvider
 from bailiwick.domain.tenancy import Project, Tenant
+from bailiwick.domain.tiers import Tier
 from bailiwick.domain.times import written
 from bailiwick.identity.api_keys import OPERATOR_KEY, PROJECT_KEY
 
@@ -65,6 +67,7 @@ def project_document(project: Project) -> Document:
         "status": project.status.value,
         "limits": dict(project.limits),
         "aliases": {name: list(models) for name, models in project.aliases.items()},
+        "default_tier": project.default_tier,
         "require_end_user": project.require_end_user,
         "cors_origins": list(project.cors_origins),
         "on_disconnect": project.on_disconnect.value,
@@ -86,6 +89,8 @@ def key_document(key: ApiKey, now: datetime) -> Document:
         "scopes": [permission.value for permission in Permission if permission in key.scopes],
         "models": None if key.spec.models is None else list(key.spec.models),
         "act_as": Permission.USERS_ACT_AS in key.scopes,
+        "tier": key.spec.tier,
+        "ip_allow": None if key.spec.ip_allow is None else list(key.spec.ip_allow),
         "expires_at": _written(key.lifetime.expires_at),
         "revoked_at": _written(key.lifetime.revoked_at),
         "previous_until": _written(previous_until),
@@ -140,6 +145,33 @@ def session_document(session: Session) -> Document:
         "opened_at": written(session.opened_at),
         "seen_at": written(session.seen_at),
         "expires_at": written(session.expires_at),
+    }
+
+
+def tier_document(tier: Tier) -> Document:
+    """A tier."""
+    return {
+        "id": ids.shown(ids.TIER, tier.id),
+        "tenant_id": ids.shown(ids.TENANT, tier.tenant_id),
+        "project_id": ids.shown(ids.PROJECT, tier.project_id),
+        "name": tier.spec.name,
+        "limits": dict(tier.spec.limits),
+        "models": None if tier.spec.models is None else list(tier.spec.models),
+        "created_at": written(tier.created_at),
+        "created_by": tier.created_by,
+    }
+
+
+def revocation_document(revocation: Revocation) -> Document:
+    """What was taken away: one of three fields says what."""
+    spec = revocation.spec
+    return {
+        "id": ids.shown(ids.REVOCATION, revocation.id),
+        "tenant_id": ids.shown(ids.TENANT, revocation.tenant_id),
+        "project_id": ids.shown(ids.PROJECT, revocation.project_id),
+        **{field: spec.value if kind is spec.kind else None for field, kind in FIELDS.items()},
+        "created_at": written(revocation.created_at),
+        "created_by": revocation.created_by,
     }
 
 

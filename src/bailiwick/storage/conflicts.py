@@ -15,6 +15,11 @@ def provider_name_taken() -> Refused:
     return Refused(Code.CONFLICT, "A provider of this name exists already.", param="name")
 
 
+def tier_name_taken() -> Refused:
+    """Another tier of the project has this name."""
+    return Refused(Code.CONFLICT, "A tier of this name exists already.", param="name")
+
+
 def email_taken() -> Refused:
     """Another person has this address."""
     return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")

@@ -104,6 +104,8 @@ def _settable(spec: KeySpec) -> dict[str, object]:
         "scopes": [permission.value for permission in Permission if permission in spec.scopes],
         "models": None if spec.models is None else list(spec.models),
         "act_as": spec.act_as,
+        "tier": spec.tier,
+        "ip_allow": None if spec.ip_allow is None else list(spec.ip_allow),
         "expires_at": spec.expires_at,
     }
 
@@ -119,6 +121,8 @@ def _key(row: Row) -> ApiKey:
             scopes=frozenset(map(Permission, row["scopes"])),
             models=None if row["models"] is None else tuple(row["models"]),
             act_as=row["act_as"],
+            tier=row["tier"],
+            ip_allow=None if row["ip_allow"] is None else tuple(row["ip_allow"]),
             expires_at=row["expires_at"],
         ),
         lifetime=Lifetime(

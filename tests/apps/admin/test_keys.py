@@ -50,6 +50,8 @@ async def test_a_key_is_made_read_changed_and_removed_at_both_addresses(control:
         "scopes": ALL,
         "models": None,
         "act_as": True,
+        "tier": None,
+        "ip_allow": None,
         "expires_at": None,
         "revoked_at": None,
         "previous_until": None,
@@ -130,8 +132,23 @@ async def test_acting_for_users_can_be_taken_away_and_given_back(control: Contro
         ({"name": "n" * 201}, "name"),
         ({"name": 5}, "name"),
         ({"agents": ["x"]}, "agents"),
-        ({"tier": "pro"}, "tier"),
-        ({"ip_allow": ["10.0.0.0/8"]}, "ip_allow"),
+        ({"ip_allow": []}, "ip_allow"),
+        ({"ip_allow": ["10.0.0.0/8", "10.0.0.0/8"]}, "ip_allow"),
+        ({"ip_allow": ["2001:db8::/32", "2001:DB8:0::/32"]}, "ip_allow"),
+        ({"ip_allow": ["10.0.0.0/8", "10.0.0.1/8"]}, "ip_allow.1"),
+        ({"ip_allow": ["10.0.0.0/33"]}, "ip_allow.0"),
+        ({"ip_allow": ["example.com"]}, "ip_allow.0"),
+        ({"ip_allow": [""]}, "ip_allow.0"),
+        ({"ip_allow": ["fe80::1%eth0"]}, "ip_allow.0"),
+        ({"ip_allow": ["::ffff:10.0.0.0/104"]}, "ip_allow.0"),
+        ({"ip_allow": [" 10.0.0.0/8"]}, "ip_allow.0"),
+        ({"ip_allow": ["10.0.0.0/8"] * 101}, "ip_allow"),
+        ({"ip_allow": [167772160]}, "ip_allow.0"),
+        ({"ip_allow": "10.0.0.0/8"}, "ip_allow"),
+        ({"tier": ""}, "tier"),
+        ({"tier": "a\n"}, "tier"),
+        ({"tier": "x" * 256}, "tier"),
+        ({"tier": 3}, "tier"),
         ({"secret": "x"}, "secret"),
         ({"id": "key_x"}, "id"),
     ],
@@ -142,6 +159,17 @@ async def test_a_key_that_cannot_be_is_refused_by_its_field(
     project = await control.project()
     body = {"name": "Key", **asked}
     assert set(await control.wrong_fields("POST", f"/projects/{project['id']}/keys", body)) == {wrong}
+
+
+async def test_addresses_are_kept_as_they_are_written_canonically(control: Control) -> None:
+    asked = ["192.0.2.7", "10.0.0.0/255.0.0.0", "2001:DB8:0:0::/32", "::/0"]
+    key = await control.key(ip_allow=asked, tier="pro")
+    assert key["ip_allow"] == ["192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32", "::/0"]
+    own = f"/keys/{key['id']}"
+    assert (await control.change(own, name="Same"))["ip_allow"] == key["ip_allow"]
+    assert (await control.read(own))["tier"] == "pro"
+    reset = await control.change(own, ip_allow=None, tier=None)
+    assert (reset["ip_allow"], reset["tier"]) == (None, None)
 
 
 async def test_every_wrong_field_is_told_at_once(control: Control) -> None:

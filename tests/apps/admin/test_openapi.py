@@ -23,6 +23,10 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/keys/{key_id}/revoke": {"post"},
     "/admin/v1/projects/{project_id}/providers": {"get", "post"},
     "/admin/v1/projects/{project_id}/providers/{provider_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/tiers": {"get", "post"},
+    "/admin/v1/projects/{project_id}/tiers/{tier_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/revocations": {"get", "post"},
+    "/admin/v1/projects/{project_id}/revocations/{revocation_id}": {"get"},
     "/admin/v1/projects/{project_id}/usage": {"get"},
     "/admin/v1/projects/{project_id}/users": {"get"},
     "/admin/v1/projects/{project_id}/users/{uid}": {"get", "patch"},
@@ -93,9 +97,13 @@ async def test_operations_have_names_of_their_own(control: Control) -> None:
 async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> None:
     schemas = (await described(control))["components"]["schemas"]
     assert set(schemas["ProjectBody"]["properties"]) == {
-        "name", "slug", "status", "limits", "aliases", "require_end_user", "cors_origins", "on_disconnect",
+        "name", "slug", "status", "limits", "aliases", "default_tier", "require_end_user", "cors_origins",
+        "on_disconnect",
     }  # fmt: skip
-    assert set(schemas["KeyBody"]["properties"]) == {"name", "scopes", "models", "act_as", "expires_at"}
+    assert set(schemas["KeyBody"]["properties"]) == {
+        "name", "scopes", "models", "act_as", "tier", "ip_allow", "expires_at",
+    }  # fmt: skip
+    assert set(schemas["TierBody"]["properties"]) == {"name", "limits", "models"}
 
 
 async def test_there_are_no_pages_of_documentation(control: Control) -> None:

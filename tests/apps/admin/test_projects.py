@@ -8,7 +8,7 @@ import pytest
 
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("default_tier", "default_max_output_tokens", "memory", "tools")
+LATER = ("default_max_output_tokens", "memory", "tools")
 
 
 async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:
@@ -25,6 +25,7 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "status": "active",
         "limits": {},
         "aliases": {},
+        "default_tier": None,
         "require_end_user": False,
         "cors_origins": [],
         "on_disconnect": "abort",

@@ -71,6 +71,8 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         "tenant_id": tenant,
         "project_id": project,
         "key_id": made(f"/projects/{project}/keys", name=name)["id"],
+        "tier_id": made(f"/projects/{project}/tiers", name=name)["id"],
+        "revocation_id": made(f"/projects/{project}/revocations", jti=name)["id"],
         "provider_id": made(f"/projects/{project}/providers", name=name, kind="echo")["id"],
         "operator_key_id": made("/operator-keys", name=name, tenant_id=tenant)["id"],
         "operator_id": made("/operators", name=name, email=f"{name}@example.com", tenant_id=tenant)["id"],

@@ -21,9 +21,11 @@ from bailiwick.apps.admin.routes import (
     projects,
     providers,
     requests,
+    revocations,
     sessions,
     sign_in,
     tenants,
+    tiers,
     usage,
     users,
 )
@@ -51,7 +53,7 @@ def create_app(
     )
     app.state.plane = plane
     resources = (
-        *(tenants, projects, keys, providers, usage, users, requests, audit),
+        *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
         *(operator_keys, operators, sessions, sign_in),
     )
     routers = [resource.router for resource in resources]

@@ -20,9 +20,11 @@ from bailiwick.domain.ids import (
     OperatorKeyId,
     ProjectId,
     ProviderId,
+    RevocationId,
     SessionId,
     SignInProviderId,
     TenantId,
+    TierId,
 )
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest, read_limit
 from bailiwick.domain.providers import PLATFORM, Place
@@ -76,6 +78,14 @@ def _provider(request: Request) -> ProviderId:
     return ProviderId(id_of(request, "provider_id", ids.PROVIDER))
 
 
+def _tier(request: Request) -> TierId:
+    return TierId(id_of(request, "tier_id", ids.TIER))
+
+
+def _revocation(request: Request) -> RevocationId:
+    return RevocationId(id_of(request, "revocation_id", ids.REVOCATION))
+
+
 def _operator_key(request: Request) -> OperatorKeyId:
     return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
 
@@ -102,6 +112,8 @@ AtRequest = Annotated[tuple[TenantId, UUID], Depends(_request)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtProviders = Annotated[Place, Depends(_whose_provider)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
+AtTier = Annotated[TierId, Depends(_tier)]
+AtRevocation = Annotated[RevocationId, Depends(_revocation)]
 AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]
 AtSignInProvider = Annotated[SignInProviderId, Depends(_sign_in_provider)]
 AtSession = Annotated[SessionId, Depends(_session)]

@@ -53,6 +53,7 @@ class ProjectShown(ItemShown):
     status: Literal["active", "suspended"]
     limits: dict[str, Any]
     aliases: dict[str, list[str]]
+    default_tier: str | None
     require_end_user: bool
     cors_origins: list[str]
     on_disconnect: Literal["abort", "drain"]
@@ -72,6 +73,8 @@ class KeyShown(ItemShown):
     scopes: list[str]
     models: list[str] | None
     act_as: bool
+    tier: str | None
+    ip_allow: list[str] | None
     expires_at: str | None
     revoked_at: str | None
     previous_until: str | None

@@ -73,7 +73,10 @@ class TenantBody(StrictBody):
 
 
 class ProjectBody(StrictBody):
-    """A project. Without a slug one is made of the name; what `limits` does not limit is unlimited."""
+    """A project. Without a slug one is made of the name; what `limits` does not limit is unlimited.
+
+    Whoever comes without a tier, or with an unknown one, is under the `default_tier`.
+    """
 
     name: str
     slug: str | None = None
@@ -93,23 +96,26 @@ class ProjectBody(StrictBody):
     require_end_user: bool | None = None
     cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
     on_disconnect: Literal["abort", "drain"] | None = None
-    default_tier: NotYet = None
+    default_tier: str | None = None
     default_max_output_tokens: NotYet = None
     memory: NotYet = None
     tools: NotYet = None
 
 
 class KeyBody(StrictBody):
-    """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away; `models` are glob patterns."""
+    """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away; `models` are glob patterns.
+
+    With a `tier` it mints tokens of that one alone; with `ip_allow` it is good from these networks alone.
+    """
 
     name: str
     scopes: list[str] | None = Field(None, examples=[[Permission.CHAT_CREATE.value]])
     models: list[str] | None = None
     act_as: bool | None = None
+    tier: str | None = None
+    ip_allow: list[str] | None = Field(None, examples=[["192.0.2.0/24", "2001:db8::/32"]])
     expires_at: str | None = Field(None, description="RFC 3339, in the future.")
     agents: NotYet = None
-    tier: NotYet = None
-    ip_allow: NotYet = None
 
 
 class RotateBody(StrictBody):
@@ -181,7 +187,7 @@ def read_patched(kind: type[Body], before: Document, patch: Mapping[str, object]
 
 def tenant_body(tenant: Tenant) -> Document:
     """The body of a tenant as it is."""
-    return _present(
+    return present(
         name=tenant.name,
         slug=tenant.slug,
         status=tenant.status.value,
@@ -191,12 +197,13 @@ def tenant_body(tenant: Tenant) -> Document:
 
 def project_body(project: Project) -> Document:
     """The body of a project as it is."""
-    return _present(
+    return present(
         name=project.name,
         slug=project.slug,
         status=project.status.value,
         limits=project.limits,
         aliases={name: list(models) for name, models in project.aliases.items()},
+        default_tier=project.default_tier,
         require_end_user=project.require_end_user,
         cors_origins=list(project.cors_origins),
         on_disconnect=project.on_disconnect.value,
@@ -205,11 +212,13 @@ def project_body(project: Project) -> Document:
 
 def key_body(key: ApiKey) -> Document:
     """The body of a key as it is."""
-    return _present(
+    return present(
         name=key.spec.name,
         scopes=sorted(key.spec.scopes),
         models=None if key.spec.models is None else list(key.spec.models),
         act_as=None if key.spec.act_as else False,
+        tier=key.spec.tier,
+        ip_allow=None if key.spec.ip_allow is None else list(key.spec.ip_allow),
         expires_at=None if key.spec.expires_at is None else written(key.spec.expires_at),
     )
 
@@ -217,7 +226,7 @@ def key_body(key: ApiKey) -> Document:
 def provider_body(provider: Provider) -> Document:
     """The body of a provider as it is, but for its API key. An address that is its kind's own goes with the kind."""
     spec = provider.spec
-    return _present(
+    return present(
         name=spec.name,
         kind=spec.kind.value,
         base_url=None if spec.base_url == DEFAULT_BASE_URLS[spec.kind] else spec.base_url,
@@ -254,6 +263,7 @@ def project_asked(body: ProjectBody) -> ProjectSpec:
         status=_status(body.status),
         limits=body.limits,
         aliases=body.aliases,
+        default_tier=body.default_tier,
         require_end_user=body.require_end_user is True,
         cors_origins=body.cors_origins,
         on_disconnect=OnDisconnect.ABORT if body.on_disconnect is None else OnDisconnect(body.on_disconnect),
@@ -271,6 +281,8 @@ def key_asked(body: KeyBody, acts: Acts, before: ApiKey | None = None) -> KeySpe
         scopes=body.scopes,
         models=body.models,
         act_as=body.act_as,
+        tier=body.tier,
+        ip_allow=body.ip_allow,
         expires_at=expires_at,
         expired_before=None if before is None else before.lifetime.expires_at,
     )
@@ -299,7 +311,7 @@ def _status(text: str | None) -> Status:
     return _ACTIVE if text is None else Status(text)
 
 
-def _present(**fields: object) -> Document:
+def present(**fields: object) -> Document:
     """The fields that say something, as plain JSON."""
     return {
         name: dict(value) if isinstance(value, Mapping) else value

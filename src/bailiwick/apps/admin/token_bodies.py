@@ -1,0 +1,54 @@
+"""What operators send of tiers, revocations and signing keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from bailiwick.apps.admin.wire import NotYet, StrictBody, present
+from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.revocations import RevocationSpec, revocation_spec
+from bailiwick.domain.tiers import Tier, TierSpec, tier_spec
+
+
+class TierBody(StrictBody):
+    """A tier. Its `limits` stand in the place of the project's, level by level; `models` are glob patterns."""
+
+    name: str
+    limits: dict[str, Any] | None = Field(None, examples=[{"user": {"requests": 600, "per": "1m"}}])
+    models: list[str] | None = None
+    tools: NotYet = None
+    max_output_tokens: NotYet = None
+    budgets: NotYet = None
+    memory: NotYet = None
+
+
+class RevocationBody(StrictBody):
+    """What is taken away: exactly one of these."""
+
+    jti: str | None = Field(None, description="A token, by its `jti`.")
+    session_id: str | None = Field(None, description="A session, with all its tokens.")
+    user_id: str | None = Field(None, description="All tokens that an end user was given by now.")
+
+
+class RotationBody(StrictBody):
+    """Whether the new key signs at once, and not when everybody can know it."""
+
+    at_once: bool = False
+
+
+def tier_body(tier: Tier) -> Document:
+    """The body of a tier as it is."""
+    models = tier.spec.models
+    return present(name=tier.spec.name, limits=tier.spec.limits, models=None if models is None else list(models))
+
+
+def tier_asked(body: TierBody) -> TierSpec:
+    """The tier that a body asks for; raises `Invalid`."""
+    return tier_spec(name=body.name, limits=body.limits, models=body.models)
+
+
+def revocation_asked(body: RevocationBody) -> RevocationSpec:
+    """The revocation that a body asks for; raises `Invalid`."""
+    return revocation_spec(jti=body.jti, session_id=body.session_id, user_id=body.user_id)
