@@ -22,6 +22,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "providers"): {"name": "intruder", "kind": "echo"},
     ("post", "tiers"): {"name": "intruder"},
     ("post", "revocations"): {"user_id": "intruder"},
+    ("post", "signing-keys"): {},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},

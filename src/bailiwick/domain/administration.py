@@ -51,6 +51,8 @@ class AdminPermission(StrEnum):
     OPERATORS_WRITE = "operators:write"
     SESSIONS_READ = "sessions:read"
     SESSIONS_WRITE = "sessions:write"
+    SIGNING_KEYS_READ = "signing_keys:read"
+    SIGNING_KEYS_WRITE = "signing_keys:write"
     SIGN_IN_READ = "sign_in:read"
     SIGN_IN_WRITE = "sign_in:write"
 
@@ -100,6 +102,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.OPERATORS_WRITE: Need(_OWNER),
     _P.SESSIONS_READ: Need(_VIEWER),
     _P.SESSIONS_WRITE: Need(_VIEWER),
+    _P.SIGNING_KEYS_READ: Need(_VIEWER, Reach.INSTALLATION),
+    _P.SIGNING_KEYS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
     _P.SIGN_IN_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.SIGN_IN_WRITE: Need(_OWNER, Reach.INSTALLATION),
 }

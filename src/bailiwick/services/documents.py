@@ -17,10 +17,12 @@ from bailiwick.domain.providers import Provider
 from bailiwick.domain.revocations import FIELDS, Revocation
 from bailiwick.domain.sign_in import Session
 from bailiwick.domain.sign_in_providers import SignInProvider
+from bailiwick.domain.signing import Standing
 from bailiwick.domain.tenancy import Project, Tenant
 from bailiwick.domain.tiers import Tier
 from bailiwick.domain.times import written
 from bailiwick.identity.api_keys import OPERATOR_KEY, PROJECT_KEY
+from bailiwick.storage.signing_keys import StoredSigningKey
 
 _KEY_FORM: Final = f"{PROJECT_KEY}_live_"
 _OPERATOR_KEY_FORM: Final = f"{OPERATOR_KEY}_live_"
@@ -172,6 +174,19 @@ def revocation_document(revocation: Revocation) -> Document:
         **{field: spec.value if kind is spec.kind else None for field, kind in FIELDS.items()},
         "created_at": written(revocation.created_at),
         "created_by": revocation.created_by,
+    }
+
+
+def signing_key_document(standing: Standing[StoredSigningKey]) -> Document:
+    """A key that signs tokens, without its private half."""
+    key = standing.key
+    return {
+        "kid": key.kid,
+        "status": standing.status.value,
+        "signs_from": written(key.signs_from),
+        "published_until": _written(standing.published_until),
+        "created_at": written(key.created_at),
+        "created_by": key.created_by,
     }
 
 

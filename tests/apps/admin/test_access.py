@@ -54,7 +54,7 @@ def least_role(method: str, path: str) -> int:
 
 def of_the_installation(method: str, path: str) -> bool:
     """Whether an address is for the installation's operators alone."""
-    return path.startswith(("/admin/v1/providers", "/admin/v1/audit", "/admin/v1/sign-in")) or (
+    return path.startswith(("/admin/v1/providers", "/admin/v1/audit", "/admin/v1/sign")) or (
         method in ("post", "delete") and path in ("/admin/v1/tenants", "/admin/v1/tenants/{tenant_id}")
     )
 

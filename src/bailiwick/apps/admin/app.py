@@ -24,6 +24,7 @@ from bailiwick.apps.admin.routes import (
     revocations,
     sessions,
     sign_in,
+    signing_keys,
     tenants,
     tiers,
     usage,
@@ -54,7 +55,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(operator_keys, operators, sessions, sign_in),
+        *(operator_keys, operators, sessions, sign_in, signing_keys),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

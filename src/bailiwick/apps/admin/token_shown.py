@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from bailiwick.apps.admin.shown import CreatedBy, ItemShown
 
@@ -35,7 +35,7 @@ class RevocationShown(ItemShown):
     created_by: CreatedBy
 
 
-class SigningKeyShown(ItemShown):
+class SigningKeyShown(BaseModel):
     """A key that signs tokens, by the id that they name; its private half is shown nowhere."""
 
     kid: str

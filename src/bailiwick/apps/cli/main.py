@@ -15,7 +15,7 @@ import typer
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
 from bailiwick.apps.cli import audit, rotation
-from bailiwick.apps.cli.admin import access, providers, reports, tenancy
+from bailiwick.apps.cli.admin import access, providers, reports, tenancy, tokens
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
@@ -169,13 +169,16 @@ for _name, _group in (
     ("tenants", tenancy.tenants),
     ("projects", tenancy.projects),
     ("keys", access.keys),
+    ("tiers", tokens.tiers),
+    ("revocations", tokens.revocations),
+    ("signing-keys", tokens.signing_keys),
     ("providers", providers.providers),
     ("operators", access.operators),
     ("operator-keys", access.operator_keys),
     ("users", reports.users),
 ):
     app.add_typer(_group, name=_name)
-add(app, reports.USAGE, reports.EXPLAIN)
+add(app, reports.USAGE, reports.EXPLAIN, tokens.REVOKE)
 add(_audit, *reports.AUDIT)
 _add(
     "link",

@@ -137,6 +137,13 @@ def read_body(source: str | None) -> dict[str, Any]:
 BODY: Final = Option(name="body", help="The whole body as JSON: a file, or - for standard input.")
 CLEAR: Final = Option(name="clear", help="Reset a field to its default; may be repeated.", several=True)
 YES: Final = Option(name="yes", bare=True, help="Do not ask whether it is meant.")
+RATE_LIMIT: Final = Option(
+    name="rate-limit",
+    field="limits",
+    several=True,
+    read=entries(read_limit, ":"),
+    help="LEVEL:FIELD=VALUE,…, such as user:requests=60,per=1m; `user:` ends it; may be repeated.",
+)
 PAGE: Final = (
     Option(name="limit", help="How many, 1 to 200."),
     Option(name="after", help="The `next` of the page before."),

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, YES, Option, entries, read_limit
+from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, RATE_LIMIT, YES, Option, entries
 from bailiwick.apps.cli.admin.output import columns
 from bailiwick.apps.cli.admin.resources import PROJECT
 
@@ -17,13 +17,7 @@ _DEFAULT_PROJECT: Final = Option(name="default-project", help="Its default proje
 _SUSPENDED: Final = {"status": "suspended"}
 _ACTIVE: Final = {"status": "active"}
 _OF_PROJECT: Final = (
-    Option(
-        name="rate-limit",
-        field="limits",
-        several=True,
-        read=entries(read_limit, ":"),
-        help="LEVEL:FIELD=VALUE,…, such as user:requests=60,per=1m; `user:` ends it; may be repeated.",
-    ),
+    RATE_LIMIT,
     Option(
         name="alias",
         field="aliases",
@@ -34,6 +28,7 @@ _OF_PROJECT: Final = (
     Option(
         name="cors-origin", field="cors_origins", several=True, help="An origin whose pages may ask; may be repeated."
     ),
+    Option(name="default-tier", help="The tier of whoever comes without one."),
     Option(name="require-end-user", switch=True, help="Refuse calls that name no end user."),
     Option(name="on-disconnect", help="abort or drain: what becomes of a call whose client goes away."),
 )
