@@ -63,13 +63,14 @@ def credential_parts(
     signing = Signing(SigningKeyLookup(database), epoch, sealing=sealing, now=now)
     issuer_keys = IssuerKeys(documents, monotonic=time.monotonic)
     stack.push_async_callback(issuer_keys.aclose)
+    issuers = Remembered(lookup.find_issuers, epoch, capacity=_ISSUERS_KEPT)
     foreign = IssuerTokens(
-        Remembered(lookup.find_issuers, epoch, capacity=_ISSUERS_KEPT),
+        issuers,
         Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT),
         issuer_keys,
         now=now,
     )
-    own = UserTokens(on_file, signing, public_url=public_url, now=now)
+    own = UserTokens(on_file, issuers, signing, public_url=public_url, now=now)
     tokens = Tokens(own, foreign, public_url=public_url)
     changes = TakenAwayChanges(database)
     taken_away = TakenAwayKeeper(changes, epoch)
@@ -77,7 +78,7 @@ def credential_parts(
     return CredentialParts(
         authentication=authentication,
         minting=Minting(signing, public_url=public_url, now=now, new_id=new_id),
-        granting=Granting(signing, public_url=public_url, now=now, new_id=new_id),
+        granting=Granting(authentication, signing, public_url=public_url, now=now, new_id=new_id),
         client_tokens=ClientTokens(authentication, changes, now=now),
         signing=signing,
     )

@@ -61,6 +61,11 @@ def read_tier_claim(field: str, value: object) -> str | None:
     return _identifier(field, value)
 
 
+def new_session(unguessable: str) -> str:
+    """The id of a session that nobody named."""
+    return f"sess_{unguessable}"
+
+
 def minted_tier(asked: str | None, key_tier: str | None) -> str | None:
     """The tier of a token: a key that has one gives no other; raises `Refused` (403)."""
     if key_tier is None:

@@ -20,6 +20,9 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, Permission
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
+TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - no password
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - no password
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 LONGEST_FORM: Final = 32 * 1024
 """In bytes: two tokens of the longest, encoded, fit into it."""
 _FORM: Final = b"application/x-www-form-urlencoded"
@@ -144,6 +147,26 @@ def check_target(form: Form, public_url: str) -> None:
         if form.get(name, public_url) != public_url:
             message = "Tokens are for this installation only, by its public URL."
             raise RefusedGrant(OAuthError.INVALID_TARGET, message)
+
+
+@final
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that is to be exchanged (RFC 8693 §2.1), and what type its successor shall be called."""
+
+    subject_token: str
+    issued_token_type: str
+
+
+def read_exchange(form: Form) -> Exchange:
+    """Read what is to be exchanged for what; raises `RefusedGrant` (400)."""
+    if required(form, "subject_token_type") not in (ACCESS_TOKEN, JWT):
+        raise _malformed(f"subject_token_type must be {ACCESS_TOKEN} or {JWT}.")
+    issued = form.get("requested_token_type", ACCESS_TOKEN)
+    if issued not in (ACCESS_TOKEN, JWT):
+        raise _malformed(f"requested_token_type must be {ACCESS_TOKEN} or {JWT}.")
+    if "actor_token" in form or "actor_token_type" in form:
+        raise _malformed("An actor_token is not supported: the token speaks for its subject alone.")
+    return Exchange(subject_token=required(form, "subject_token"), issued_token_type=issued)
 
 
 def required(form: Form, name: str) -> str:

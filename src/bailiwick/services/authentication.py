@@ -16,6 +16,7 @@ import msgspec
 
 from bailiwick.domain.access_tokens import TokenClaims
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
@@ -107,6 +108,14 @@ class Authentication:
         claims, token = await self._tokens.read_own(text)
         return claims, token.grant, await self._check_not_taken(token)
 
+    async def read_foreign(self, text: str, slug: str) -> tuple[ForeignIdentity, Grant, bool]:
+        """Say the same of a token of an issuer that the project `slug` trusts.
+
+        Raises `Refused` (400, 401, 403) for any other, and for one of our own; or `Unavailable`.
+        """
+        identity, token = await self._tokens.read_foreign(text, slug)
+        return identity, token.grant, await self._check_not_taken(token)
+
     async def _token_holder(self, token: Recognized, presented: Presented) -> Principal:
         grant = token.grant
         self._check_place(grant, presented)
@@ -129,7 +138,9 @@ class Authentication:
         taken = self._taken_away.known(grant.project_id)
         if taken is None:
             taken = await self._taken_away.read(grant)
-        if taken.has_token(jti=token.jti, sid=token.sid, uid=token.uid, issued_at=token.issued_at):
+        if taken.has_token(
+            jti=token.jti, sid=token.sid, uid=token.uid, issued_at=token.issued_at, source_jti=token.source_jti
+        ):
             raise EndedCredential(Code.REVOKED_CREDENTIALS, "The token was revoked.", grant)
         return token.uid in taken.blocked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import final
 
 import msgspec
@@ -37,9 +38,9 @@ class Clients:
         self._pipeline = pipeline
 
     async def authenticate(
-        self, secret: ClientSecret, presented: Presented, permission: Permission | None, seen: Observation
+        self, secret: ClientSecret, presented: Presented, permissions: Iterable[Permission], seen: Observation
     ) -> Client:
-        """Say which client it is that may use `permission`; `presented` is what else the call says.
+        """Say which client it is that may use all `permissions`; `presented` is what else the call says.
 
         Raises `RefusedGrant`: 401, with one answer for all that is unknown, wrong or malformed; 400 for a client that
         is known and may not. Or `Unavailable`.
@@ -55,7 +56,7 @@ class Clients:
             client = Client(id=shown(KEY, key_id), principal=principal, key=await self._pipeline.key_on_file(presented))
             if client.id != secret.client_id:
                 raise invalid_client()
-            if permission is not None:
+            for permission in permissions:
                 await self._pipeline.authenticate(presented, permission, seen)
         except Refused as refused:
             raise told(refused) from None

@@ -97,6 +97,19 @@ class IssuerTokens:
 
     async def prove(self, token: Unverified, digest: bytes, slug: str | None) -> Recognized:
         """Say whose token this is; raises `Refused` (400, 401, 403) or `Unavailable`."""
+        proven = await self._verified(token, slug)
+        recognized = await self._recognized(proven)
+        while len(self._proven) >= _TOKENS_KEPT:
+            del self._proven[next(iter(self._proven))]
+        self._proven[digest, slug] = proven
+        return recognized
+
+    async def read(self, token: Unverified, slug: str) -> tuple[ForeignIdentity, Recognized]:
+        """Say the same of a token that calls nothing, and who it is by what it says; raises as `prove`."""
+        proven = await self._verified(token, slug)
+        return proven.identity, await self._recognized(proven)
+
+    async def _verified(self, token: Unverified, slug: str | None) -> _Proven:
         name = token.claims.get("iss")
         found = await self._issuers.get(name) if isinstance(name, str) else None
         if not found:
@@ -110,12 +123,7 @@ class IssuerTokens:
         except InvalidToken:
             raise refused_credentials() from None
         named = replace(token, header={}, claims={}, signed=b"", signature=b"")
-        proven = _Proven(identity=identity, issuer=issuer, key=key, named=named)
-        recognized = await self._recognized(proven)
-        while len(self._proven) >= _TOKENS_KEPT:
-            del self._proven[next(iter(self._proven))]
-        self._proven[digest, slug] = proven
-        return recognized
+        return _Proven(identity=identity, issuer=issuer, key=key, named=named)
 
     async def _recognized(self, proven: _Proven) -> Recognized:
         identity, issuer = proven.identity, proven.issuer

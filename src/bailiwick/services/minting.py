@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, final
+from typing import final
 
 import msgspec
 
 from bailiwick.domain.access_tokens import TokenClaims
 from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.domain.ids import KEY, PROJECT, shown
-from bailiwick.domain.minting import MintRequest, minted_scopes, minted_tier
+from bailiwick.domain.minting import MintRequest, minted_scopes, minted_tier, new_session
 from bailiwick.domain.principal import Principal
 from bailiwick.services.signing import Signing
-
-_SESSION: Final = "sess_"
 
 
 @final
@@ -60,7 +58,7 @@ class Minting:
         scopes = minted_scopes(principal, request.scopes)
         now = self._now()
         issued_at = int(now.timestamp())
-        session_id = request.session_id or _SESSION + self._new_id()
+        session_id = request.session_id or new_session(self._new_id())
         claims = TokenClaims(
             issuer=self._issuer,
             uid=request.user_id,

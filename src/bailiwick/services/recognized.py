@@ -11,10 +11,11 @@ from bailiwick.domain.principal import Grant
 
 @final
 class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Whose token it is. `issued_at` is Unix seconds."""
+    """Whose token it is. `issued_at` is Unix seconds, `source_jti` the id of the token that it was exchanged for."""
 
     grant: Grant
     uid: str | None
     sid: str | None
     jti: str | None
     issued_at: float
+    source_jti: str | None = None

@@ -44,10 +44,13 @@ class TakenAway:
         """Count what is kept."""
         return len(self.blocked) + len(self.tokens) + len(self.sessions) + len(self.users)
 
-    def has_token(self, *, jti: str | None, sid: str | None, uid: str | None, issued_at: float) -> bool:
-        """Whether a token was taken away: by itself, with its session, or with all that its user had by then."""
+    def has_token(
+        self, *, jti: str | None, sid: str | None, uid: str | None, issued_at: float, source_jti: str | None = None
+    ) -> bool:
+        """Whether a token was taken away: itself, what it was exchanged for, its session, or all that its user had."""
         return (
             jti in self.tokens
+            or (source_jti is not None and source_jti in self.tokens)
             or sid in self.sessions
             or (uid is not None and uid in self.users and issued_at <= self.users[uid])
         )

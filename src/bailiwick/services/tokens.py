@@ -6,6 +6,7 @@ import hashlib
 from typing import final
 
 from bailiwick.domain.access_tokens import TokenClaims
+from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.identity import jws
 from bailiwick.services.credential_errors import refused_credentials
 from bailiwick.services.issuer_tokens import IssuerTokens, ProofNeeded
@@ -44,6 +45,16 @@ class Tokens:
     async def read_own(self, text: str) -> tuple[TokenClaims, Recognized]:
         """Say what one of our own tokens says, and whose it is; raises `Refused` (401) or `Unavailable`."""
         return await self._own.read(_read(text))
+
+    async def read_foreign(self, text: str, slug: str) -> tuple[ForeignIdentity, Recognized]:
+        """Say who somebody is by a token of an issuer that the project `slug` trusts, never by one of our own.
+
+        Raises `Refused` (400, 401, 403) or `Unavailable`.
+        """
+        token = _read(text)
+        if token.claims.get("iss") == self._issuer:
+            raise refused_credentials()
+        return await self._foreign.read(token, slug)
 
 
 def _read(text: str) -> jws.Unverified:

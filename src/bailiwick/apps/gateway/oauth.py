@@ -17,12 +17,14 @@ from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.oauth import (
     CLIENT_CREDENTIALS,
     LONGEST_FORM,
+    TOKEN_EXCHANGE,
     Form,
     OAuthError,
     RefusedGrant,
     check_target,
     invalid_client,
     read_client,
+    read_exchange,
     read_form,
     required,
     twice,
@@ -32,6 +34,11 @@ from bailiwick.services.client_tokens import ClientTokens
 from bailiwick.services.clients import Client, Clients
 from bailiwick.services.granting import Granting
 
+_GRANTS: Final[Mapping[str, tuple[Permission, ...]]] = {
+    # Each with what the client's key must hold.
+    CLIENT_CREDENTIALS: (),
+    TOKEN_EXCHANGE: (Permission.TOKENS_MINT, Permission.USERS_ACT_AS),
+}
 _METHODS: Final = ["client_secret_basic", "client_secret_post"]
 _SCOPES: Final = sorted(scope.value for scope in ALL_SCOPES - FOR_KEYS_ALONE)
 
@@ -60,13 +67,19 @@ class OAuthEndpoints:
         }
 
     async def token(self, call: Call) -> None:
-        """`POST /oauth/token` (RFC 6749 §4.4.2)."""
+        """`POST /oauth/token` (RFC 6749 §4.4.2, RFC 8693 §2.1)."""
         form = await self._form(call)
-        client = await self._client(call, form, None)
-        if required(form, "grant_type") != CLIENT_CREDENTIALS:
-            raise RefusedGrant(OAuthError.UNSUPPORTED_GRANT_TYPE, f"grant_type must be {CLIENT_CREDENTIALS}.")
+        grant_type = required(form, "grant_type")
+        if grant_type not in _GRANTS:
+            message = f"grant_type must be {' or '.join(_GRANTS)}."
+            raise RefusedGrant(OAuthError.UNSUPPORTED_GRANT_TYPE, message)
+        client = await self._client(call, form, *_GRANTS[grant_type])
         check_target(form, self._issuer)
-        granted = await self._granting.to_machine(client, asked=form.get("scope"))
+        asked = form.get("scope")
+        if grant_type == TOKEN_EXCHANGE:
+            granted = await self._granting.in_exchange(client, read_exchange(form), asked=asked)
+        else:
+            granted = await self._granting.to_machine(client, asked=asked)
         await call.reply.answer(msgspec.json.encode(granted), JSON, NO_STORE)
 
     async def introspect(self, call: Call) -> None:
@@ -82,7 +95,7 @@ class OAuthEndpoints:
     async def revoke(self, call: Call) -> None:
         """`POST /oauth/revoke` (RFC 7009), for the client that the token was issued to."""
         form = await self._form(call)
-        client = await self._client(call, form, None)
+        client = await self._client(call, form)
         await self._tokens.revoke(client, required(form, "token"))
         await call.reply.answer(b"", JSON, NO_STORE)
 
@@ -97,7 +110,7 @@ class OAuthEndpoints:
     async def _form(self, call: Call) -> Form:
         return read_form(call.head.content_type, await call.small_body(LONGEST_FORM))
 
-    async def _client(self, call: Call, form: Form, permission: Permission | None) -> Client:
+    async def _client(self, call: Call, form: Form, *permissions: Permission) -> Client:
         """The client that asks; raises `RefusedGrant`."""
         head = call.head
         secret = read_client(head.basic, form)
@@ -108,7 +121,7 @@ class OAuthEndpoints:
         if head.uid is not None or head.sid is not None:
             message = "A client speaks for itself here: X-End-User-Id and X-Session-Id have no place."
             raise RefusedGrant(OAuthError.INVALID_REQUEST, message)
-        return await self._clients.authenticate(secret, call.presented(), permission, call.seen)
+        return await self._clients.authenticate(secret, call.presented(), permissions, call.seen)
 
     def _server_metadata(self) -> dict[str, object]:
         at = self._issuer.rstrip("/")
@@ -121,7 +134,7 @@ class OAuthEndpoints:
             "token_endpoint_auth_methods_supported": _METHODS,
             "introspection_endpoint_auth_methods_supported": [*_METHODS, "Bearer"],
             "revocation_endpoint_auth_methods_supported": _METHODS,
-            "grant_types_supported": [CLIENT_CREDENTIALS],
+            "grant_types_supported": list(_GRANTS),
             # There is no authorization endpoint that could answer.
             "response_types_supported": [],
             "scopes_supported": _SCOPES,
