@@ -103,6 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("asker", ASKERS)
 def test_whatever_is_asked_is_answered_as_described(site: Site, asker: str) -> None:
     seen: Counter[int] = Counter()

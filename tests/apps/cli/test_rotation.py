@@ -11,28 +11,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, final
 
 import httpx2
 import psycopg
 import pytest
 
-from bailiwick.domain import ids
 from bailiwick.identity.keyring import MasterKey
-from bailiwick.identity.sealing import (
-    CannotOpen,
-    provider_row_identity,
-    seal,
-    second_factor_row_identity,
-    sign_in_provider_row_identity,
-    unseal,
-)
+from bailiwick.storage import roles
 from tests.apps.cli.test_operators_link import come_in, printed
 from tests.apps.cli.test_operators_link import command as link_command
 from tests.faults.trial import PROVE, times
 from tests.installation import Installation, clean_environment
+from tests.sealed import KINDS, opened, seal_for_sign_in
 from tests.serving import until
 from tests.upstream import Upstream
 
@@ -54,18 +47,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
     with Installation(tmp_path_factory.mktemp("rotation") / "data") as installation:
         installation.admin.provider(installation.keys["project_id"], upstream.base_url)
         person = installation.admin.make("/operators", {"name": "Ada", "email": "ada@example.com", "role": "owner"})
-        sealing, owner, provider = master_key(installation).sign_in_sealing(), ids.parsed("opr", person["id"]), uuid4()
-        assert owner is not None
         with installation.sql() as sql:
-            sql.execute(
-                "INSERT INTO bailiwick.operator_secrets (operator_id, totp_secret) VALUES (%s, %s)",
-                (owner, seal(sealing, second_factor_row_identity(owner), "second factor", os.urandom(12))),
-            )
-            sql.execute(
-                "INSERT INTO bailiwick.sign_in_providers (id, name, issuer, client_id, client_secret, scopes, rules,"
-                " created_at, created_by) VALUES (%s, 'x', 'https://x', 'x', %s, '{}', '[]', now(), 'x')",
-                (provider, seal(sealing, sign_in_provider_row_identity(provider), "client", os.urandom(12))),
-            )
+            seal_for_sign_in(sql, master_key(installation), person["id"])
         yield installation
 
 
@@ -95,47 +78,58 @@ def rotate(installation: Installation, *arguments: str, typed: str | None = None
     return told(command(installation, "rotate-master-key", *arguments, typed=typed))
 
 
-def sealed(installation: Installation) -> dict[str, tuple[bytes, bytes, str]]:
-    """Every sealed value: the identity of its row, what stands there, and the key's purpose."""
-    with installation.sql() as sql:
-        providers = sql.execute(
-            "SELECT id, tenant_id, project_id, secret FROM bailiwick.providers WHERE secret IS NOT NULL"
-        ).fetchall()
-        factors = sql.execute(
-            "SELECT operator_id, totp_secret FROM bailiwick.operator_secrets WHERE totp_secret IS NOT NULL"
-        ).fetchall()
-        clients = sql.execute("SELECT id, client_secret FROM bailiwick.sign_in_providers").fetchall()
-    (provider,), (factor,), (client,) = providers, factors, clients
-    return {
-        PROVIDER_KEY: (provider_row_identity(provider[1], provider[2], provider[0]), provider[3], "provider-secrets/1"),
-        "second factor": (second_factor_row_identity(factor[0]), factor[1], "sign-in-secrets/1"),
-        "client": (sign_in_provider_row_identity(client[0]), client[1], "sign-in-secrets/1"),
-    }
+def mint(installation: Installation) -> str:
+    with installation.client() as client:
+        answer = client.post("/v1/auth/mint", json={"user_id": "somebody", "ttl": 3600})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["token"])
 
 
-def holds(installation: Installation, upstream: Upstream, key: MasterKey, old: MasterKey) -> None:
+def published(installation: Installation) -> bytes:
+    return httpx2.get(f"{installation.url}/.well-known/jwks.json").raise_for_status().content
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrusted:
+    """What was there before any rotation: a user's token, what it is verified with, and what is sealed."""
+
+    token: str
+    published: bytes
+    secrets: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def entrusted(site: Installation) -> Entrusted:
+    with site.sql() as sql:
+        secrets = opened(sql, master_key(site))
+    assert tuple(secrets) == KINDS
+    return Entrusted(token=mint(site), published=published(site), secrets=secrets)
+
+
+def holds(
+    installation: Installation, upstream: Upstream, entrusted: Entrusted, *, key: MasterKey, old: MasterKey
+) -> None:
     """Everything is `key`'s, nothing is `old`'s, and whoever could come in still can."""
     assert master_key(installation) == key
     assert not (installation.folder / "master.key.next").exists()
-    for secret, (row, value, purpose) in sealed(installation).items():
-        assert unseal(key.derive(purpose), row, value) == secret
-        with pytest.raises(CannotOpen):
-            unseal(old.derive(purpose), row, value)
+    with installation.sql() as sql:
+        assert opened(sql, key) == entrusted.secrets
+        assert opened(sql, old) == {}
     run = str((installation.folder / "postgres" / "run").resolve())
-    for role in ("postgres", "bailiwick_app", "bailiwick_ledger", "bailiwick_control"):
+    for role in ("postgres", *roles.LOGINS):
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(host=run, user=role, password=old.role_password(role), dbname="bailiwick")
     with installation.client() as client:
         answer = client.post("/v1/chat/completions", json=ASK)
     assert answer.status_code == 200, answer.text
     assert upstream.requests[-1].header("authorization") == f"Bearer {PROVIDER_KEY}"
+    for token in (entrusted.token, mint(installation)):
+        with installation.client(token) as client:
+            assert client.get("/v1/me").json()["user_id"] == "somebody"
+    assert published(installation) == entrusted.published
     # The control process starts again, and is soon there.
     until(lambda: installation.admin.request("GET", "/tenants").status_code == 200, patience=20)
-
-
-def serves(installation: Installation) -> bool:
-    with installation.client() as client:
-        return client.get("/v1/me").status_code == 200
 
 
 def rotations(installation: Installation) -> list[Any]:
@@ -146,7 +140,9 @@ def rotations(installation: Installation) -> list[Any]:
         ).fetchall()
 
 
-def test_calls_go_on_while_the_key_of_a_running_installation_is_rotated(site: Installation, upstream: Upstream) -> None:
+def test_calls_go_on_while_the_key_of_a_running_installation_is_rotated(
+    site: Installation, upstream: Upstream, entrusted: Entrusted
+) -> None:
     before, over, statuses = master_key(site), threading.Event(), list[int]()
     link = printed(link_command(site).stdout, site.url)
     gateway = site.children()["gateway"]
@@ -170,7 +166,7 @@ def test_calls_go_on_while_the_key_of_a_running_installation_is_rotated(site: In
     assert out == f"the master key was {before.fingerprint()} and is {after.fingerprint()}\n"
     assert set(statuses) == {200}
     assert site.children()["gateway"] == gateway
-    holds(site, upstream, after, before)
+    holds(site, upstream, entrusted, key=after, old=before)
     assert "is what was written" in told(command(site, "audit", "verify"))
     assert rotations(site) == [
         (
@@ -189,7 +185,7 @@ def test_calls_go_on_while_the_key_of_a_running_installation_is_rotated(site: In
 
 
 def test_what_is_killed_in_the_middle_is_brought_to_its_end_by_the_next_start(
-    site: Installation, upstream: Upstream
+    site: Installation, upstream: Upstream, entrusted: Entrusted
 ) -> None:
     before, done = master_key(site), len(rotations(site))
     # The server goes too, and with it whoever is busy.
@@ -203,7 +199,7 @@ def test_what_is_killed_in_the_middle_is_brought_to_its_end_by_the_next_start(
     after = MasterKey.parse((site.folder / "master.key.next").read_text())
     assert master_key(site) == before
     site.start()
-    holds(site, upstream, after, before)
+    holds(site, upstream, entrusted, key=after, old=before)
     assert len(rotations(site)) == done + 1
 
 
@@ -217,27 +213,10 @@ def waits_for_a_table(site: Installation) -> bool:
         )
 
 
-def test_a_start_after_a_kill_between_the_transaction_and_the_file_finds_the_key(
-    site: Installation, upstream: Upstream
-) -> None:
-    before, done = master_key(site), len(rotations(site))
-    rotate(site)
-    after = master_key(site)
-    site.stop(signal.SIGKILL)
-    (site.folder / "master.key").rename(site.folder / "master.key.next")
-    write(site.folder / "master.key", before)
-    site.start()
-    holds(site, upstream, after, before)
-    assert len(rotations(site)) == done + 1
-
-
-def write(path: Path, key: MasterKey) -> None:
-    path.touch(0o600)
-    path.write_text(key.written())
-
-
 @pytest.mark.proof
-def test_whatever_is_killed_whenever_nothing_is_lost(site: Installation, upstream: Upstream) -> None:
+def test_whatever_is_killed_whenever_nothing_is_lost(
+    site: Installation, upstream: Upstream, entrusted: Entrusted
+) -> None:
     chance = random.Random() if PROVE else random.Random(4)
     for _ in range(KILLS):
         before = master_key(site)
@@ -249,69 +228,32 @@ def test_whatever_is_killed_whenever_nothing_is_lost(site: Installation, upstrea
         running.communicate()
         site.start()
         assert master_key(site) != before
-        holds(site, upstream, master_key(site), before)
+        holds(site, upstream, entrusted, key=master_key(site), old=before)
 
 
-def test_the_key_of_an_installation_that_does_not_run_is_rotated_to_a_given_one(
-    site: Installation, upstream: Upstream
+def test_the_key_of_an_installation_that_does_not_run_is_rotated_to_a_given_one_and_a_start_sets_the_file_right(
+    site: Installation, upstream: Upstream, entrusted: Entrusted
 ) -> None:
-    before, given = master_key(site), MasterKey(secret=os.urandom(32))
+    before, given, done = master_key(site), MasterKey(secret=os.urandom(32)), len(rotations(site))
     site.stop()
     try:
         rotate(site, "--new-key-file", "-", typed=given.written() + "\n")
         assert master_key(site) == given
-        refused = command(site, "rotate-master-key", "--new-key-file", str(site.folder / "master.key"))
-        assert "the new master key is the one that there is" in told(refused, status=1)
+        # As whoever is killed between the transaction and the file leaves it.
+        (site.folder / "master.key").rename(site.folder / "master.key.next")
+        (site.folder / "master.key").touch(0o600)
+        (site.folder / "master.key").write_text(before.written())
     finally:
         site.start()
-    holds(site, upstream, given, before)
+    holds(site, upstream, entrusted, key=given, old=before)
+    assert len(rotations(site)) == done + 1
 
 
-def test_a_key_of_before_does_not_start_and_is_told_why(site: Installation) -> None:
-    before = master_key(site)
-    rotate(site)
-    after = master_key(site)
-    site.stop()
-    try:
-        write(site.folder / "master.key", before)
-        for words in (("serve", "--port", "0"), ("rotate-master-key",)):
-            out = told(command(site, *words), status=1)
-            assert out.startswith("bailiwick: the master key is not the one that this installation has")
-    finally:
-        write(site.folder / "master.key", after)
-        site.start()
-
-
-def test_an_audit_log_that_was_tampered_with_before_is_as_wrong_after(site: Installation) -> None:
-    until(lambda: site.admin.request("GET", "/tenants").status_code == 200, patience=20)
-    tenant = site.admin.tenant("Tampered with")
-    tenant_id = ids.parsed("ten", tenant["id"])
-    with site.sql() as sql:
-        (original,) = sql.execute(
-            "SELECT signature FROM bailiwick.audit_heads WHERE tenant_id = %s", (tenant_id,)
-        ).fetchone() or (b"",)
-        sql.execute("UPDATE bailiwick.audit_heads SET signature = 'forged' WHERE tenant_id = %s", (tenant_id,))
-    assert original
-    rotate(site)
-    assert "its head was not signed by this installation" in told(command(site, "audit", "verify"), status=1)
-
-
-@pytest.mark.slow
-def test_a_configured_key_is_followed_by_one_that_is_noted_until_it_is_configured(tmp_path: Path) -> None:
+def test_a_running_installation_with_a_configured_key_is_rotated_and_goes_on(tmp_path: Path) -> None:
     old = MasterKey(secret=os.urandom(32))
-    first = Installation(tmp_path / "data", settings={"BAILIWICK_MASTER_KEY": old.written()})
-
-    def rotated(key: MasterKey, *, status: int = 0) -> str:
-        return told(command(first, "rotate-master-key", "--master-key", key.written()), status=status)
-
-    with first:
-        assert f"it is in {tmp_path / 'data' / 'master.key.next'}: configure it" in rotated(old)
-        new = MasterKey.parse((tmp_path / "data" / "master.key.next").read_text())
-        assert serves(first)
-        assert "first: it has been rotated to it" in rotated(old, status=1)
-    with first:  # As a supervisor would start it, that knows nothing of it yet.
-        assert "is used until it is configured" in first.log
-        assert serves(first)
-    with Installation(tmp_path / "data", settings={"BAILIWICK_MASTER_KEY": new.written()}) as second:
-        assert serves(second)
-    assert {path.name for path in (tmp_path / "data").glob("master.key*")} == set()
+    with Installation(tmp_path / "data", settings={"BAILIWICK_MASTER_KEY": old.written()}) as running:
+        out = rotate(running, "--master-key", old.written())
+        assert f"it is in {tmp_path / 'data' / 'master.key.next'}: configure it" in out
+        with running.client() as client:
+            assert client.get("/v1/me").status_code == 200
+        until(lambda: running.admin.request("GET", "/tenants").status_code == 200, patience=20)
