@@ -38,7 +38,19 @@ def addresses(installation: Installation) -> list[str]:
     with installation.client(**{"X-End-User-Id": "user-1"}) as client:
         asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
         answered = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
-    tabs = ("", "/usage", "/keys", "/keys/new", "/users", "/users/one?uid=user-1", "/limits", "/models", "/providers")
+    tabs = (
+        "",
+        "/usage",
+        "/keys",
+        "/keys/new",
+        "/users",
+        "/users/one?uid=user-1",
+        "/limits",
+        "/tiers",
+        "/tiers/new",
+        "/models",
+        "/providers",
+    )
     return [
         "/dashboard",
         *(project + tab for tab in (*tabs, "/providers/new", "/origins", "/settings")),

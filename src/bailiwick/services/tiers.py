@@ -32,10 +32,13 @@ class Tiers:
         self._database = database
         self._acts = acts
 
-    async def list(self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest) -> Page[Tier]:
-        """A page of a project's tiers; raises `Refused` (404)."""
+    async def list(
+        self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest, *, is_there: bool = False
+    ) -> Page[Tier]:
+        """A page of a project's tiers; raises `Refused` (404) unless whoever asks knows that the project is there."""
         async with self._database.reading(tenant_id) as scope:
-            found(await ProjectRows(scope, tenant_id).find(project_id))
+            if not is_there:
+                found(await ProjectRows(scope, tenant_id).find(project_id))
             return await TierRows(scope, tenant_id, project_id).list(page)
 
     async def find(self, tenant_id: TenantId, project_id: ProjectId, tier_id: TierId) -> Tier:

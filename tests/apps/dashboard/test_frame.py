@@ -32,6 +32,7 @@ IDS: Final = {
     "{tenant_id}": UNKNOWN["ten"],
     "{project_id}": UNKNOWN["prj"],
     "{key_id}": UNKNOWN["key"],
+    "{tier_id}": UNKNOWN["tir"],
     "{provider_id}": UNKNOWN["prv"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
     "{sign_in_provider_id}": UNKNOWN["prv"].replace("prv", "sip"),
@@ -56,6 +57,7 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     """The ids of something of each kind, by the first part of the addresses that they are for."""
     key = await browser.control.key()
     given = {"tenant_id": key["tenant_id"], "project_id": key["project_id"], "key_id": key["id"]}
+    tier = await browser.control.make(f"/projects/{key['project_id']}/tiers", name="pro")
     around = {"tenants": f"/tenants/{key['tenant_id']}", "projects": f"/projects/{key['project_id']}", "providers": ""}
     asked = {"name": f"p{key['id'][-8:]}", "kind": "openai", "api_key": "sk-x"}
     made = {name: await browser.control.make(f"{place}/providers", **asked) for name, place in around.items()}
@@ -63,7 +65,12 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"
     by = await browser.control.make("/sign-in/providers", name="I", issuer=issuer, client_id="c")
-    given |= {"operator_id": person["id"], "operator_key_id": operator_key["id"], "sign_in_provider_id": by["id"]}
+    given |= {
+        "tier_id": tier["id"],
+        "operator_id": person["id"],
+        "operator_key_id": operator_key["id"],
+        "sign_in_provider_id": by["id"],
+    }
     return {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
 
 

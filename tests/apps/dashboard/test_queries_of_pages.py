@@ -81,6 +81,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         settle(database, own[0], own[1], [Call(opened_at=control.clock(), uid="ann")])
         known = {
             "tenant_id": tenant, "project_id": project, "key_id": key["id"],
+            "tier_id": (await control.make(f"/projects/{project}/tiers", name="pro"))["id"],
             "operator_id": ids.shown(ids.OPERATOR, add_person(database, tenant=tenant).id),
             "sign_in_provider_id": (await control.make("/sign-in/providers", **by))["id"],
             "of_project": (await control.make(f"/projects/{project}/providers", **provider))["id"],

@@ -27,6 +27,7 @@ from bailiwick.apps.dashboard.pages import (
     settings,
     sign_in_providers,
     tenants,
+    tiers,
     usage,
     users,
 )
@@ -44,6 +45,7 @@ PAGES: Final[Sequence[Page]] = (
     *projects.PAGES,
     *keys.PAGES,
     *limits.PAGES,
+    *tiers.PAGES,
     *models.PAGES,
     *origins.PAGES,
     *settings.PAGES,

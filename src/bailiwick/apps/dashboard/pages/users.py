@@ -13,6 +13,7 @@ from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.end_users import users_query
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.identifiers import read_identifier
+from bailiwick.domain.revocations import revocation_spec
 from bailiwick.domain.times import written
 from bailiwick.domain.usage_report import GroupBy
 from bailiwick.services.absence import not_found
@@ -52,6 +53,13 @@ async def change_user(visit: Visit) -> Response:
     return visit.go(f"{_address(visit)}/one", "blocked" if blocked else "unblocked", uid=uid)
 
 
+async def revoke_user(visit: Visit) -> Response:
+    """End every token that a user was given by now."""
+    uid = read_uid(visit.form.known("uid").text("uid"))
+    await visit.plane.revocations.create(visit.actor, *visit.at, revocation_spec(user_id=uid))
+    return visit.go(f"{_address(visit)}/one", "tokens-ended", uid=uid)
+
+
 def read_uid(text: str) -> str:
     """Who is named, to the letter; raises `Refused` (404)."""
     try:
@@ -70,4 +78,5 @@ PAGES: Final = (
     Page(path=_LIST, handler=list_users, needs=_READ),
     Page(path=f"{_LIST}/one", handler=show_user, needs=_READ),
     Page(path=f"{_LIST}/one", handler=change_user, needs=_WRITE, method="POST"),
+    Page(path=f"{_LIST}/revoke", handler=revoke_user, needs=AdminPermission.REVOCATIONS_WRITE, method="POST"),
 )

@@ -1,0 +1,129 @@
+"""A project's tiers: named plans, each with limits and models of its own; and which of them is the default."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from bailiwick.apps.admin.address import id_of
+from bailiwick.apps.admin.token_bodies import TierBody, tier_asked
+from bailiwick.apps.admin.wire import read_body_as
+from bailiwick.apps.dashboard import words
+from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.pages.changes import change_project, expected
+from bailiwick.apps.dashboard.pages.limit_fields import FIELDS, filled, limit_fields, limits_given
+from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.ids import TierId
+from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.paging import MAX_LIMIT, PageRequest
+from bailiwick.domain.tiers import Tier, TierSpec
+from bailiwick.domain.versions import etag
+from bailiwick.services.documents import tier_document
+
+_READ: Final = AdminPermission.TIERS_READ
+_WRITE: Final = AdminPermission.TIERS_WRITE
+_FIELDS: Final = ("name", "models", *FIELDS)
+
+
+async def list_tiers(visit: Visit) -> Response:
+    """Every tier of a project, in words."""
+    frame = await framed(visit, "tiers")
+    page = await visit.plane.tiers.list(*visit.at, PageRequest(limit=MAX_LIMIT), is_there=True)
+    tiers = [(tier_document(tier), words.limits(tier.spec.limits), tier.created_at) for tier in page.items]
+    return visit.show("tiers/list.html", **frame.values, tiers=tiers)
+
+
+async def choose_default(visit: Visit) -> Response:
+    """Say which tier holds for whoever comes without one."""
+    await change_project(visit, {"default_tier": visit.form.known("tier").text("tier") or None})
+    return visit.go(_tiers(visit), "saved")
+
+
+async def new_tier(visit: Visit) -> Response:
+    """The form for a new one."""
+    frame = await framed(visit, "tiers")
+    return visit.show(
+        "tiers/form.html", **frame.values, tier=None, given={"name": "", "models": ()}, **filled(limit_fields({}))
+    )
+
+
+async def create_tier(visit: Visit) -> Response:
+    """Make one."""
+    try:
+        await visit.plane.tiers.create(visit.actor, *visit.at, _asked(visit))
+    except Refused as refused:
+        return await _again(visit, refused, None)
+    return visit.go(_tiers(visit), "created")
+
+
+async def show_tier(visit: Visit) -> Response:
+    """What a tier says, to be changed."""
+    frame = await framed(visit, "tiers")
+    tier = await visit.plane.tiers.find(*visit.at, _tier_id(visit))
+    given = {"name": tier.spec.name, "models": tier.spec.models or ()}
+    values = {**_shown(tier), "given": given, **filled(limit_fields(tier.spec.limits))}
+    return visit.show("tiers/form.html", **{**frame.values, **values})
+
+
+async def change_tier(visit: Visit) -> Response:
+    """Make a tier what the form says."""
+    tier_id = _tier_id(visit)
+    try:
+        asked = _asked(visit)
+        await visit.plane.tiers.change(visit.actor, visit.at, tier_id, lambda _: asked, expected=expected(visit))
+    except Refused as refused:
+        return await _again(visit, refused, await visit.plane.tiers.find(*visit.at, tier_id))
+    return visit.go(_tiers(visit), "saved")
+
+
+async def remove_tier(visit: Visit) -> Response:
+    """Remove a tier."""
+    visit.form.known()
+    await visit.plane.tiers.remove(visit.actor, visit.at, _tier_id(visit))
+    return visit.go(_tiers(visit), "removed")
+
+
+async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
+    frame = await framed(visit, "tiers")
+    form = visit.form
+    given = {"name": form.text("name"), "models": form.lines("models")}
+    fields = filled({name: form.text(name) for name in FIELDS})
+    shown = {"tier": None} if tier is None else _shown(tier)
+    return visit.again("tiers/form.html", refused, **{**frame.values, **shown, "given": given, **fields})
+
+
+def _asked(visit: Visit) -> TierSpec:
+    """The form as the API's body; raises `Refused`."""
+    form = visit.form.known(*_FIELDS)
+    body: Document = {"name": form.text("name"), "models": form.lines("models") or None, "limits": limits_given(form)}
+    return tier_asked(read_body_as(TierBody, body))
+
+
+def _shown(tier: Tier) -> dict[str, object]:
+    document = tier_document(tier)
+    return {"tier": document, "version": etag(document)}
+
+
+def _tier_id(visit: Visit) -> TierId:
+    return TierId(id_of(visit.request, "tier_id", ids.TIER))
+
+
+def _tiers(visit: Visit) -> str:
+    return f"/projects/{visit.request.path_params['project_id']}/tiers"
+
+
+_LIST: Final = "/projects/{project_id}/tiers"
+
+PAGES: Final = (
+    Page(path=_LIST, handler=list_tiers, needs=_READ),
+    Page(path=f"{_LIST}/default", handler=choose_default, needs=AdminPermission.PROJECTS_WRITE, method="POST"),
+    Page(path=f"{_LIST}/new", handler=new_tier, needs=_WRITE),
+    Page(path=f"{_LIST}/new", handler=create_tier, needs=_WRITE, method="POST"),
+    Page(path=f"{_LIST}/{{tier_id}}", handler=show_tier, needs=_READ),
+    Page(path=f"{_LIST}/{{tier_id}}", handler=change_tier, needs=_WRITE, method="POST"),
+    Page(path=f"{_LIST}/{{tier_id}}/remove", handler=remove_tier, needs=_WRITE, method="POST"),
+)
