@@ -241,7 +241,10 @@ def test_an_origin_that_is_taken_off_the_list_is_stopped(page: Page, caller: Cal
 def test_the_page_of_the_how_to_works_as_it_stands(page: Page, caller: Caller) -> None:
     (script,) = re.findall(r"```js\n(.*?)```", HOW_TO.read_text("utf-8"), re.DOTALL)
     address = f"{caller.site.installation.url}/p/{caller.project['slug']}/v1"
-    for theirs, ours in (("https://gateway.example.com/p/my-app/v1", address), ("bwk_live_…", caller.key)):
+    minted = caller.ask("POST", "/v1/auth/mint", json={"user_id": "visitor-1", "scopes": ["chat:create"]}).json()[
+        "token"
+    ]
+    for theirs, ours in (("https://gateway.example.com/p/my-app/v1", address), ("eyJ…", minted)):
         assert theirs in script
         script = script.replace(theirs, ours)
     page.add_script_tag(content=script, type="module")

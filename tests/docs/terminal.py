@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -154,6 +154,18 @@ class Terminal:
             server.stdout.read()
             server.stdout.close()
             server.wait(_PATIENCE)
+
+
+@contextmanager
+def backend_ended(folder: Path) -> Iterator[None]:
+    """A backend that a page's blocks started and noted in `backend.pid` is ended, also when the page got no further."""
+    noted = folder / "backend.pid"
+    try:
+        yield
+    finally:
+        if noted.exists():
+            os.kill(int(noted.read_text()), signal.SIGTERM)
+            noted.unlink()
 
 
 def variables_of(data_folder: Path) -> dict[str, str]:

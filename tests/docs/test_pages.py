@@ -1,9 +1,10 @@
 """README, tutorial and how-tos do what they say: their blocks are run against a real installation.
 
 A page finds these variables, as the tutorial sets them: BASE_URL, ADMIN_KEY, API_KEY, TENANT_ID, PROJECT_ID (a tenant,
-a project and a key of the page's own, but for README and tutorial, which use what the first start made); and, of a
-reader's own: PROVIDER_URL and PROVIDER_KEY (an OpenAI-compatible server), DATABASE_URL (a superuser's login to an
-empty database). A page that starts a server by itself gets a folder of its own.
+a project and a key of the page's own, but for README and the first tutorial, which use what the first start made); and,
+of a reader's own: PROVIDER_URL and PROVIDER_KEY (an OpenAI-compatible server), DATABASE_URL (a superuser's login to an
+empty database), BACKEND_PORT (for a backend, whose process a page notes in `backend.pid`). A page that starts a server
+by itself gets a folder of its own.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import pytest
 
 from bailiwick.storage.embedded import EmbeddedPostgres
 from tests.docs.pages import ROOT, RUN, blocks, executed_pages
-from tests.docs.terminal import Terminal, variables_of
-from tests.installation import Installation, clean_environment
+from tests.docs.terminal import Terminal, backend_ended, variables_of
+from tests.installation import Installation, clean_environment, free_port
 from tests.upstream import Upstream
 
 _FIRST_PROJECT: Final = frozenset({"README.md", "docs/tutorial/first-call.md"})
@@ -37,6 +38,8 @@ NOT_RUN: Final = [
     ("docs/how-to/use-your-own-postgresql.md", "the login is the reader's own"),
     ("docs/tutorial/first-call.md", _STAYS),
     ("docs/tutorial/first-call.md", "it downloads a package, which the test environment has"),
+    ("docs/tutorial/tokens-for-users.md", "it downloads packages, which the test environment has"),
+    ("docs/tutorial/tokens-for-users.md", "it downloads a package, which the test of the page in a browser has"),
 ]
 
 
@@ -79,6 +82,7 @@ def test_what_a_page_says_happens(page: str, installation: Installation, provide
         environment |= _own_project(installation, page)
     if page == "README.md":
         environment |= variables_of(installation.folder)
+    environment["BACKEND_PORT"] = str(free_port())
     _run(page, installation.folder.parent, environment)
 
 
@@ -136,7 +140,7 @@ def _own_project(installation: Installation, page: str) -> dict[str, str]:
 
 def _run(page: str, folder: Path, environment: dict[str, str]) -> None:
     (folder / ".state").unlink(missing_ok=True)
-    with Terminal(folder, environment) as terminal:
+    with Terminal(folder, environment) as terminal, backend_ended(folder):
         for block in blocks(page):
             if block.language in RUN and block.not_run is None:
                 terminal.run(block)

@@ -1,0 +1,94 @@
+"""What the gateway answers, as values. Fields that this version does not know are left out, not refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar, final
+
+import httpx2
+import msgspec
+
+from bailiwick.client.errors import ServerError
+
+Answer = TypeVar("Answer")
+
+
+@final
+class Minted(msgspec.Struct, frozen=True, kw_only=True):
+    """A user token (RFC 6750, RFC 9068) and what its holder has to know. Its `repr` hides the token.
+
+    `ttl` is in seconds, `expires_at` in Unix seconds; calls with the token belong to `session_id`.
+    """
+
+    token: str
+    token_type: str
+    ttl: int
+    session_id: str
+    expires_at: int
+    project_id: str
+
+    @property
+    def expires(self) -> datetime:
+        """`expires_at` as a moment, in UTC."""
+        return datetime.fromtimestamp(self.expires_at, UTC)
+
+    def __repr__(self) -> str:
+        return f"Minted(token='…', ttl={self.ttl}, session_id={self.session_id!r}, expires_at={self.expires_at})"
+
+
+@final
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the key is to the gateway. `models` is None when it may call any; `key_id` when it is no key."""
+
+    credential: str
+    tenant_id: str
+    project_id: str
+    project_slug: str
+    scopes: tuple[str, ...]
+    key_id: str | None = None
+    tier: str | None = None
+    models: tuple[str, ...] | None = None
+    act_as: bool = False
+    user_id: str | None = None
+    session_id: str | None = None
+
+
+@final
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the calls of one group came to, or all of them (`key` None, as for calls that name no user or session).
+
+    `cost_usd` adds up the calls whose price is known. Latencies are None of no calls.
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+    key: str | None = None
+
+
+@final
+class UsagePage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a report, as it comes."""
+
+    since: datetime = msgspec.field(name="from")
+    until: datetime = msgspec.field(name="to")
+    group_by: str
+    data: tuple[UsageRow, ...]
+    total: UsageRow
+    next: str | None = None
+
+
+def read(response: httpx2.Response, kind: type[Answer]) -> Answer:
+    """Read an answer of success; raises `ServerError` for what no gateway says."""
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ServerError(
+            "What answered is no gateway, or stands in front of one.",
+            status=response.status_code,
+            request_id=response.headers.get("x-request-id"),
+        ) from None
