@@ -24,7 +24,7 @@ from bailiwick.client import (
 from bailiwick.client.answers import Minted
 from bailiwick.client.requests import Wish
 from tests.client.surroundings import Surroundings
-from tests.serving import ASK, MODEL, Caller, Site
+from tests.serving import ASK, MODEL, Caller, Site, until
 
 TTL: Final = 900
 MANY: Final = 16
@@ -202,11 +202,14 @@ def test_threads_that_wait_for_a_mint_that_fails_all_get_its_error_and_the_next_
     with ThreadPoolExecutor(MANY) as threads:
         asking = [threads.submit(source) for _ in range(MANY)]
         assert gateway.entered.wait(5)
+        flight = source._flight
+        assert flight is not None
+        until(lambda: len(flight._condition._waiters) == MANY - 1)  # type: ignore[attr-defined]
         gateway.open.set()
         assert {type(each.exception(5)) for each in asking} == {Unavailable}
-    asked = len(gateway.asked)
+    assert len(gateway.asked) == 1
     gateway.failure = None
-    assert source() == f"token-{asked + 1}"
+    assert source() == "token-2"
 
 
 def test_when_minting_fails_the_old_token_is_used_as_long_as_it_is_good() -> None:
