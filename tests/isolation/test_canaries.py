@@ -39,8 +39,10 @@ UNKNOWN: Final = {
     prefix: ids.shown(prefix, ids.uuid7(1_700_000_000_000, bytes(range(10))))
     for prefix in (ids.TENANT, ids.PROJECT, ids.KEY, ids.PROVIDER)
 }
-# What differs between two answers to the same request: times, and the provider's numbering of its answers.
-_VARYING: Final = re.compile(rb"chatcmpl-\w+|\d{4}-\d\d-\d\dT[\d:.]+Z|\"created\":\d+")
+# What differs between two answers to the same request: times, the provider's numbering of its answers, and tokens.
+_VARYING: Final = re.compile(
+    rb"chatcmpl-\w+|\d{4}-\d\d-\d\dT[\d:.]+Z|\"(created|expires_at)\":\d+|\"token\":\"[\w.-]+\"|sess_\w+"
+)
 
 
 @final

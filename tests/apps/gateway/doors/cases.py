@@ -213,6 +213,8 @@ def good(method: str, address: str, model: str, /, **fields: Any) -> dict[str, A
     if method != "POST":
         return {}
     path = address.removeprefix("/v1")
+    if path == "/auth/mint":
+        return {"json": {"user_id": "user-123", **fields}}
     case = CASES[path]
     own = CLAUDE if ProviderKind.OPENAI not in BY_PATH[path].kinds else model
     given = {"model": own, **case.fields, **fields}
