@@ -36,6 +36,7 @@ UNKNOWN: Final = {
         ids.TIER,
         ids.REVOCATION,
         ids.PROVIDER,
+        ids.ISSUER,
         ids.OPERATOR,
         ids.OPERATOR_KEY,
         ids.SESSION,

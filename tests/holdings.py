@@ -10,6 +10,7 @@ from typing import Any, Final, final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import BOOTSTRAP
+from bailiwick.identity import signing_keys
 from bailiwick.services.sign_in_links import Chosen
 from tests.control import Control
 from tests.people import browser
@@ -23,6 +24,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "tiers"): {"name": "intruder"},
     ("post", "revocations"): {"user_id": "intruder"},
     ("post", "signing-keys"): {},
+    ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},
@@ -54,6 +56,14 @@ async def holding(control: Control, name: str) -> Holding:
     revocation = await control.make(f"/projects/{project['id']}/revocations", session_id=name)
     own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
     tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
+    trusted = await control.make(
+        f"/projects/{project['id']}/issuers",
+        issuer=f"https://{os.urandom(6).hex()}.example",
+        audiences=[name],
+        algorithms=["ES256"],
+        user_prefix=name,
+        jwks={"keys": [signing_keys.make().public_jwk()]},
+    )
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
@@ -71,6 +81,7 @@ async def holding(control: Control, name: str) -> Holding:
             "tier_id": tier["id"],
             "revocation_id": revocation["id"],
             "provider_id": own["id"],
+            "issuer_id": trusted["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,
@@ -101,6 +112,8 @@ def filled(path: str, values: Mapping[str, str]) -> str:
 
 def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
+    if method == "patch" and "/issuers/" in path:
+        return {"max_lifetime": 600}
     if method == "patch":
         return {"blocked": True} if "/users/" in path else {"name": "renamed"}
     if (method, path) == ("post", "/admin/v1/sign-in/providers"):

@@ -25,6 +25,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
     "isolation": ("postgres",),
     "isolation_facts": ("postgres",),
+    "issuers": (roles.CONTROL, roles.OPERATOR),
+    "issuers.platform_issuers": (roles.OPERATOR,),
     "keys": (roles.CONTROL,),
     "keys.add_key": (roles.CONTROL, roles.OPERATOR),
     "ledger": (roles.LEDGER,),
@@ -115,10 +117,18 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
 
 
 @pytest.mark.parametrize(
-    "aggregate", ["projects", "keys", "providers", "tenants", "usage", "operator_keys", "operators", "end_users"]
+    "aggregate",
+    ["projects", "keys", "issuers", "providers", "tenants", "usage", "operator_keys", "operators", "end_users"],
 )
 def test_every_query_within_a_tenant_says_whose(aggregate: str) -> None:
-    across = {"list_tenants", "tenant_of", "platform_providers", "look_up_operator_key", "has_other_owner"}
+    across = {
+        "list_tenants",
+        "tenant_of",
+        "platform_providers",
+        "platform_issuers",
+        "look_up_operator_key",
+        "has_other_owner",
+    }
     for name, query in load(aggregate).items():
         if name not in across:
             assert query.count(b"%(tenant)s"), f"{aggregate}.{name} does not filter by the tenant"

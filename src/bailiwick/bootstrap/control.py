@@ -33,6 +33,7 @@ from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
 from bailiwick.services.explaining import Explaining
 from bailiwick.services.installation import FirstKeys, Installing
+from bailiwick.services.issuers import Issuers
 from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.master_key import MasterKeyRotation
 from bailiwick.services.operator_keys import OperatorKeys
@@ -73,6 +74,7 @@ class ControlPlane:
     signing_keys: SigningKeys
     providers: ProviderAccounts
     provider_tests: ProviderTests
+    issuers: Issuers
     usage: UsageReports
     end_users: EndUsers
     explaining: Explaining
@@ -136,6 +138,7 @@ async def control_plane(
             signing_keys=SigningKeys(database, acts, sealing=keys.sealing),
             providers=accounts,
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
+            issuers=Issuers(database, acts, guard=guard, public_url=public_url),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
             explaining=Explaining(database),

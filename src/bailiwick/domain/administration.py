@@ -41,6 +41,10 @@ class AdminPermission(StrEnum):
     PROVIDERS_WRITE = "providers:write"
     PLATFORM_PROVIDERS_READ = "platform_providers:read"
     PLATFORM_PROVIDERS_WRITE = "platform_providers:write"
+    ISSUERS_READ = "issuers:read"
+    ISSUERS_WRITE = "issuers:write"
+    PLATFORM_ISSUERS_READ = "platform_issuers:read"
+    PLATFORM_ISSUERS_WRITE = "platform_issuers:write"
     USAGE_READ = "usage:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -92,6 +96,10 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.PROVIDERS_WRITE: Need(_ADMIN),
     _P.PLATFORM_PROVIDERS_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.PLATFORM_PROVIDERS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
+    _P.ISSUERS_READ: Need(_VIEWER),
+    _P.ISSUERS_WRITE: Need(_ADMIN),
+    _P.PLATFORM_ISSUERS_READ: Need(_VIEWER, Reach.INSTALLATION),
+    _P.PLATFORM_ISSUERS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
     _P.USAGE_READ: Need(_VIEWER),
     _P.USERS_READ: Need(_VIEWER),
     _P.USERS_WRITE: Need(_ADMIN),

@@ -14,13 +14,17 @@ takes the first of its values that the claim holds, of which it may have many.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
 from bailiwick.domain.access_tokens import ALGORITHMS
 from bailiwick.domain.fields import Findings, invalid
+from bailiwick.domain.ids import IssuerId
+from bailiwick.domain.providers import Place
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -32,6 +36,8 @@ MAX_PREFIX: Final = 64
 _MAX_ITEMS: Final = 50
 _MAX_TEXT: Final = 500
 _MAX_KEYS: Final = 50
+_MAX_JWKS: Final = 64 * 1024
+MAX_ISSUERS: Final = 50
 _VISIBLE: Final = re.compile(r"[!-~]{1,500}")
 _URL: Final = re.compile(r"https?://[!-~]+")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of characters, which nothing can hold
@@ -101,6 +107,18 @@ class IssuerSpec:
         }
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """An issuer as somebody trusts it: a project, or the platform."""
+
+    id: IssuerId
+    place: Place
+    spec: IssuerSpec
+    created_at: datetime
+    created_by: str
+
+
 def issuer_spec(
     *,
     issuer: str,
@@ -163,6 +181,8 @@ def _check_keys(jwks: Mapping[str, Any] | None) -> None:
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 0 < len(keys) <= _MAX_KEYS or not all(isinstance(key, dict) for key in keys):
         raise invalid("jwks", f"must be a JWK Set with 1 to {_MAX_KEYS} keys")
+    if len(json.dumps(jwks)) > _MAX_JWKS:
+        raise invalid("jwks", f"must be at most {_MAX_JWKS} bytes")
     findings = Findings()
     for place, key in enumerate(keys):
         if not _SECRET_MEMBERS.isdisjoint(key):

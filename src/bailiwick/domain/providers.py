@@ -45,7 +45,7 @@ class PriceOverride:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Whose provider: a project's, a tenant's (no project), or the platform's (no tenant either)."""
+    """Whose it is: a project's, a tenant's (no project), or the platform's (no tenant either)."""
 
     tenant_id: TenantId | None
     project_id: ProjectId | None

@@ -155,6 +155,10 @@ class PublicKeys:
         """How many keys can verify something."""
         return len(self._keys)
 
+    def has(self, alg: str) -> bool:
+        """Whether a key is for the algorithm."""
+        return any(alg in key.algorithms for key in self._keys)
+
     def choose(self, kid: str | None, alg: str) -> PublicKey:
         """The one key that a token can be of: by its id, or without one the only key that is for the algorithm.
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from bailiwick.domain import ids
 from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
+from bailiwick.domain.issuers import Issuer
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
@@ -237,6 +238,18 @@ def provider_document(provider: Provider) -> Document:
         "from_environment": provider.from_environment,
         "created_at": written(provider.created_at),
         "created_by": provider.created_by,
+    }
+
+
+def issuer_document(issuer: Issuer) -> Document:
+    """A trusted issuer."""
+    return {
+        "id": ids.shown(ids.ISSUER, issuer.id),
+        "tenant_id": _shown(ids.TENANT, issuer.place.tenant_id),
+        "project_id": _shown(ids.PROJECT, issuer.place.project_id),
+        **issuer.spec.written(),
+        "created_at": written(issuer.created_at),
+        "created_by": issuer.created_by,
     }
 
 

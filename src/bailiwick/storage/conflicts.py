@@ -23,3 +23,14 @@ def tier_name_taken() -> Refused:
 def email_taken() -> Refused:
     """Another person has this address."""
     return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")
+
+
+def issuer_taken() -> Refused:
+    """The place trusts this issuer already."""
+    return Refused(Code.CONFLICT, "This issuer is registered already.", param="issuer")
+
+
+def user_prefix_taken() -> Refused:
+    """Two people of one name would be one."""
+    message = "Another issuer has this user_prefix, or none as well: give each its own, so that no two users meet."
+    return Refused(Code.CONFLICT, message, param="user_prefix")

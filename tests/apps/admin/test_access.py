@@ -54,7 +54,7 @@ def least_role(method: str, path: str) -> int:
 
 def of_the_installation(method: str, path: str) -> bool:
     """Whether an address is for the installation's operators alone."""
-    return path.startswith(("/admin/v1/providers", "/admin/v1/audit", "/admin/v1/sign")) or (
+    return path.startswith(("/admin/v1/providers", "/admin/v1/issuers", "/admin/v1/audit", "/admin/v1/sign")) or (
         method in ("post", "delete") and path in ("/admin/v1/tenants", "/admin/v1/tenants/{tenant_id}")
     )
 
@@ -102,7 +102,7 @@ async def test_everybody_may_do_what_is_theirs_and_nothing_else(
             assert answer.status_code in (204, 404), (method, path, answer.text)
         else:
             assert answer.status_code not in (401, 403), (method, path, answer.text)
-            known = not path.startswith("/admin/v1/providers/{provider_id}")
+            known = not path.startswith(("/admin/v1/providers/{provider_id}", "/admin/v1/issuers/{issuer_id}"))
             assert (answer.status_code == 404) is not known, (method, path, answer.text)
     assert tried[None] > 0
     assert (tried[403] > 0) == (asker.tenant is not None or asker.role < OWNER)

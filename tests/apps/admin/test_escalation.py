@@ -40,12 +40,13 @@ PREFIXES: Final = {
     "tiers": ids.TIER,
     "revocations": ids.REVOCATION,
     "providers": ids.PROVIDER,
+    "issuers": ids.ISSUER,
     "operator_keys": ids.OPERATOR_KEY,
     "operators": ids.OPERATOR,
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(

@@ -46,6 +46,8 @@ async def test_every_post_takes_a_key(control: Control) -> None:
             body = {**(body or {}), "name": f"once-{tried}"}
         if "email" in (body or {}):
             body = {**(body or {}), "email": f"once-{tried}@example.com"}
+        if "issuer" in (body or {}):
+            body = {**(body or {}), "issuer": f"https://once-{tried}.example"}
         values = dict(own.ids)
         if "{tenant_id}/providers/{" in path:
             values["provider_id"] = own.tenant_provider

@@ -74,6 +74,9 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         "tier_id": made(f"/projects/{project}/tiers", name=name)["id"],
         "revocation_id": made(f"/projects/{project}/revocations", jti=name)["id"],
         "provider_id": made(f"/projects/{project}/providers", name=name, kind="echo")["id"],
+        "issuer_id": made(
+            f"/projects/{project}/issuers", issuer=f"https://{name}.example", audiences=[name], algorithms=["ES256"]
+        )["id"],
         "operator_key_id": made("/operator-keys", name=name, tenant_id=tenant)["id"],
         "operator_id": made("/operators", name=name, email=f"{name}@example.com", tenant_id=tenant)["id"],
     }

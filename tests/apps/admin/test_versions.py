@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.control import Control
 from tests.holdings import Holding, body_for, every_address, filled, holding
 
+TRUSTED = {"audiences": ["x"], "algorithms": ["ES256"]}
 OTHER = '"00000000000000000000000000000000"'
 
 
@@ -17,6 +19,10 @@ async def things(control: Control) -> tuple[Holding, list[tuple[str, str, str]]]
     """What one tenant has; each method and address that changes one thing, with the address of the thing."""
     own = await holding(control, "own")
     platform = await control.make("/providers", name=f"p{own.ids['tenant_id'][-8:]}", kind="echo")
+    trusted = await control.make(
+        "/issuers",
+        **{**TRUSTED, "issuer": f"https://{os.urandom(6).hex()}.example", "user_prefix": os.urandom(4).hex()},
+    )
     found: list[tuple[str, str, str]] = []
     for method, path in await every_address(control):
         values = dict(own.ids)
@@ -24,6 +30,8 @@ async def things(control: Control) -> tuple[Holding, list[tuple[str, str, str]]]
             values["provider_id"] = own.tenant_provider
         elif path.startswith("/admin/v1/providers/"):
             values["provider_id"] = platform["id"]
+        elif path.startswith("/admin/v1/issuers/"):
+            values["issuer_id"] = trusted["id"]
         at = filled(path, values)
         if "/sessions/" in path:
             continue  # A session is ended, and there is nothing in it to change.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import replace
@@ -19,21 +18,15 @@ ISSUER: Final = "https://login.example"
 AUDIENCE: Final = "https://api.example"
 
 
-def trust(site: Site, project: Caller | None, key: SigningKey, *, issuer: str = ISSUER, **fields: Any) -> None:
-    """A project, or the platform, trusts an issuer that signs with `key`."""
-    document = {
+def trust(
+    site: Site, project: Caller | None, key: SigningKey, *, issuer: str = ISSUER, **fields: Any
+) -> dict[str, Any]:
+    """A project, or the platform, trusts an issuer that signs with `key`; returns what was registered."""
+    asked = {
         "issuer": issuer, "jwks": {"keys": [key.public_jwk()]}, "audiences": [AUDIENCE], "algorithms": ["ES256"],
         **fields,
     }  # fmt: skip
-    tenant, id_ = (None, None) if project is None else (
-        ids.parsed(ids.TENANT, project.project["tenant_id"]), ids.parsed(ids.PROJECT, project.id),
-    )  # fmt: skip
-    site.database.execute(
-        "INSERT INTO bailiwick.issuers"
-        " (id, tenant_id, project_id, issuer, user_prefix, document, created_at, created_by)"
-        " VALUES (%s, %s, %s, %s, %s, %s, now(), 'test')",
-        (ids.uuid7(1, os.urandom(10)), tenant, id_, issuer, fields.get("user_prefix"), json.dumps(document)),
-    )
+    return site.admin.make("/issuers" if project is None else f"/projects/{project.id}/issuers", asked)
 
 
 def token(caller: Caller, key: SigningKey, **claims: Any) -> Caller:
@@ -177,23 +170,20 @@ def test_what_was_revoked_is_refused_within_a_second(site: Site, key: SigningKey
 
 def test_an_issuer_that_is_removed_takes_its_tokens_along_within_a_second(site: Site, key: SigningKey) -> None:
     caller = site.project()
-    trust(site, caller, key)
+    trusted = trust(site, caller, key)
     user = token(caller, key)
     until(lambda: user.chat(path=path(caller)).status_code == 200)
-    site.database.execute("DELETE FROM bailiwick.issuers WHERE project_id = %s", (ids.parsed(ids.PROJECT, caller.id),))
+    site.admin.request("DELETE", f"/projects/{caller.id}/issuers/{trusted['id']}")
     until(lambda: user.chat(path=path(caller)).status_code == 401, patience=1.0)
 
 
 def test_an_issuer_that_is_changed_judges_the_tokens_that_it_let_in(site: Site, key: SigningKey) -> None:
     caller = site.project()
-    trust(site, caller, key)
+    trusted = trust(site, caller, key)
     user = token(caller, key)
     until(lambda: user.chat(path=path(caller)).status_code == 200)
     for audiences, status in ((["https://new.example"], 401), ([AUDIENCE, "https://new.example"], 200)):
-        site.database.execute(
-            "UPDATE bailiwick.issuers SET document = jsonb_set(document, '{audiences}', %s) WHERE project_id = %s",
-            (json.dumps(audiences), ids.parsed(ids.PROJECT, caller.id)),
-        )
+        site.admin.change(f"/projects/{caller.id}/issuers/{trusted['id']}", {"audiences": audiences})
         until(lambda status=status: user.chat(path=path(caller)).status_code == status, patience=1.0)  # type: ignore[misc]
 
 
@@ -209,7 +199,7 @@ def test_a_platforms_issuer_lets_nobody_in_who_is_no_member(site: Site, key: Sig
 
 def test_keys_that_cannot_be_fetched_are_our_trouble_and_not_the_callers(site: Site, key: SigningKey) -> None:
     caller = site.project()
-    trust(site, caller, key, issuer="https://away.example", jwks=None, jwks_url="https://192.0.2.1/jwks")
+    trust(site, caller, key, issuer="https://away.example", jwks=None, jwks_url="https://keys.invalid/jwks")
     user = token(caller, key, iss="https://away.example")
     until(lambda: user.chat(path=path(caller)).status_code == 503)
     assert refused(user, path=path(caller)) == (503, "unavailable")

@@ -15,6 +15,7 @@ from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.route import ControlRoute
 from bailiwick.apps.admin.routes import (
     audit,
+    issuers,
     keys,
     operator_keys,
     operators,
@@ -55,7 +56,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(operator_keys, operators, sessions, sign_in, signing_keys),
+        *(issuers, operator_keys, operators, sessions, sign_in, signing_keys),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

@@ -15,6 +15,7 @@ from bailiwick.apps.admin.address import id_of, request_id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
+    IssuerId,
     KeyId,
     OperatorId,
     OperatorKeyId,
@@ -65,7 +66,7 @@ def _request(request: Request) -> tuple[TenantId, UUID]:
     return _tenant(request), request_id_of(request)
 
 
-def _whose_provider(request: Request) -> Place:
+def _whose(request: Request) -> Place:
     if "project_id" in request.path_params:
         tenant_id, project_id = _project(request)
         return Place(tenant_id=tenant_id, project_id=project_id)
@@ -84,6 +85,10 @@ def _tier(request: Request) -> TierId:
 
 def _revocation(request: Request) -> RevocationId:
     return RevocationId(id_of(request, "revocation_id", ids.REVOCATION))
+
+
+def _issuer(request: Request) -> IssuerId:
+    return IssuerId(id_of(request, "issuer_id", ids.ISSUER))
 
 
 def _operator_key(request: Request) -> OperatorKeyId:
@@ -110,7 +115,9 @@ AtTenant = Annotated[TenantId, Depends(_tenant)]
 AtProject = Annotated[tuple[TenantId, ProjectId], Depends(_project)]
 AtRequest = Annotated[tuple[TenantId, UUID], Depends(_request)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
-AtProviders = Annotated[Place, Depends(_whose_provider)]
+AtIssuers = Annotated[Place, Depends(_whose)]
+AtIssuer = Annotated[IssuerId, Depends(_issuer)]
+AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
