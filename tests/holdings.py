@@ -116,6 +116,8 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
         return {"max_lifetime": 600}
     if method == "patch":
         return {"blocked": True} if "/users/" in path else {"name": "renamed"}
+    if path.endswith("/issuers/test"):
+        return {"token": "e30.e30.e30"}
     if (method, path) == ("post", "/admin/v1/sign-in/providers"):
         return {"name": "OpenID", "issuer": "https://id.example.com", "client_id": "x"}
     return BODIES.get((method, path.rpartition("/")[2]))

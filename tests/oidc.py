@@ -7,16 +7,17 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, final
 from urllib.parse import parse_qs, urlsplit
 
-from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, RSAKey
 
+_FREE = jws.JWSRegistry(algorithms=["ES256", "RS256"], strict_check_header=False)
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -27,12 +28,16 @@ class Provider:
 
     client_id: str = "bailiwick"
     now: Callable[[], float] = time.time
-    key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "k1", "use": "sig", "alg": "ES256"}))
+    key: ECKey | RSAKey = field(
+        default_factory=lambda: ECKey.generate_key("P-256", {"kid": "k1", "use": "sig", "alg": "ES256"})
+    )
     url: str = ""
     bend_claims: Change = lambda _claims: None
     bend_configuration: Change = lambda _configuration: None
     token: Callable[[str], str] = lambda made: made
     status: int = 200
+    path: str = ""
+    alg: str = "ES256"
     asked: list[dict[str, str]] = field(default_factory=list)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -54,7 +59,7 @@ class Provider:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"http://127.0.0.1:{server.server_port}{self.path}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -71,6 +76,13 @@ class Provider:
         self._codes[code] = {**asked, "claims": json.dumps(claims)}
         return f"code={code}&state={asked['state']}"
 
+    def issue(self, claims: Mapping[str, Any], *, now: float | None = None, **header: object) -> str:
+        """An access token of this provider; what is not said of it is as most have it."""
+        at = int(self.now() if now is None else now)
+        said = {"iss": self.url, "iat": at, "exp": at + 300, **claims}
+        members = {"alg": self.alg, "kid": "k1", "typ": "JWT", **header}
+        return jws.serialize_compact(members, json.dumps(said), self.key, registry=_FREE)
+
     def _answer(self, handler: BaseHTTPRequestHandler, document: dict[str, Any] | None) -> None:
         body = json.dumps(document or {"error": "invalid_grant"}).encode()
         handler.send_response(self.status if document is not None else 400)
@@ -80,6 +92,7 @@ class Provider:
         handler.wfile.write(body)
 
     def _get(self, path: str) -> dict[str, Any] | None:
+        path = path.removeprefix(self.path)
         if path == "/.well-known/openid-configuration":
             configuration: dict[str, Any] = {
                 "issuer": self.url,

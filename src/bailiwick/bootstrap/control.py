@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
@@ -33,11 +33,14 @@ from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
 from bailiwick.services.explaining import Explaining
 from bailiwick.services.installation import FirstKeys, Installing
+from bailiwick.services.issuer_keys import IssuerKeys
+from bailiwick.services.issuer_tester import IssuerTester
 from bailiwick.services.issuers import Issuers
 from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.master_key import MasterKeyRotation
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
+from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.people import People
 from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provider_tests import Connect, ProviderTests
@@ -75,6 +78,7 @@ class ControlPlane:
     providers: ProviderAccounts
     provider_tests: ProviderTests
     issuers: Issuers
+    issuer_tester: IssuerTester
     usage: UsageReports
     end_users: EndUsers
     explaining: Explaining
@@ -111,6 +115,7 @@ async def control_plane(
         _database(control_url, _CONNECTIONS) as database,
         _closing(passwords()) as hashing,
         _transport(guard, names) as transport,
+        aclosing(IssuerKeys(OutsideDocuments(transport, guard), monotonic=time.monotonic)) as issuer_keys,
     ):
         acts = Acts(now=now, entropy=entropy, audit_key=keys.audit)
         accounts = ProviderAccounts(database, acts, sealing=keys.sealing, guard=guard)
@@ -139,6 +144,7 @@ async def control_plane(
             providers=accounts,
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             issuers=Issuers(database, acts, guard=guard, public_url=public_url),
+            issuer_tester=IssuerTester(database, issuer_keys, now=now, public_url=public_url),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
             explaining=Explaining(database),

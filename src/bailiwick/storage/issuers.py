@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
+from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.ids import IssuerId, ProjectId, TenantId
 from bailiwick.domain.issuers import Issuer, IssuerSpec, issuer_spec
 from bailiwick.domain.paging import Page, PageRequest
@@ -18,6 +20,15 @@ from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
 _SQL: Final = load("issuers")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenAway:
+    """Whether a user is blocked, and what was revoked of a token: `token`, `session`, `user`, or nothing."""
+
+    blocked: bool
+    revoked: str | None
 
 
 async def platform(scope: Scope) -> tuple[Issuer, ...]:
@@ -68,6 +79,12 @@ class IssuerRows:
     async def remove(self, issuer_id: IssuerId) -> bool:
         """Remove an issuer; False if there was none."""
         return await self._scope.execute(_SQL["remove_issuer"], {**self._place, "issuer": issuer_id}) > 0
+
+    async def taken_away(self, identity: ForeignIdentity) -> TakenAway:
+        """What a project took away of whom a token speaks for."""
+        values = {"uid": identity.uid, "sid": identity.sid, "jti": identity.jti, "issued_at": identity.issued_at}
+        row = await self._scope.fetch_one(_SQL["taken_away"], {**self._place, **values})
+        return TakenAway(blocked=bool(row and row["blocked"]), revoked=None if row is None else row["revoked"])
 
     async def _changed(self, query: str, values: Mapping[str, object]) -> Issuer | None:
         try:

@@ -54,3 +54,13 @@ SELECT id, tenant_id, project_id, document, created_at, created_by
 FROM bailiwick.issuers
 WHERE tenant_id IS NULL
 ORDER BY id;
+
+-- name: taken_away
+-- Whether whom a token speaks for is blocked in a project, and what of the token was revoked.
+SELECT EXISTS (SELECT FROM bailiwick.blocked_users b
+               WHERE b.tenant_id = %(tenant)s AND b.project_id = %(project)s AND b.uid = %(uid)s AND b.blocked) AS blocked,
+       (SELECT r.kind FROM bailiwick.revocations r
+        WHERE r.tenant_id = %(tenant)s AND r.project_id = %(project)s
+          AND (r.kind = 'token' AND r.value = %(jti)s OR r.kind = 'session' AND r.value = %(sid)s
+               OR r.kind = 'user' AND r.value = %(uid)s AND r.revoked_at >= to_timestamp(%(issued_at)s))
+        LIMIT 1) AS revoked;

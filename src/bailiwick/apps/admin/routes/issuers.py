@@ -7,9 +7,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import WithJsonSchema
 
-from bailiwick.apps.admin.issuer_wire import IssuerBody, IssuerShown, issuer_asked, issuer_body
+from bailiwick.apps.admin.issuer_wire import (
+    IssuerBody,
+    IssuerShown,
+    TokenBody,
+    VerdictShown,
+    issuer_asked,
+    issuer_body,
+    verdict_document,
+)
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtIssuer, AtIssuers, IfMatch, Limit, page_of
+from bailiwick.apps.admin.places import After, AtIssuer, AtIssuers, AtProject, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
 from bailiwick.apps.admin.wire import patch_schema, read_patched
@@ -51,6 +59,12 @@ async def create_issuer(
     document = issuer_document(issuer)
     response.headers["Location"] = f"{request.url.path}/{document['id']}"
     return document
+
+
+@router.post(f"{_PROJECT}/test", response_model=VerdictShown, openapi_extra=_WRITE)
+async def judge_token(plane: Plane, at: AtProject, body: TokenBody) -> Document:
+    """Say of a token, thing by thing, what is accepted at the project's address and why not."""
+    return verdict_document(await plane.issuer_tester.test(*at, body.token))
 
 
 @router.get(_PROJECT + _ID, response_model=IssuerShown, openapi_extra=_READ)
