@@ -53,7 +53,10 @@ def addresses(installation: Installation) -> list[str]:
     )
     return [
         "/dashboard",
-        *(project + tab for tab in (*tabs, "/providers/new", "/origins", "/settings")),
+        *(
+            project + tab
+            for tab in (*tabs, "/providers/new", "/issuers", "/issuers/new?preset=supabase", "/origins", "/settings")
+        ),
         "/dashboard/projects",
         "/dashboard/projects/new",
         "/dashboard/tenants",

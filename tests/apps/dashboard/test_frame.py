@@ -34,6 +34,7 @@ IDS: Final = {
     "{key_id}": UNKNOWN["key"],
     "{tier_id}": UNKNOWN["tir"],
     "{provider_id}": UNKNOWN["prv"],
+    "{issuer_id}": UNKNOWN["iss"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
     "{sign_in_provider_id}": UNKNOWN["prv"].replace("prv", "sip"),
     "{operator_key_id}": UNKNOWN["prv"].replace("prv", "opk"),
@@ -61,6 +62,10 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     around = {"tenants": f"/tenants/{key['tenant_id']}", "projects": f"/projects/{key['project_id']}", "providers": ""}
     asked = {"name": f"p{key['id'][-8:]}", "kind": "openai", "api_key": "sk-x"}
     made = {name: await browser.control.make(f"{place}/providers", **asked) for name, place in around.items()}
+    trusted = await browser.control.make(
+        f"/projects/{key['project_id']}/issuers", issuer="https://id.example", audiences=["a"], algorithms=["ES256"]
+    )
+    given["issuer_id"] = trusted["id"]
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"

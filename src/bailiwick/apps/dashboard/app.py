@@ -15,6 +15,7 @@ from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
 from bailiwick.apps.dashboard.pages import (
     audit,
+    issuers,
     keys,
     limits,
     models,
@@ -47,6 +48,7 @@ PAGES: Final[Sequence[Page]] = (
     *limits.PAGES,
     *tiers.PAGES,
     *models.PAGES,
+    *issuers.PAGES,
     *origins.PAGES,
     *settings.PAGES,
     *account.PAGES,
