@@ -77,10 +77,11 @@ class Provider:
         return f"code={code}&state={asked['state']}"
 
     def issue(self, claims: Mapping[str, Any], *, now: float | None = None, **header: object) -> str:
-        """An access token of this provider; what is not said of it is as most have it."""
+        """An access token of this provider; what is not said of it is as most have it, and None is left out."""
         at = int(self.now() if now is None else now)
         said = {"iss": self.url, "iat": at, "exp": at + 300, **claims}
         members = {"alg": self.alg, "kid": "k1", "typ": "JWT", **header}
+        members = {name: value for name, value in members.items() if value is not None}
         return jws.serialize_compact(members, json.dumps(said), self.key, registry=_FREE)
 
     def _answer(self, handler: BaseHTTPRequestHandler, document: dict[str, Any] | None) -> None:
@@ -92,17 +93,18 @@ class Provider:
         handler.wfile.write(body)
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        path = path.removeprefix(self.path)
+        # An issuer may end with a slash; what is below it does not begin with two.
+        path, base = path.removeprefix(self.path.rstrip("/")), self.url.rstrip("/")
         if path == "/.well-known/openid-configuration":
             configuration: dict[str, Any] = {
                 "issuer": self.url,
-                "authorization_endpoint": f"{self.url}/authorize",
-                "token_endpoint": f"{self.url}/token",
-                "jwks_uri": f"{self.url}/jwks",
+                "authorization_endpoint": f"{base}/authorize",
+                "token_endpoint": f"{base}/token",
+                "jwks_uri": f"{base}/jwks",
             }
             self.bend_configuration(configuration)
             return configuration
-        return {"keys": [self.key.as_dict(private=False)]} if path == "/jwks" else None
+        return {"keys": [self.key.as_dict(private=False)]} if path in ("/jwks", "/.well-known/jwks.json") else None
 
     def _redeem(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
         self.asked.append({**form, "authorization": authorization})

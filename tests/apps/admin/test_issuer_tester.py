@@ -9,7 +9,6 @@ from typing import Any, Final, final
 
 import pytest
 
-from bailiwick.domain import ids
 from bailiwick.identity import signing_keys
 from bailiwick.identity.signing_keys import SigningKey
 from tests.control import PUBLIC_URL, Control, controlled
@@ -126,28 +125,18 @@ async def test_a_signature_of_another_key_is_told(trying: Trying) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "problem"),
+    ("field", "value", "problem"),
     [
-        ("token", "t-1", "it was revoked"),
-        ("session", "s-1", "its session was revoked"),
-        ("user", "acme:auth0|abc", "its user's were revoked"),
+        ("jti", "t-1", "it was revoked"),
+        ("session_id", "s-1", "its session was revoked"),
+        ("user_id", "acme:auth0|abc", "its user's were revoked"),
     ],
 )
-async def test_what_was_revoked_is_told(
-    trying: Trying, database: TestDatabase, kind: str, value: str, problem: str
-) -> None:
+async def test_what_was_revoked_is_told(trying: Trying, field: str, value: str, problem: str) -> None:
     _, problems = await trying.judge(trying.token())
     assert problems == {}
     token = trying.token()
-    database.run(
-        "INSERT INTO bailiwick.revocations (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)"
-        " VALUES (gen_random_uuid(), %s, %s, %s, %s, %s, now(), 'test')",
-        ids.parsed(ids.TENANT, trying.project["tenant_id"]),
-        ids.parsed(ids.PROJECT, trying.project["id"]),
-        kind,
-        value,
-        trying.control.clock(),
-    )
+    await trying.control.make(f"/projects/{trying.project['id']}/revocations", **{field: value})
     assert (await trying.judge(token))[1] == {"standing": problem}
 
 

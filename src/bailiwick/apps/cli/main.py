@@ -15,7 +15,7 @@ import typer
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
 from bailiwick.apps.cli import audit, rotation
-from bailiwick.apps.cli.admin import access, providers, reports, tenancy, tokens
+from bailiwick.apps.cli.admin import access, issuers, providers, reports, tenancy, tokens
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
@@ -173,6 +173,7 @@ for _name, _group in (
     ("revocations", tokens.revocations),
     ("signing-keys", tokens.signing_keys),
     ("providers", providers.providers),
+    ("issuers", issuers.issuers),
     ("operators", access.operators),
     ("operator-keys", access.operator_keys),
     ("users", reports.users),

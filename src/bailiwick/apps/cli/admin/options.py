@@ -103,12 +103,17 @@ def read_seconds(text: str) -> object:
     return int(text)
 
 
-def read_secret(source: str) -> object:
+def read_token(source: str) -> object:
+    """Read a token from where it is said to be, as a secret is read; ValueError, `CannotAsk`."""
+    return read_secret(source, asked="Token")
+
+
+def read_secret(source: str, *, asked: str = "API key of the provider") -> object:
     """Read a secret from where it is said to be, never from the command line itself; ValueError, `CannotAsk`."""
     if source == "none":
         return None
     if source == "prompt":
-        return typer.prompt("API key of the provider", hide_input=True, err=True)
+        return typer.prompt(asked, hide_input=True, err=True)
     if source == "stdin":
         found: str | None = sys.stdin.readline().strip()
     elif source.startswith("env:"):

@@ -35,13 +35,14 @@ PROJECT: Final = Resource(
 KEY: Final = Resource(word="key", prefix=ids.KEY, listed="/projects/{project}/keys", named_by=("name",))
 TIER: Final = Resource(word="tier", prefix=ids.TIER, listed="/projects/{project}/tiers", named_by=("name",))
 PROVIDER: Final = Resource(word="provider", prefix=ids.PROVIDER, listed="{place}/providers", named_by=("name",))
+ISSUER: Final = Resource(word="issuer", prefix=ids.ISSUER, listed="{place}/issuers", named_by=("issuer",))
 OPERATOR: Final = Resource(word="operator", prefix=ids.OPERATOR, listed="/operators", named_by=("email", "name"))
 OPERATOR_KEY: Final = Resource(
     word="operator-key", prefix=ids.OPERATOR_KEY, listed="/operator-keys", named_by=("name",)
 )
 RESOURCES: Final = {
     resource.word.replace("-", "_"): resource
-    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, OPERATOR, OPERATOR_KEY)
+    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, OPERATOR, OPERATOR_KEY)
 }
 
 
