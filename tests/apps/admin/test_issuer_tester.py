@@ -122,6 +122,10 @@ async def test_a_signature_of_another_key_is_told(trying: Trying) -> None:
     stranger = Trying(control=trying.control, project=trying.project, issuer=trying.issuer, key=signing_keys.make())
     _, problems = await trying.judge(stranger.token())
     assert problems == {"signature": "its key is not in the issuer's set"}
+    # A name can be anybody's, and a signature that was right is not one of other claims.
+    first, other = trying.token().split("."), trying.token(sub="somebody-else").split(".")
+    _, problems = await trying.judge(".".join((*first[:2], other[2])))
+    assert problems == {"signature": "the signature is wrong"}
 
 
 @pytest.mark.parametrize(
