@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -124,16 +125,23 @@ def test_the_key_has_the_say_over_the_tier(site: Site, key: SigningKey) -> None:
 def test_our_own_tokens_are_never_exchanged(site: Site, key: SigningKey) -> None:
     caller = trusting(site, key)
     own = [mint(caller)["token"], granted(caller)["access_token"], exchanged(caller, token(caller, key).key)]
-    # Not even if somebody came to trust this installation itself.
-    published = site.ask("GET", "/.well-known/jwks.json").json()
-    trust(
-        site,
-        caller,
-        key,
-        issuer=site.installation.url,
-        jwks=published,
-        audiences=[site.installation.url],
-        user_prefix="us:",
+    # Not even if this installation itself came to be trusted, which the control plane refuses.
+    us = site.installation.url
+    document = {
+        "issuer": us, "jwks": site.ask("GET", "/.well-known/jwks.json").json(), "audiences": [us],
+        "algorithms": ["ES256"], "user_prefix": "us:",
+    }  # fmt: skip
+    site.database.execute(
+        "INSERT INTO bailiwick.issuers"
+        " (id, tenant_id, project_id, issuer, user_prefix, document, created_at, created_by)"
+        " VALUES (%s, %s, %s, %s, 'us:', %s, now(), 'test')",
+        (
+            ids.uuid7(1, os.urandom(10)),
+            ids.parsed(ids.TENANT, caller.project["tenant_id"]),
+            ids.parsed(ids.PROJECT, caller.id),
+            us,
+            json.dumps(document),
+        ),
     )
     time.sleep(1.1)
     for subject in (*own[:2], own[2]["access_token"]):

@@ -185,6 +185,7 @@ def test_a_caller_is_told_who_it_is(site: Site) -> None:
         "project_id": caller.id,
         "project_slug": caller.project["slug"],
         "key_id": caller.key_id,
+        "tier": None,
         "scopes": ["chat:create", "users:act_as"],
         "models": ["gpt-4o*"],
         "act_as": True,
