@@ -43,10 +43,10 @@ class Issuers:
         self._guard = guard
         self._public_url = public_url
 
-    async def list(self, actor: Actor, place: Place, page: PageRequest) -> Page[Issuer]:
-        """A page of the issuers of one place; raises `Refused` (404)."""
+    async def list(self, actor: Actor, place: Place, page: PageRequest, *, is_there: bool = False) -> Page[Issuer]:
+        """A page of the issuers of one place; raises `Refused` (404) unless whoever asks knows that it is there."""
         async with self._reading(actor, place, "list", INSTALLATION) as scope:
-            if place.tenant_id is not None and place.project_id is not None:
+            if place.tenant_id is not None and place.project_id is not None and not is_there:
                 found(await ProjectRows(scope, place.tenant_id).find(place.project_id))
             return await IssuerRows(scope, place).list(page)
 

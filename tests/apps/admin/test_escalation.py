@@ -250,8 +250,10 @@ class Operating(RuleBasedStateMachine):
     def learn(self, asker: Asker, text: str) -> Asker:
         """Take up new ids; and whoever was made, if a secret came with it."""
         for shown in SHOWN.findall(text):
-            name = {"ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
-                    "opr": "operator"}[shown[:3]] + "_id"  # fmt: skip
+            name = {
+                "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
+                "opr": "operator", "iss": "issuer", "tir": "tier", "rev": "revocation",
+            }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)
         secret = re.search(r'"key":"(bwa_live_[0-9A-Za-z_]+)"', text)

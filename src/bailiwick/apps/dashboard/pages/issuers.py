@@ -120,9 +120,10 @@ async def remove_issuer(visit: Visit) -> Response:
 
 
 async def _listed(visit: Visit, verdict: Verdict | None) -> Response:
-    page = await visit.plane.issuers.list(visit.actor, _place(visit), visit.page(ids.ISSUER))
+    around = (await framed(visit, "issuers")).values
+    page = await visit.plane.issuers.list(visit.actor, _place(visit), visit.page(ids.ISSUER), is_there=True)
     values = {"page": page, "verdict": verdict, "accepted": _ACCEPTED, "writes": visit.may(_WRITE)}
-    return visit.show("issuers/list.html", **(await framed(visit, "issuers")).values, **values)
+    return visit.show("issuers/list.html", **around, **values)
 
 
 async def _around(visit: Visit, issuer: Issuer | None) -> dict[str, Any]:
