@@ -100,6 +100,10 @@ class Visitor:
         assert answer.status == 200, (path, answer.status)
         return text
 
+    def leave(self) -> None:
+        """Close the window."""
+        self._connection.close()
+
 
 @pytest.fixture(scope="module")
 def filled(module_site: Site) -> Site:
@@ -118,8 +122,10 @@ def filled(module_site: Site) -> Site:
 
 
 @pytest.fixture(scope="module")
-def visitor(filled: Site) -> Visitor:
-    return Visitor(filled)
+def visitor(filled: Site) -> Iterator[Visitor]:
+    made = Visitor(filled)
+    yield made
+    made.leave()
 
 
 def _rolled_up(site: Site) -> int:
