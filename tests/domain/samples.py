@@ -23,7 +23,6 @@ GRANT = Grant(
     project_slug="app",
     key_id=KEY,
     scopes=ALL_SCOPES,
-    models=None,
     limits=parse_limits({}),
     require_end_user=False,
     on_disconnect=OnDisconnect.ABORT,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bailiwick.domain.confinement import THE_KEY, Confinement
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.globs import Globs
 from bailiwick.domain.models import Catalogue
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 from bailiwick.domain.policy import authorize, authorize_model
@@ -121,6 +123,7 @@ def test_a_key_reaches_the_models_that_its_patterns_name(
     patterns: tuple[str, ...] | None, asked: str, allowed: bool
 ) -> None:
     (route,) = Catalogue([UP, OTHER], {"fast": ["other/small"]}).routes(asked)
-    decision = authorize_model(principal(models=patterns), *route.names)
+    own = Confinement(source=THE_KEY, models=None if patterns is None else Globs(patterns))
+    decision = authorize_model(principal(confinements=(own,)), *route.names)
     assert decision.allowed is allowed
     assert decision.code is (None if allowed else Code.MODEL_NOT_ALLOWED)

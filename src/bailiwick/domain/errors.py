@@ -26,6 +26,8 @@ class Code(StrEnum):
     USER_BLOCKED = "user_blocked"
     END_USER_REQUIRED = "end_user_required"
     MODEL_NOT_ALLOWED = "model_not_allowed"
+    TOOL_NOT_ALLOWED = "tool_not_allowed"
+    AGENT_NOT_ALLOWED = "agent_not_allowed"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     PROJECT_SUSPENDED = "project_suspended"
     TENANT_SUSPENDED = "tenant_suspended"
@@ -58,6 +60,8 @@ STATUS: Final[dict[Code, int]] = {
     Code.USER_BLOCKED: 403,
     Code.END_USER_REQUIRED: 403,
     Code.MODEL_NOT_ALLOWED: 403,
+    Code.TOOL_NOT_ALLOWED: 403,
+    Code.AGENT_NOT_ALLOWED: 403,
     Code.ORIGIN_NOT_ALLOWED: 403,
     Code.PROJECT_SUSPENDED: 403,
     Code.TENANT_SUSPENDED: 403,

@@ -32,7 +32,9 @@ class Step(StrEnum):
     END_USER = "end_user"
     PERMISSION = "permission"
     REQUEST = "request"
+    AGENT = "agent"
     MODEL = "model"
+    TOOLS = "tools"
     LIMITS = "limits"
     LEDGER = "ledger"
     PROVIDER = "provider"
@@ -56,6 +58,8 @@ STEP_OF: Final[dict[Code, Step]] = {
     Code.REQUEST_TIMEOUT: _S.REQUEST,
     Code.MODEL_NOT_FOUND: _S.MODEL,
     Code.MODEL_NOT_ALLOWED: _S.MODEL,
+    Code.AGENT_NOT_ALLOWED: _S.AGENT,
+    Code.TOOL_NOT_ALLOWED: _S.TOOLS,
     Code.RATE_LIMITED: _S.LIMITS,
     Code.PROVIDER_ERROR: _S.PROVIDER,
     Code.PROVIDER_TIMEOUT: _S.PROVIDER,
@@ -67,7 +71,9 @@ _PASSED: Final[dict[Step, str]] = {
     _S.ORGANIZATION: "No other tenant or project is named.",
     _S.PERMISSION: "The key holds the scope.",
     _S.REQUEST: "The request can be read.",
+    _S.AGENT: "No agent is named, or one that the key may call as.",
     _S.MODEL: "The model is served in this project, and the key may use it.",
+    _S.TOOLS: "Every tool may be offered.",
     _S.LIMITS: "Every limit that applies had room.",
 }
 

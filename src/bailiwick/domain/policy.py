@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, final
 
+from bailiwick.domain.confinement import Confinement
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.permissions import EXERCISED_BY, CredentialKind, Permission
@@ -155,16 +155,31 @@ def authorize_model(principal: Principal, *names: str) -> Decision:
     The names come from the resolved route, never from the request alone, so that no spelling of a request reaches a
     model that the key's patterns do not name.
     """
-    grant = principal.grant
-    if not _matches(grant.models, names):
-        return Decision(code=Code.MODEL_NOT_ALLOWED, reason="This key may not use this model.")
-    if not _matches(grant.tier_models, names):
-        return Decision(code=Code.MODEL_NOT_ALLOWED, reason=f"The tier {grant.tier!r} does not have this model.")
+    for confinement in principal.grant.confinements:
+        if confinement.models is not None and not confinement.models.match(names):
+            return Decision(code=Code.MODEL_NOT_ALLOWED, reason=_not_let(confinement, "model"))
     return ALLOWED
 
 
-def _matches(patterns: tuple[str, ...] | None, names: tuple[str, ...]) -> bool:
-    return patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+def authorize_tool(confinements: tuple[Confinement, ...], *names: str) -> Decision:
+    """Say whether a tool that goes by `names` may be offered, and called, within all of `confinements`."""
+    for confinement in confinements:
+        if confinement.tools is not None and not confinement.tools.let(names):
+            return Decision(code=Code.TOOL_NOT_ALLOWED, reason=_not_let(confinement, "tool"))
+    return ALLOWED
+
+
+def authorize_agent(principal: Principal, *names: str) -> Decision:
+    """Say whether `principal` may call as an agent that goes by `names`: its name and its id."""
+    for confinement in principal.grant.confinements:
+        if confinement.agents is not None and not confinement.agents.match(names):
+            return Decision(code=Code.AGENT_NOT_ALLOWED, reason=_not_let(confinement, "agent"))
+    return ALLOWED
+
+
+def _not_let(confinement: Confinement, thing: str) -> str:
+    source = confinement.source
+    return f"{source[0].upper()}{source[1:]} does not allow this {thing}."
 
 
 def authorize_others(principal: Principal, others: str | None, *, shared_account: bool) -> Decision:
@@ -173,8 +188,10 @@ def authorize_others(principal: Principal, others: str | None, *, shared_account
     What is asked there, the provider chooses: no key that is confined to models may let it, and on a platform's
     account nobody, since it is the platform that pays for what our price does not know.
     """
-    confined = principal.grant.models is not None or principal.grant.tier_models is not None
-    if others is None or not (confined or shared_account):
+    if others is None:
+        return ALLOWED
+    confined = any(confinement.models is not None for confinement in principal.grant.confinements)
+    if not (confined or shared_account):
         return ALLOWED
     whose = "On a platform's provider a call" if shared_account else "With this key a call"
     return Decision(code=Code.MODEL_NOT_ALLOWED, reason=f"{whose} may name one model, and {others} names others.")

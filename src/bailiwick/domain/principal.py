@@ -12,6 +12,7 @@ from typing import final
 
 import msgspec
 
+from bailiwick.domain.confinement import Confinement
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
@@ -21,11 +22,11 @@ from bailiwick.domain.tenancy import OnDisconnect
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a credential stands for. `models` are glob patterns, None for any model, and so are those of the tier.
+    """What a credential stands for. All of its `confinements` hold at once.
 
     `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
     key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
-    may be used, None for any.
+    may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number.
     """
 
     kind: CredentialKind
@@ -34,7 +35,6 @@ class Grant:
     project_slug: str
     key_id: KeyId | None
     scopes: frozenset[Permission]
-    models: tuple[str, ...] | None
     limits: Limits
     require_end_user: bool
     on_disconnect: OnDisconnect
@@ -42,8 +42,9 @@ class Grant:
     project_active: bool
     bucket: str
     key_bucket: str | None
+    confinements: tuple[Confinement, ...] = ()
     tier: str | None = None
-    tier_models: tuple[str, ...] | None = None
+    max_output_tokens: int | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
 
 

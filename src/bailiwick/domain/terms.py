@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from bailiwick.domain.confinement import THE_PROJECT, Confinement, confining
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits, parse_limits
 from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.tools import ToolRules
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierTerms:
-    """What a tier says: limits by level, and models (patterns), None for any."""
+    """What a tier says: limits by level, what it confines to, and how many tokens a model may write, None for any."""
 
     limits: Mapping[str, object]
-    models: tuple[str, ...] | None
+    confinement: Confinement
+    max_output_tokens: int | None
 
 
 @final
@@ -27,7 +30,8 @@ class Terms:
 
     tier: str | None
     limits: Limits
-    models: tuple[str, ...] | None
+    confinements: tuple[Confinement, ...]
+    max_output_tokens: int | None
 
 
 @final
@@ -42,6 +46,7 @@ class ProjectTerms:
     limits: Mapping[str, object]
     tiers: Mapping[str, TierTerms]
     default_tier: str | None
+    tools: ToolRules | None
     require_end_user: bool
     on_disconnect: OnDisconnect
     tenant_active: bool
@@ -51,5 +56,15 @@ class ProjectTerms:
         """What holds for a call that comes with `tier`."""
         for name in (tier, self.default_tier):
             if name is not None and (said := self.tiers.get(name)) is not None:
-                return Terms(tier=name, limits=parse_limits({**self.limits, **said.limits}), models=said.models)
-        return Terms(tier=None, limits=parse_limits(self.limits), models=None)
+                return Terms(
+                    tier=name,
+                    limits=parse_limits({**self.limits, **said.limits}),
+                    confinements=confining(self._own, said.confinement),
+                    max_output_tokens=said.max_output_tokens,
+                )
+        limits = parse_limits(self.limits)
+        return Terms(tier=None, limits=limits, confinements=confining(self._own), max_output_tokens=None)
+
+    @property
+    def _own(self) -> Confinement:
+        return Confinement(source=THE_PROJECT, tools=self.tools)

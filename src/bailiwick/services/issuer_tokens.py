@@ -155,7 +155,6 @@ class IssuerTokens:
             project_slug=project.slug,
             key_id=None,
             scopes=scopes,
-            models=None,
             limits=terms.limits,
             require_end_user=project.require_end_user,
             on_disconnect=project.on_disconnect,
@@ -164,7 +163,8 @@ class IssuerTokens:
             bucket=project.project_id.hex,
             key_bucket=None,
             tier=terms.tier,
-            tier_models=terms.models,
+            confinements=terms.confinements,
+            max_output_tokens=terms.max_output_tokens,
         )
         while len(self._grants) >= _GRANTS_KEPT:
             del self._grants[next(iter(self._grants))]

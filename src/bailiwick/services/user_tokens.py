@@ -147,7 +147,8 @@ class UserTokens:
             scopes=(claims.scopes & on_file.grant.scopes) - FOR_KEYS_ALONE,
             limits=terms.limits,
             tier=terms.tier,
-            tier_models=terms.models,
+            confinements=on_file.confinements + terms.confinements,
+            max_output_tokens=terms.max_output_tokens,
         )
         while len(self._grants) >= _GRANTS_KEPT:
             del self._grants[next(iter(self._grants))]

@@ -9,12 +9,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, final
 from uuid import UUID
 
+from bailiwick.domain.confinement import THE_KEY, Confinement, confining
+from bailiwick.domain.globs import Globs
 from bailiwick.domain.ids import IssuerId, KeyId, ProjectId, TenantId
 from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.terms import ProjectTerms, TierTerms
+from bailiwick.domain.tools import tool_rules
 from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
@@ -27,11 +30,13 @@ _SQL: Final = load("credentials")
 class KeyOnFile:
     """What is stored of an API key. Digests are HMAC-SHA-256 under the pepper, 32 bytes.
 
-    `grant` is what the key itself stands for, `terms` what its project says, `tier` the only one that it mints.
+    `grant` is what the key itself stands for, `confinements` what it says of its own, `terms` what its project says,
+    `tier` the only one that it mints.
     """
 
     lookup_id: str
     grant: Grant
+    confinements: tuple[Confinement, ...]
     terms: ProjectTerms
     tier: str | None
     digest: bytes
@@ -77,7 +82,7 @@ class CredentialLookup:
     async def find_project(self, project_id: ProjectId) -> ProjectTerms | None:
         """What a project says of calls; None if there is none. Raises `Unavailable`."""
         row = await self._projects.find(str(project_id))
-        return None if row is None else _terms(row)
+        return None if row is None else _terms(row["terms"])
 
 
 def _issuer(said: Mapping[str, Any]) -> TrustedIssuer:
@@ -92,8 +97,16 @@ def _issuer(said: Mapping[str, Any]) -> TrustedIssuer:
 
 def _key(row: Row) -> KeyOnFile:
     scopes = frozenset(Permission(scope) for scope in row["scopes"]) & ALL_SCOPES
-    project = _terms(row)
+    project = _terms(row["terms"])
     terms = project.under(row["tier"])
+    own = confining(
+        Confinement(
+            source=THE_KEY,
+            models=_globs(row["models"]),
+            tools=tool_rules("tools", row["tools"]),
+            agents=_globs(row["agents"]),
+        )
+    )
     return KeyOnFile(
         lookup_id=row["lookup_id"],
         grant=Grant(
@@ -103,18 +116,19 @@ def _key(row: Row) -> KeyOnFile:
             project_slug=project.slug,
             key_id=KeyId(_uuid(row["id"])),
             scopes=scopes if row["act_as"] else scopes - {Permission.USERS_ACT_AS},
-            models=None if row["models"] is None else tuple(row["models"]),
             limits=terms.limits,
             require_end_user=project.require_end_user,
             on_disconnect=project.on_disconnect,
             tenant_active=project.tenant_active,
             project_active=project.project_active,
-            bucket=row["project_id"].hex,
+            bucket=project.project_id.hex,
             key_bucket=row["id"].hex,
             tier=terms.tier,
-            tier_models=terms.models,
+            confinements=own + terms.confinements,
+            max_output_tokens=terms.max_output_tokens,
             ip_allow=_networks(row["ip_allow"]),
         ),
+        confinements=own,
         terms=project,
         tier=row["tier"],
         digest=bytes(row["digest"]),
@@ -125,24 +139,38 @@ def _key(row: Row) -> KeyOnFile:
     )
 
 
-def _terms(row: Row) -> ProjectTerms:
-    tiers = {
-        name: TierTerms(limits=said["limits"], models=None if said["models"] is None else tuple(said["models"]))
-        for name, said in (row["tiers"] or {}).items()
-    }
+def _terms(said: Mapping[str, Any]) -> ProjectTerms:
     return ProjectTerms(
-        tenant_id=TenantId(_uuid(row["tenant_id"])),
-        project_id=ProjectId(_uuid(row["project_id"])),
-        tenant_slug=str(row["tenant_slug"]),
-        slug=str(row["project_slug"]),
-        limits=row["limits"],
-        tiers=tiers,
-        default_tier=row["default_tier"],
-        require_end_user=bool(row["require_end_user"]),
-        on_disconnect=OnDisconnect(row["on_disconnect"]),
-        tenant_active=row["tenant_status"] == "active",
-        project_active=row["project_status"] == "active",
+        tenant_id=TenantId(UUID(said["tenant_id"])),
+        project_id=ProjectId(UUID(said["project_id"])),
+        tenant_slug=said["tenant_slug"],
+        slug=said["project_slug"],
+        limits=said["limits"],
+        tiers={name: _tier(name, tier) for name, tier in (said["tiers"] or {}).items()},
+        default_tier=said["default_tier"],
+        tools=tool_rules("tools", said["tools"]),
+        require_end_user=said["require_end_user"],
+        on_disconnect=OnDisconnect(said["on_disconnect"]),
+        tenant_active=said["tenant_status"] == "active",
+        project_active=said["project_status"] == "active",
     )
+
+
+def _tier(name: str, said: Mapping[str, Any]) -> TierTerms:
+    return TierTerms(
+        limits=said["limits"],
+        confinement=Confinement(
+            source=f"the tier {name!r}",
+            models=_globs(said["models"]),
+            tools=tool_rules("tools", said["tools"]),
+            agents=_globs(said["agents"]),
+        ),
+        max_output_tokens=said["max_output_tokens"],
+    )
+
+
+def _globs(patterns: list[str] | None) -> Globs | None:
+    return None if patterns is None else Globs(tuple(patterns))
 
 
 def _networks(texts: list[str] | None) -> tuple[IPv4Network | IPv6Network, ...] | None:

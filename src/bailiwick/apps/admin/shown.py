@@ -303,8 +303,8 @@ class DecisionShown(BaseModel):
     """One decision of a call; `reason` is null where it was not reached."""
 
     step: Literal[
-        "credential", "tenant", "project", "organization", "end_user", "permission", "request", "model", "limits",
-        "ledger", "provider", "service",
+        "credential", "tenant", "project", "organization", "end_user", "permission", "request", "agent", "model",
+        "tools", "limits", "ledger", "provider", "service",
     ]  # fmt: skip
     outcome: Literal["passed", "refused", "not_reached", "open", "failed"]
     code: str | None

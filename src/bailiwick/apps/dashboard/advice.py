@@ -60,6 +60,16 @@ _ADVICE: Final[dict[Code, Advice]] = {
         label="Keys",
         ending="/keys",
     ),
+    Code.TOOL_NOT_ALLOWED: Advice(
+        text="The reason says whose rules on tools refuse it: the key's, the tier's, the role's or the project's.",
+        label="Settings",
+        ending="/settings",
+    ),
+    Code.AGENT_NOT_ALLOWED: Advice(
+        text="The key is confined to some agents. Add this one to the key, or call another.",
+        label="Keys",
+        ending="/keys",
+    ),
     Code.MODEL_NOT_FOUND: _MODELS,
     Code.INVALID_REQUEST: Advice(text="Mend the request as the reason says; sending it again unchanged cannot pass."),
     Code.REQUEST_TOO_LARGE: Advice(text="Send less in one request; sending it again unchanged cannot pass."),

@@ -13,11 +13,13 @@ import msgspec
 from bailiwick.apps.gateway.app import Handler
 from bailiwick.apps.gateway.call import Call
 from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
+from bailiwick.domain.confinement import THE_KEY
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Invalid
 from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
 from bailiwick.domain.minting import read_mint_request
 from bailiwick.domain.permissions import Permission
+from bailiwick.domain.principal import Grant
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
 from bailiwick.providers.answers.messages import MESSAGES
 from bailiwick.services.doors import DOORS, Door
@@ -98,7 +100,7 @@ class DataPlane:
                     "key_id": None if grant.key_id is None else shown(KEY, grant.key_id),
                     "tier": grant.tier,
                     "scopes": sorted(scope.value for scope in grant.scopes),
-                    "models": grant.models,
+                    "models": _own_models(grant),
                     "act_as": Permission.USERS_ACT_AS in grant.scopes,
                     "user_id": principal.uid,
                     "session_id": principal.sid,
@@ -136,6 +138,14 @@ class DataPlane:
     async def jwks(self, call: Call) -> None:
         """`GET /.well-known/jwks.json`: what our tokens are verified with, for anybody."""
         await call.reply.answer(await self._signing.jwks(), _JWKS)
+
+
+def _own_models(grant: Grant) -> tuple[str, ...] | None:
+    """The models that the credential's key is confined to, None for any."""
+    for confinement in grant.confinements:
+        if confinement.source == THE_KEY and confinement.models is not None:
+            return confinement.models.patterns
+    return None
 
 
 def _parameters(query: bytes) -> dict[str, str]:

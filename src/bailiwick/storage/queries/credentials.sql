@@ -1,9 +1,7 @@
 -- name: look_up_api_keys
 -- Keys by the parts of them that are no secrets, or by their ids, each with what its project and tenant say of it.
-SELECT asked.asked, id, tenant_id, project_id, lookup_id, digest, previous_digest, previous_until, scopes, models,
-       act_as, tier, ip_allow, expires_at, revoked_at, project_slug, project_status, tenant_slug, tenant_status,
-       limits,
-       default_tier, tiers, require_end_user, on_disconnect
+SELECT asked.asked, id, lookup_id, digest, previous_digest, previous_until, scopes, models, tools, agents, act_as,
+       tier, ip_allow, expires_at, revoked_at, terms
 FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_api_key(asked.asked);
 
 -- name: look_up_issuers
@@ -13,9 +11,8 @@ FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_issuers(asked.asked)
 
 -- name: look_up_projects
 -- Projects by their ids, with what they say of calls.
-SELECT asked.asked, tenant_id, tenant_slug, project_id, project_slug, project_status, tenant_status, limits,
-       default_tier, tiers, require_end_user, on_disconnect
-FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_project(asked.asked::uuid);
+SELECT asked.asked, terms
+FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_project(asked.asked::uuid) WHERE terms IS NOT NULL;
 
 -- name: epoch
 -- Where the installation's changes stand, and in which of its parts somebody was blocked or let in again.
