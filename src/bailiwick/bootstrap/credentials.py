@@ -21,6 +21,7 @@ from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
 from bailiwick.services.taken_away import TakenAwayKeeper
 from bailiwick.services.tokens import Tokens
+from bailiwick.services.trusted_issuers import TrustedIssuers
 from bailiwick.services.user_tokens import UserTokens
 from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.epoch import Epoch
@@ -28,7 +29,6 @@ from bailiwick.storage.scope import Database
 from bailiwick.storage.signing_keys import SigningKeyLookup
 from bailiwick.storage.taken_away import TakenAwayChanges
 
-_ISSUERS_KEPT: Final = 2_000
 _PROJECTS_KEPT: Final = 20_000
 
 
@@ -63,7 +63,7 @@ def credential_parts(
     signing = Signing(SigningKeyLookup(database), epoch, sealing=sealing, now=now)
     issuer_keys = IssuerKeys(documents, monotonic=time.monotonic)
     stack.push_async_callback(issuer_keys.aclose)
-    issuers = Remembered(lookup.find_issuers, epoch, capacity=_ISSUERS_KEPT)
+    issuers = TrustedIssuers(lookup, epoch)
     foreign = IssuerTokens(
         issuers,
         Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT),

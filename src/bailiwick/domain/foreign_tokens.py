@@ -12,7 +12,7 @@ token, and so does a tenant or a project that is mapped and missing: nobody gets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -103,6 +103,17 @@ def claimed(claims: Mapping[str, Any], path: Path) -> object:
     for part in path:
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
+
+
+def texts_in(claims: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Every text that `claimed` could find, with its path."""
+    left: list[tuple[Path, object]] = [((), claims)]
+    while left:
+        path, found = left.pop()
+        if isinstance(found, str):
+            yield path, found
+        elif isinstance(found, Mapping):
+            left.extend(((*path, name), value) for name, value in found.items())
 
 
 _Check = Callable[[IssuerSpec, Mapping[str, Any], Mapping[str, Any], float], object]

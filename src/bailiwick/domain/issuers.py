@@ -165,8 +165,13 @@ def issuer_spec(
     return spec
 
 
+def is_issuer_name(text: str) -> bool:
+    """Whether an issuer can have this name."""
+    return _VISIBLE.fullmatch(text) is not None
+
+
 def _check_issuer(issuer: str, reserved: Collection[str], *, discovered: bool) -> None:
-    if _VISIBLE.fullmatch(issuer) is None:
+    if not is_issuer_name(issuer):
         raise invalid("issuer", f"must be 1 to {_MAX_TEXT} characters of visible ASCII")
     # Compared without its last slash and its case, so that none that looks like ours is ever asked for ours.
     if issuer.rstrip("/").lower() in {other.rstrip("/").lower() for other in reserved}:

@@ -7,7 +7,7 @@ until the token expires or the issuer's keys are read anew; everything else is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, final
@@ -16,7 +16,7 @@ import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS
 from bailiwick.domain.errors import Code, Refused
-from bailiwick.domain.foreign_tokens import ForeignIdentity, claimed, read_foreign
+from bailiwick.domain.foreign_tokens import ForeignIdentity, read_foreign
 from bailiwick.domain.ids import PROJECT, TENANT, ProjectId, shown
 from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
@@ -26,7 +26,8 @@ from bailiwick.services.credential_errors import expired_token, refused_credenti
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
-from bailiwick.storage.credentials import TrustedIssuer
+from bailiwick.services.trusted_issuers import TrustedIssuers
+from bailiwick.storage.credentials import Trust, TrustedIssuer
 
 _TOKENS_KEPT: Final = 20_000
 _GRANTS_KEPT: Final = 20_000
@@ -48,6 +49,7 @@ class _Proven(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     identity: ForeignIdentity
+    trust: Trust
     issuer: TrustedIssuer
     key: PublicKey
     named: Unverified
@@ -59,13 +61,13 @@ class IssuerTokens:
 
     def __init__(
         self,
-        issuers: Remembered[str, tuple[TrustedIssuer, ...] | None],
+        issuers: TrustedIssuers,
         projects: Remembered[ProjectId, ProjectTerms | None],
         keys: IssuerKeys,
         *,
         now: Callable[[], datetime],
     ) -> None:
-        """`issuers` finds issuers by their names, `projects` what projects say; `now` is the wall clock, in UTC."""
+        """`projects` finds what projects say; `now` is the wall clock, in UTC."""
         self._issuers = issuers
         self._projects = projects
         self._keys = keys
@@ -83,7 +85,8 @@ class IssuerTokens:
         identity, issuer = proven.identity, proven.issuer
         if identity.expires_at + LEEWAY_SECONDS < self._now().timestamp():
             raise expired_token()
-        if issuer not in (await self._issuers.get(identity.issuer) or ()):
+        found = await self._issuers.find(proven.trust)
+        if found is not issuer and found != issuer:
             del self._proven[digest, slug]
             raise ProofNeeded
         try:
@@ -110,11 +113,7 @@ class IssuerTokens:
         return proven.identity, await self._recognized(proven)
 
     async def _verified(self, token: Unverified, slug: str | None) -> _Proven:
-        name = token.claims.get("iss")
-        found = await self._issuers.get(name) if isinstance(name, str) else None
-        if not found:
-            raise refused_credentials()
-        issuer = _chosen(found, token, slug)
+        trust, issuer = await self._issuers.choose(token.claims, slug)
         with told_alike():
             identity = read_foreign(issuer.spec, token.header, token.claims, self._now().timestamp())
         try:
@@ -123,7 +122,7 @@ class IssuerTokens:
         except InvalidToken:
             raise refused_credentials() from None
         named = replace(token, header={}, claims={}, signed=b"", signature=b"")
-        return _Proven(identity=identity, issuer=issuer, key=key, named=named)
+        return _Proven(identity=identity, trust=trust, issuer=issuer, key=key, named=named)
 
     async def _recognized(self, proven: _Proven) -> Recognized:
         identity, issuer = proven.identity, proven.issuer
@@ -170,30 +169,6 @@ class IssuerTokens:
             del self._grants[next(iter(self._grants))]
         self._grants[known] = (project, grant)
         return grant
-
-
-def _chosen(found: Sequence[TrustedIssuer], token: Unverified, slug: str | None) -> TrustedIssuer:
-    """The one whose token it is: at an address that project's, else who is named by the token, else the platform's."""
-    if slug is not None:
-        own = [issuer for issuer in found if issuer.slug == slug]
-    else:
-        own = [issuer for issuer in found if issuer.project_id is not None and _names(issuer, token)]
-    candidates = own or [issuer for issuer in found if issuer.project_id is None]
-    if len(candidates) == 1:
-        return candidates[0]
-    if slug is not None:
-        raise refused_credentials()
-    message = "The token does not say which project it is for. Use the project's own address, /p/{slug}/v1."
-    raise Refused(Code.PROJECT_REQUIRED, message)
-
-
-def _names(issuer: TrustedIssuer, token: Unverified) -> bool:
-    """Whether a token, not verified yet, names the project of this issuer where the issuer is said to name it."""
-    source = issuer.spec.claims.get("project")
-    if source is None or issuer.project_id is None:
-        return False
-    said = claimed(token.claims, source.path)
-    return said in (issuer.slug, shown(PROJECT, issuer.project_id))
 
 
 def _fits(identity: ForeignIdentity, terms: ProjectTerms) -> bool:

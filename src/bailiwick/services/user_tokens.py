@@ -16,7 +16,7 @@ import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS, IssuedFor, TokenClaims, read_own
 from bailiwick.domain.errors import Code
-from bailiwick.domain.ids import KEY, ProjectId, parsed
+from bailiwick.domain.ids import KEY, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.identity.jws import InvalidToken, Unverified
@@ -24,7 +24,8 @@ from bailiwick.services.credential_errors import EndedCredential, expired_token,
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
-from bailiwick.storage.credentials import KeyOnFile, TrustedIssuer
+from bailiwick.services.trusted_issuers import TrustedIssuers
+from bailiwick.storage.credentials import KeyOnFile
 
 TOKENS_KEPT: Final = 20_000
 _GRANTS_KEPT: Final = 20_000
@@ -48,16 +49,13 @@ class UserTokens:
     def __init__(
         self,
         keys: Remembered[str, KeyOnFile | None],
-        issuers: Remembered[str, tuple[TrustedIssuer, ...] | None],
+        issuers: TrustedIssuers,
         signing: Signing,
         *,
         public_url: str,
         now: Callable[[], datetime],
     ) -> None:
-        """`keys` finds API keys by their ids, `issuers` those that are trusted by their names.
-
-        `public_url` is our own; `now` is the wall clock, in UTC.
-        """
+        """`keys` finds API keys by their ids; `public_url` is our own; `now` is the wall clock, in UTC."""
         self._keys = keys
         self._issuers = issuers
         self._signing = signing
@@ -117,7 +115,7 @@ class UserTokens:
             message = "The key that minted this token has expired."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)
         source = claims.source
-        if source is not None and not await self._trusts(claims.project_id, source.issuer):
+        if source is not None and not await self._issuers.trusts(claims.project_id, source.issuer):
             message = "The issuer of the token that this one was exchanged for is trusted no more."
             raise EndedCredential(Code.REVOKED_CREDENTIALS, message, on_file.grant)
         return Recognized(
@@ -128,9 +126,6 @@ class UserTokens:
             issued_at=claims.issued_at,
             source_jti=None if source is None else source.jti,
         )
-
-    async def _trusts(self, project_id: ProjectId, issuer: str) -> bool:
-        return any(found.project_id == project_id for found in await self._issuers.get(issuer) or ())
 
     def _grant(self, on_file: KeyOnFile, claims: TokenClaims) -> Grant:
         """What a token stands for: what it says, within what its key holds now."""

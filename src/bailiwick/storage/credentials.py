@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Final, final
+from typing import Any, Final, NewType, final
 from uuid import UUID
 
 from bailiwick.domain.confinement import THE_KEY, Confinement, confining
@@ -46,6 +46,10 @@ class KeyOnFile:
     revoked_at: datetime | None
 
 
+Trust = NewType("Trust", str)
+"""An issuer and who trusts it, as `look_up_issuer` in `0011_issuers.sql` takes them."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedIssuer:
@@ -63,6 +67,7 @@ class CredentialLookup:
 
     def __init__(self, database: Database) -> None:
         self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="asked")
+        self._database = database
         self._issuers = LookUps(database, _SQL["look_up_issuers"], by="asked")
         self._projects = LookUps(database, _SQL["look_up_projects"], by="asked")
 
@@ -74,10 +79,22 @@ class CredentialLookup:
         row = await self._look_ups.find(wanted)
         return None if row is None else _key(row)
 
-    async def find_issuers(self, name: str) -> tuple[TrustedIssuer, ...] | None:
-        """Everybody who trusts an issuer of exactly this name; None for nobody. Raises `Unavailable`."""
-        row = await self._issuers.find(name)
-        return None if row is None else tuple(map(_issuer, row["issuers"]))
+    async def find_issuer(self, trust: Trust) -> TrustedIssuer | None:
+        """An issuer as somebody trusts it; None if nobody does. Raises `Unavailable`."""
+        row = await self._issuers.find(trust)
+        return None if row is None else _issuer(row)
+
+    async def issuer_marks(self, *, after: int) -> AsyncIterator[tuple[int, bytes]]:
+        """What can be found of issuers as of a change: changes in their order, with 8 bytes of each `Trust`'s SHA-256.
+
+        Raises `Unavailable`.
+        """
+        rows: Sequence[Row] = [{"change": after}]
+        while rows:
+            async with self._database.reading(None) as scope:
+                rows = await scope.fetch_all(_SQL["list_issuer_marks"], (rows[-1]["change"],))
+            for row in rows:
+                yield row["change"], bytes(row["marks"])
 
     async def find_project(self, project_id: ProjectId) -> ProjectTerms | None:
         """What a project says of calls; None if there is none. Raises `Unavailable`."""
@@ -85,13 +102,13 @@ class CredentialLookup:
         return None if row is None else _terms(row["terms"])
 
 
-def _issuer(said: Mapping[str, Any]) -> TrustedIssuer:
-    project = said["project_id"]
+def _issuer(row: Row) -> TrustedIssuer:
+    project = row["project_id"]
     return TrustedIssuer(
-        id=IssuerId(UUID(said["id"])),
-        project_id=None if project is None else ProjectId(UUID(project)),
-        slug=said["slug"],
-        spec=issuer_spec(**said["document"]),
+        id=IssuerId(_uuid(row["id"])),
+        project_id=None if project is None else ProjectId(_uuid(project)),
+        slug=row["slug"],
+        spec=issuer_spec(**row["document"]),
     )
 
 

@@ -5,9 +5,13 @@ SELECT asked.asked, id, lookup_id, digest, previous_digest, previous_until, scop
 FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_api_key(asked.asked);
 
 -- name: look_up_issuers
--- Who trusts issuers of these names.
-SELECT asked.asked, issuers
-FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_issuers(asked.asked) WHERE issuers IS NOT NULL;
+-- Issuers, each as somebody trusts it.
+SELECT asked.asked, id, project_id, slug, document
+FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_issuer(asked.asked);
+
+-- name: list_issuer_marks
+-- What can be looked up of issuers, as digests, as of a change.
+SELECT change, marks FROM bailiwick.list_issuer_marks(%s) ORDER BY change;
 
 -- name: look_up_projects
 -- Projects by their ids, with what they say of calls.
