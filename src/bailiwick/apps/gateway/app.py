@@ -189,7 +189,7 @@ class Gateway:
                 await self._pages.admit(call, head.origin)
             await handler(call)
         finally:
-            call.let_go()
+            call.end()
 
     async def _answer_machine(self, path: str, method: str, reply: HttpReply) -> None:
         if path == _METRICS:

@@ -80,6 +80,13 @@ class Call(msgspec.Struct, kw_only=True):
             self.room.give_back(self.owner, self.held)
             self.held = self.answer = 0
 
+    def end(self) -> None:
+        """The call is over: nothing of it is in memory any longer."""
+        self.let_go()
+        # It leads back to here, and this call to it: only the garbage collector would find the two, in a while, and
+        # until then every call would be written into memory that no cache holds.
+        self.reply.keep = None
+
     def _keep(self, size: int) -> bool:
         more = size - self.answer
         try:
