@@ -37,6 +37,7 @@ UNKNOWN: Final = {
         ids.REVOCATION,
         ids.PROVIDER,
         ids.ISSUER,
+        ids.MEMBER,
         ids.OPERATOR,
         ids.OPERATOR_KEY,
         ids.SESSION,

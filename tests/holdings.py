@@ -25,6 +25,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "revocations"): {"user_id": "intruder"},
     ("post", "signing-keys"): {},
     ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
+    ("post", "members"): {"subject": "intruder", "role": "member"},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},
@@ -64,6 +65,7 @@ async def holding(control: Control, name: str) -> Holding:
         user_prefix=name,
         jwks={"keys": [signing_keys.make().public_jwk()]},
     )
+    member = await control.make(f"/tenants/{tenant['id']}/members", subject=name, role="member", tier=name)
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
@@ -82,6 +84,7 @@ async def holding(control: Control, name: str) -> Holding:
             "revocation_id": revocation["id"],
             "provider_id": own["id"],
             "issuer_id": trusted["id"],
+            "member_id": member["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,
@@ -114,6 +117,8 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch" and "/issuers/" in path:
         return {"max_lifetime": 600}
+    if method == "patch" and "/members/" in path:
+        return {"role": "viewer"}
     if method == "patch":
         return {"blocked": True} if "/users/" in path else {"name": "renamed"}
     if path.endswith("/issuers/test"):

@@ -142,6 +142,11 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project),
     )
     connection.execute(
+        "INSERT INTO bailiwick.members (id, tenant_id, issuer, subject, role, created_at, created_by)"
+        " VALUES (%s, %s, '', 'u', 'member', now(), 'test')",
+        (new_id(), tenant),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.issuers (id, tenant_id, project_id, issuer, document, created_at, created_by)"
         " VALUES (%s, %s, %s, 'https://issuer.example', '{}', now(), 'test')",
         (new_id(), tenant, project),

@@ -23,7 +23,7 @@ TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
-    "key_uses", "tiers", "issuers", "revocations", "refused_calls", "usage_refusals",
+    "key_uses", "tiers", "issuers", "members", "revocations", "refused_calls", "usage_refusals",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
 ROTATED = {"providers", "operator_secrets", "audit_heads"}
@@ -193,10 +193,10 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         operators = {"operator_keys", "operators", "idempotency", "operator_secrets", "sessions", "sign_in_links"}
         known = {"operator_identities"}  # Added and read, and gone with their person.
         log = {"audit", "audit_heads"}
-        own = {"projects", "api_keys", "providers", "tiers", "issuers", *operators}
+        own = {"projects", "api_keys", "providers", "tiers", "issuers", "members", *operators}
         assert found(control, "SELECT") == {
-            *found(app, "SELECT"), "api_keys", "tiers", "issuers", *log, *operators, *known, *users, *refusals,
-            "key_uses",
+            *found(app, "SELECT"), "api_keys", "tiers", "issuers", "members", *log, *operators, *known, *users,
+            *refusals, "key_uses",
         }  # fmt: skip
         assert found(control, "INSERT") == {*own, *log, *known, *users, "revocations"}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}

@@ -31,6 +31,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "keys.add_key": (roles.CONTROL, roles.OPERATOR),
     "ledger": (roles.LEDGER,),
     "limit_history": (roles.APP,),
+    "members": (roles.CONTROL,),
     "operator_keys": (roles.CONTROL, roles.OPERATOR),
     "operator_keys.look_up_operator_key": (roles.CONTROL,),
     "operators": (roles.CONTROL, roles.OPERATOR),

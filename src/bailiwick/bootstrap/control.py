@@ -38,6 +38,7 @@ from bailiwick.services.issuer_tester import IssuerTester
 from bailiwick.services.issuers import Issuers
 from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.master_key import MasterKeyRotation
+from bailiwick.services.members import Members
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
 from bailiwick.services.outside_documents import OutsideDocuments
@@ -79,6 +80,7 @@ class ControlPlane:
     provider_tests: ProviderTests
     issuers: Issuers
     issuer_tester: IssuerTester
+    members: Members
     usage: UsageReports
     end_users: EndUsers
     explaining: Explaining
@@ -145,6 +147,7 @@ async def control_plane(
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             issuers=Issuers(database, acts, guard=guard, public_url=public_url),
             issuer_tester=IssuerTester(database, issuer_keys, now=now, public_url=public_url),
+            members=Members(database, acts, public_url=public_url),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
             explaining=Explaining(database),

@@ -45,6 +45,8 @@ class AdminPermission(StrEnum):
     ISSUERS_WRITE = "issuers:write"
     PLATFORM_ISSUERS_READ = "platform_issuers:read"
     PLATFORM_ISSUERS_WRITE = "platform_issuers:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
     USAGE_READ = "usage:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -100,6 +102,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.ISSUERS_WRITE: Need(_ADMIN),
     _P.PLATFORM_ISSUERS_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.PLATFORM_ISSUERS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
+    _P.MEMBERS_READ: Need(_VIEWER),
+    _P.MEMBERS_WRITE: Need(_ADMIN),
     _P.USAGE_READ: Need(_VIEWER),
     _P.USERS_READ: Need(_VIEWER),
     _P.USERS_WRITE: Need(_ADMIN),

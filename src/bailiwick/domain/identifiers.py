@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.fields import invalid
 
 MAX_BYTES: Final = 255
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -29,3 +30,11 @@ def read_identifier(name: str, raw: bytes) -> str:
         message = f"{name} must not contain control characters."
         raise Refused(Code.INVALID_REQUEST, message, param=name)
     return text
+
+
+def identifier_field(field: str, text: str) -> str:
+    """Take an identifier that stands in the field of a body; raises `Invalid`."""
+    try:
+        return read_identifier(field, text.encode("utf-8", "surrogatepass"))
+    except Refused:
+        raise invalid(field, f"must be 1 to {MAX_BYTES} bytes of UTF-8 without control characters") from None

@@ -20,6 +20,7 @@ SignInProviderId = NewType("SignInProviderId", UUID)
 TierId = NewType("TierId", UUID)
 RevocationId = NewType("RevocationId", UUID)
 IssuerId = NewType("IssuerId", UUID)
+MemberId = NewType("MemberId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -33,6 +34,7 @@ SIGN_IN_PROVIDER: Final = "sip"
 TIER: Final = "tir"
 REVOCATION: Final = "rev"
 ISSUER: Final = "iss"
+MEMBER: Final = "mem"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

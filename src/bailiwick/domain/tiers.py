@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
-from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import Findings, invalid
-from bailiwick.domain.identifiers import read_identifier
+from bailiwick.domain.identifiers import identifier_field
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.limits import InvalidLimit
@@ -63,10 +62,7 @@ def tier_spec(
 
 def read_tier(field: str, text: str) -> str:
     """Take a tier's name; raises `Invalid`."""
-    try:
-        return read_identifier(field, text.encode("utf-8", "surrogatepass"))
-    except Refused:
-        raise invalid(field, "must be 1 to 255 bytes of UTF-8 without control characters") from None
+    return identifier_field(field, text)
 
 
 def _read_limits(document: Mapping[str, object]) -> Mapping[str, object]:

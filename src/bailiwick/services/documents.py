@@ -11,6 +11,7 @@ from bailiwick.domain import ids
 from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.issuers import Issuer
+from bailiwick.domain.members import Member
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
@@ -162,6 +163,22 @@ def tier_document(tier: Tier) -> Document:
         "models": None if tier.spec.models is None else list(tier.spec.models),
         "created_at": written(tier.created_at),
         "created_by": tier.created_by,
+    }
+
+
+def member_document(member: Member) -> Document:
+    """A member of a tenant."""
+    spec = member.spec
+    return {
+        "id": ids.shown(ids.MEMBER, member.id),
+        "tenant_id": ids.shown(ids.TENANT, member.tenant_id),
+        "issuer": spec.issuer,
+        "subject": spec.subject,
+        "role": spec.role,
+        "scopes": None if spec.scopes is None else sorted(spec.scopes),
+        "tier": spec.tier,
+        "created_at": written(member.created_at),
+        "created_by": member.created_by,
     }
 
 

@@ -20,6 +20,11 @@ def tier_name_taken() -> Refused:
     return Refused(Code.CONFLICT, "A tier of this name exists already.", param="name")
 
 
+def member_taken() -> Refused:
+    """The tenant has this member already."""
+    return Refused(Code.CONFLICT, "There is a member of this issuer and subject already.", param="subject")
+
+
 def email_taken() -> Refused:
     """Another person has this address."""
     return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")

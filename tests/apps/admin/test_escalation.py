@@ -41,12 +41,13 @@ PREFIXES: Final = {
     "revocations": ids.REVOCATION,
     "providers": ids.PROVIDER,
     "issuers": ids.ISSUER,
+    "members": ids.MEMBER,
     "operator_keys": ids.OPERATOR_KEY,
     "operators": ids.OPERATOR,
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|mem|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -253,6 +254,7 @@ class Operating(RuleBasedStateMachine):
             name = {
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
                 "opr": "operator", "iss": "issuer", "tir": "tier", "rev": "revocation",
+                "mem": "member",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)

@@ -17,6 +17,7 @@ from bailiwick.apps.admin.routes import (
     audit,
     issuers,
     keys,
+    members,
     operator_keys,
     operators,
     projects,
@@ -56,7 +57,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(issuers, operator_keys, operators, sessions, sign_in, signing_keys),
+        *(issuers, members, operator_keys, operators, sessions, sign_in, signing_keys),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

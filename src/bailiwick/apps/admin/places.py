@@ -17,6 +17,7 @@ from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
     IssuerId,
     KeyId,
+    MemberId,
     OperatorId,
     OperatorKeyId,
     ProjectId,
@@ -91,6 +92,10 @@ def _issuer(request: Request) -> IssuerId:
     return IssuerId(id_of(request, "issuer_id", ids.ISSUER))
 
 
+def _member(request: Request) -> MemberId:
+    return MemberId(id_of(request, "member_id", ids.MEMBER))
+
+
 def _operator_key(request: Request) -> OperatorKeyId:
     return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
 
@@ -121,6 +126,7 @@ AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
+AtMember = Annotated[MemberId, Depends(_member)]
 AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]
 AtSignInProvider = Annotated[SignInProviderId, Depends(_sign_in_provider)]
 AtSession = Annotated[SessionId, Depends(_session)]

@@ -36,13 +36,14 @@ KEY: Final = Resource(word="key", prefix=ids.KEY, listed="/projects/{project}/ke
 TIER: Final = Resource(word="tier", prefix=ids.TIER, listed="/projects/{project}/tiers", named_by=("name",))
 PROVIDER: Final = Resource(word="provider", prefix=ids.PROVIDER, listed="{place}/providers", named_by=("name",))
 ISSUER: Final = Resource(word="issuer", prefix=ids.ISSUER, listed="{place}/issuers", named_by=("issuer",))
+MEMBER: Final = Resource(word="member", prefix=ids.MEMBER, listed="/tenants/{tenant}/members", named_by=("subject",))
 OPERATOR: Final = Resource(word="operator", prefix=ids.OPERATOR, listed="/operators", named_by=("email", "name"))
 OPERATOR_KEY: Final = Resource(
     word="operator-key", prefix=ids.OPERATOR_KEY, listed="/operator-keys", named_by=("name",)
 )
 RESOURCES: Final = {
     resource.word.replace("-", "_"): resource
-    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, OPERATOR, OPERATOR_KEY)
+    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, MEMBER, OPERATOR, OPERATOR_KEY)
 }
 
 
