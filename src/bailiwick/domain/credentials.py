@@ -73,7 +73,7 @@ class Lifetime:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpec:
-    """What can be asked of a key. `models` are glob patterns, None for any model.
+    """What can be asked of a key. `models` and `agents` are glob patterns, None for any.
 
     It mints the `tier` alone, None for any; it is good from the networks of `ip_allow` alone, None for any address.
     `scopes` are those asked for; `act_as` False takes `users:act_as` away from them and keeps them otherwise.
@@ -82,6 +82,7 @@ class KeySpec:
     name: str
     scopes: frozenset[Permission]
     models: tuple[str, ...] | None
+    agents: tuple[str, ...] | None
     act_as: bool
     tier: str | None
     ip_allow: tuple[str, ...] | None
@@ -124,6 +125,7 @@ def key_spec(
     now: datetime,
     scopes: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
+    agents: Sequence[str] | None = None,
     act_as: bool | None = None,
     tier: str | None = None,
     ip_allow: Sequence[str] | None = None,
@@ -145,6 +147,7 @@ def key_spec(
         name=findings.take(lambda: read_name("name", name), ""),
         scopes=held,
         models=findings.take(lambda: read_models("models", models), None),
+        agents=findings.take(lambda: read_models("agents", agents), None),
         act_as=act_as is not False,
         tier=findings.take(lambda: None if tier is None else read_tier("tier", tier), None),
         ip_allow=findings.take(lambda: read_networks("ip_allow", ip_allow), None),

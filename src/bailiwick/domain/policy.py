@@ -170,16 +170,24 @@ def authorize_tool(confinements: tuple[Confinement, ...], *names: str) -> Decisi
 
 
 def authorize_agent(principal: Principal, *names: str) -> Decision:
-    """Say whether `principal` may call as an agent that goes by `names`: its name and its id."""
+    """Say whether `principal` may call as an agent that goes by `names`: its name and its id; without any, as none.
+
+    Whoever is confined to agents calls as one of them: the model behind an agent, asked directly, would be the same
+    model without the agent's instructions and rules.
+    """
     for confinement in principal.grant.confinements:
         if confinement.agents is not None and not confinement.agents.match(names):
-            return Decision(code=Code.AGENT_NOT_ALLOWED, reason=_not_let(confinement, "agent"))
+            reason = _not_let(confinement, "agent") if names else f"{_begun(confinement)} allows calls as agents only."
+            return Decision(code=Code.AGENT_NOT_ALLOWED, reason=reason)
     return ALLOWED
 
 
 def _not_let(confinement: Confinement, thing: str) -> str:
-    source = confinement.source
-    return f"{source[0].upper()}{source[1:]} does not allow this {thing}."
+    return f"{_begun(confinement)} does not allow this {thing}."
+
+
+def _begun(confinement: Confinement) -> str:
+    return confinement.source[0].upper() + confinement.source[1:]
 
 
 def authorize_others(principal: Principal, others: str | None, *, shared_account: bool) -> Decision:

@@ -1,7 +1,7 @@
 """Tiers: named plans of a project. What a tier says stands in the place of what the project says, and only that.
 
 A tier's limits replace the project's level by level: `{"user": {…}}` says all there is to say of each user, and leaves
-the other levels as they are. Its models are a further list: a model must be in it and in the credential's own.
+the other levels as they are. Its models and agents are further lists: one must be in them and in the credential's own.
 A call runs under the tier of its token, or of its key; without one, or with one that does not exist, under the
 project's `default_tier`; and without that under what the project says.
 """
@@ -26,11 +26,12 @@ MAX_TIERS: Final = 200
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierSpec:
-    """What can be asked of a tier. `limits` is the contract's object, checked; `models` None for any model."""
+    """What can be asked of a tier. `limits` is the contract's object, checked; None of the others for any."""
 
     name: str
     limits: Mapping[str, object]
     models: tuple[str, ...] | None
+    agents: tuple[str, ...] | None
 
 
 @final
@@ -47,7 +48,11 @@ class Tier:
 
 
 def tier_spec(
-    *, name: str, limits: Mapping[str, object] | None = None, models: Sequence[str] | None = None
+    *,
+    name: str,
+    limits: Mapping[str, object] | None = None,
+    models: Sequence[str] | None = None,
+    agents: Sequence[str] | None = None,
 ) -> TierSpec:
     """Check what is asked of a tier; raises `Invalid`."""
     findings = Findings()
@@ -55,6 +60,7 @@ def tier_spec(
         name=findings.take(lambda: read_tier("name", name), ""),
         limits=findings.take(lambda: _read_limits(limits or {}), {}),
         models=findings.take(lambda: read_models("models", models), None),
+        agents=findings.take(lambda: read_models("agents", agents), None),
     )
     findings.or_raise()
     return spec

@@ -92,6 +92,7 @@ def key_document(key: ApiKey, now: datetime) -> Document:
         "status": status,
         "scopes": [permission.value for permission in Permission if permission in key.scopes],
         "models": None if key.spec.models is None else list(key.spec.models),
+        "agents": None if key.spec.agents is None else list(key.spec.agents),
         "act_as": Permission.USERS_ACT_AS in key.scopes,
         "tier": key.spec.tier,
         "ip_allow": None if key.spec.ip_allow is None else list(key.spec.ip_allow),
@@ -161,6 +162,7 @@ def tier_document(tier: Tier) -> Document:
         "name": tier.spec.name,
         "limits": dict(tier.spec.limits),
         "models": None if tier.spec.models is None else list(tier.spec.models),
+        "agents": None if tier.spec.agents is None else list(tier.spec.agents),
         "created_at": written(tier.created_at),
         "created_by": tier.created_by,
     }

@@ -21,7 +21,7 @@ from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
 from bailiwick.domain.permissions import Permission
-from bailiwick.domain.policy import Decision, authorize, authorize_model, authorize_others
+from bailiwick.domain.policy import Decision, authorize, authorize_agent, authorize_model, authorize_others
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.tenancy import OnDisconnect
@@ -171,6 +171,8 @@ class Pipeline:
     async def models(self, presented: Presented, seen: Observation) -> list[str]:
         """The models that the caller may call, by name."""
         principal = await self.authenticate(presented, Permission.MODELS_LIST, seen)
+        if not authorize_agent(principal).allowed:
+            return []
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
         return [
             name
@@ -185,6 +187,7 @@ class Pipeline:
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
     ) -> Attempt:
         """Find who may serve a request, and write it for the first of them; raises `Refused`."""
+        authorize_agent(principal).or_raise()
         served, *later = await self._served(principal, request, door)
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
 

@@ -75,6 +75,7 @@ def _settable(spec: TierSpec) -> dict[str, object]:
         "name": spec.name,
         "limits": Jsonb(spec.limits),
         "models": None if spec.models is None else list(spec.models),
+        "agents": None if spec.agents is None else list(spec.agents),
     }
 
 
@@ -87,6 +88,7 @@ def _tier(row: Row) -> Tier:
             name=row["name"],
             limits=row["limits"],
             models=None if row["models"] is None else tuple(row["models"]),
+            agents=None if row["agents"] is None else tuple(row["agents"]),
         ),
         created_at=row["created_at"],
         created_by=row["created_by"],

@@ -109,9 +109,9 @@ async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> N
         "on_disconnect",
     }  # fmt: skip
     assert set(schemas["KeyBody"]["properties"]) == {
-        "name", "scopes", "models", "act_as", "tier", "ip_allow", "expires_at",
+        "name", "scopes", "models", "agents", "act_as", "tier", "ip_allow", "expires_at",
     }  # fmt: skip
-    assert set(schemas["TierBody"]["properties"]) == {"name", "limits", "models"}
+    assert set(schemas["TierBody"]["properties"]) == {"name", "limits", "models", "agents"}
 
 
 async def test_there_are_no_pages_of_documentation(control: Control) -> None:

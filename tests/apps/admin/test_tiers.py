@@ -24,7 +24,9 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     project = await control.project()
     path = f"/projects/{project['id']}/tiers"
     limits = {"user": {"requests": 600, "per": "1m"}}
-    answer = await control.ask("POST", path, {"name": "pro", "limits": limits, "models": ["gpt-4o*"]})
+    answer = await control.ask(
+        "POST", path, {"name": "pro", "limits": limits, "models": ["gpt-4o*"], "agents": ["sup*"]}
+    )
     tier = answer.json()
     own = f"{path}/{tier['id']}"
     assert (answer.status_code, answer.headers["location"]) == (201, f"/admin/v1{own}")
@@ -35,13 +37,14 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
         "name": "pro",
         "limits": limits,
         "models": ["gpt-4o*"],
+        "agents": ["sup*"],
         "created_at": "2026-11-21T12:00:02Z",
         "created_by": control.operator_id,
     }
     assert await control.read(own) == tier
     assert (await control.read(path))["data"] == [tier]
     changed = await control.change(own, name="plus", limits={"ip": {"requests": 9, "per": "1s"}}, models=None)
-    assert (changed["name"], changed["models"]) == ("plus", None)
+    assert (changed["name"], changed["models"], changed["agents"]) == ("plus", None, ["sup*"])
     assert changed["limits"] == {**limits, "ip": {"requests": 9, "per": "1s"}}
     assert (await control.change(own, limits={"user": None}))["limits"] == {"ip": {"requests": 9, "per": "1s"}}
     assert (await control.change(own, limits=None))["limits"] == {}
@@ -82,6 +85,7 @@ async def test_a_tiers_name_is_what_a_token_may_say(control: Control, name: str)
         ({"limits": []}, "limits"),
         ({"models": ["a b"]}, "models.0"),
         ({"models": "gpt-4o"}, "models"),
+        ({"agents": ["a b"]}, "agents.0"),
         ({"model": ["gpt-4o"]}, "model"),
     ],
 )

@@ -20,8 +20,8 @@ def where(caller: Caller) -> tuple[str, ...]:
 def test_a_tier_is_made_changed_and_deleted_by_its_name(shell: Commands, site: Site) -> None:
     caller = site.project()
     limit = ("--rate-limit", "user:requests=600,per=1m")
-    made = shell.document("tiers", "create", "pro", *limit, "--model", "gpt-*", *where(caller))
-    assert (made["limits"]["user"]["requests"], made["models"]) == (600, ["gpt-*"])
+    made = shell.document("tiers", "create", "pro", *limit, "--model", "gpt-*", "--agent", "sup*", *where(caller))
+    assert (made["limits"]["user"]["requests"], made["models"], made["agents"]) == (600, ["gpt-*"], ["sup*"])
     changed = shell.document("tiers", "update", "pro", "--name", "plus", "--clear", "models", *where(caller))
     assert (changed["name"], changed["models"], changed["limits"]) == ("plus", None, made["limits"])
     assert made["id"] in shell.run("tiers", "list", *where(caller)).out
@@ -32,9 +32,9 @@ def test_a_tier_is_made_changed_and_deleted_by_its_name(shell: Commands, site: S
 
 def test_a_key_is_tied_to_a_tier_and_to_addresses(shell: Commands, site: Site) -> None:
     caller = site.project()
-    given = ("--tier", "free", "--ip-allow", "192.0.2.7", "--ip-allow", "2001:DB8::/32")
+    given = ("--tier", "free", "--agent", "support", "--ip-allow", "192.0.2.7", "--ip-allow", "2001:DB8::/32")
     made = shell.document("keys", "create", "Tied", *given, *where(caller))
-    assert (made["tier"], made["ip_allow"]) == ("free", ["192.0.2.7/32", "2001:db8::/32"])
+    assert (made["agents"], made["tier"], made["ip_allow"]) == (["support"], "free", ["192.0.2.7/32", "2001:db8::/32"])
     freed = shell.document("keys", "update", "Tied", "--clear", "ip-allow", "--clear", "tier", *where(caller))
     assert (freed["tier"], freed["ip_allow"]) == (None, None)
 

@@ -30,11 +30,13 @@ async def test_a_tier_is_made_changed_and_removed_by_forms(browser: Browser) -> 
     (tier,) = await tiers(browser, project)
     assert (tier["name"], tier["models"]) == ("pro", ["gpt-4o*", "openai/*"])
     assert (tier["limits"]["user"]["requests"], tier["limits"]["user"]["per"]) == (600, "1m")
+    await browser.control.change(f"/projects/{project['id']}/tiers/{tier['id']}", agents=["support"])
     listed = await browser.get(address)
     assert "Each user: 600 requests a minute" in listed.text
     assert done(await browser.send(f"{address}/{tier['id']}", name="plus", models="")) == "saved"
     (changed,) = await tiers(browser, project)
     assert (changed["name"], changed["models"], changed["limits"]) == ("plus", None, tier["limits"])
+    assert changed["agents"] == ["support"]  # Which the form does not show.
     removal = (await browser.get(address)).page.form(f"{address}/{tier['id']}/remove")
     assert done(await browser.post(removal.action, removal.fields)) == "removed"
     assert await tiers(browser, project) == []
@@ -84,9 +86,10 @@ async def test_a_key_is_tied_to_a_tier_and_to_addresses_by_its_form(browser: Bro
     await browser.send(f"{address}/new", name="Tied", tier="free", ip_allow="192.0.2.7\r\n2001:DB8::/32")
     (key,) = (await browser.control.read(f"/projects/{project['id']}/keys"))["data"]
     assert (key["tier"], key["ip_allow"]) == ("free", ["192.0.2.7/32", "2001:db8::/32"])
+    await browser.control.change(f"/keys/{key['id']}", agents=["support"])
     assert done(await browser.send(f"{address}/{key['id']}", name="Same")) == "saved"
     same = await browser.control.read(f"/keys/{key['id']}")
-    assert (same["tier"], same["ip_allow"]) == (key["tier"], key["ip_allow"])
+    assert (same["tier"], same["ip_allow"], same["agents"]) == (key["tier"], key["ip_allow"], ["support"])
     wrong = await browser.send(f"{address}/{key['id']}", ip_allow="everywhere")
     assert (wrong.status, wrong.page.form("").fields["ip_allow"]) == (422, ["everywhere"])
     assert done(await browser.send(f"{address}/{key['id']}", tier="", ip_allow="")) == "saved"

@@ -188,6 +188,7 @@ def test_a_caller_is_told_who_it_is(site: Site) -> None:
         "tier": None,
         "scopes": ["chat:create", "users:act_as"],
         "models": ["gpt-4o*"],
+        "agents": None,
         "act_as": True,
         "user_id": "alice",
         "session_id": "s",

@@ -72,6 +72,7 @@ class KeyShown(ItemShown):
     status: Literal["active", "expired", "revoked"]
     scopes: list[str]
     models: list[str] | None
+    agents: list[str] | None
     act_as: bool
     tier: str | None
     ip_allow: list[str] | None

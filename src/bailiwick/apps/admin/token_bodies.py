@@ -13,11 +13,15 @@ from bailiwick.domain.tiers import Tier, TierSpec, tier_spec
 
 
 class TierBody(StrictBody):
-    """A tier. Its `limits` stand in the place of the project's, level by level; `models` are glob patterns."""
+    """A tier. Its `limits` stand in the place of the project's, level by level.
+
+    `models` and `agents` are glob patterns.
+    """
 
     name: str
     limits: dict[str, Any] | None = Field(None, examples=[{"user": {"requests": 600, "per": "1m"}}])
     models: list[str] | None = None
+    agents: list[str] | None = None
     tools: NotYet = None
     max_output_tokens: NotYet = None
     budgets: NotYet = None
@@ -40,13 +44,18 @@ class RotationBody(StrictBody):
 
 def tier_body(tier: Tier) -> Document:
     """The body of a tier as it is."""
-    models = tier.spec.models
-    return present(name=tier.spec.name, limits=tier.spec.limits, models=None if models is None else list(models))
+    spec = tier.spec
+    return present(
+        name=spec.name,
+        limits=spec.limits,
+        models=None if spec.models is None else list(spec.models),
+        agents=None if spec.agents is None else list(spec.agents),
+    )
 
 
 def tier_asked(body: TierBody) -> TierSpec:
     """The tier that a body asks for; raises `Invalid`."""
-    return tier_spec(name=body.name, limits=body.limits, models=body.models)
+    return tier_spec(name=body.name, limits=body.limits, models=body.models, agents=body.agents)
 
 
 def revocation_asked(body: RevocationBody) -> RevocationSpec:

@@ -18,6 +18,7 @@ class TierShown(ItemShown):
     name: str
     limits: dict[str, Any]
     models: list[str] | None
+    agents: list[str] | None
     created_at: str
     created_by: CreatedBy
 

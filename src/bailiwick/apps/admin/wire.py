@@ -103,19 +103,20 @@ class ProjectBody(StrictBody):
 
 
 class KeyBody(StrictBody):
-    """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away; `models` are glob patterns.
+    """An API key. Without scopes it holds all; `act_as` false takes `users:act_as` away.
 
-    With a `tier` it mints tokens of that one alone; with `ip_allow` it is good from these networks alone.
+    `models` and `agents` are glob patterns. With a `tier` it mints tokens of that one alone; with `ip_allow` it is good
+    from these networks alone.
     """
 
     name: str
     scopes: list[str] | None = Field(None, examples=[[Permission.CHAT_CREATE.value]])
     models: list[str] | None = None
+    agents: list[str] | None = Field(None, examples=[["support", "sales-*"]])
     act_as: bool | None = None
     tier: str | None = None
     ip_allow: list[str] | None = Field(None, examples=[["192.0.2.0/24", "2001:db8::/32"]])
     expires_at: str | None = Field(None, description="RFC 3339, in the future.")
-    agents: NotYet = None
 
 
 class RotateBody(StrictBody):
@@ -216,6 +217,7 @@ def key_body(key: ApiKey) -> Document:
         name=key.spec.name,
         scopes=sorted(key.spec.scopes),
         models=None if key.spec.models is None else list(key.spec.models),
+        agents=None if key.spec.agents is None else list(key.spec.agents),
         act_as=None if key.spec.act_as else False,
         tier=key.spec.tier,
         ip_allow=None if key.spec.ip_allow is None else list(key.spec.ip_allow),
@@ -280,6 +282,7 @@ def key_asked(body: KeyBody, acts: Acts, before: ApiKey | None = None) -> KeySpe
         now=acts.now(),
         scopes=body.scopes,
         models=body.models,
+        agents=body.agents,
         act_as=body.act_as,
         tier=body.tier,
         ip_allow=body.ip_allow,

@@ -16,6 +16,7 @@ from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.confinement import THE_KEY
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Invalid
+from bailiwick.domain.globs import Globs
 from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
 from bailiwick.domain.minting import read_mint_request
 from bailiwick.domain.permissions import Permission
@@ -90,6 +91,7 @@ class DataPlane:
         """`GET /v1/me`: who the caller is to us."""
         principal = await self._pipeline.authenticate(call.presented(), None, call.seen)
         grant = principal.grant
+        models, agents = _of_key(grant)
         await call.reply.answer(
             msgspec.json.encode(
                 {
@@ -100,7 +102,8 @@ class DataPlane:
                     "key_id": None if grant.key_id is None else shown(KEY, grant.key_id),
                     "tier": grant.tier,
                     "scopes": sorted(scope.value for scope in grant.scopes),
-                    "models": _own_models(grant),
+                    "models": None if models is None else models.patterns,
+                    "agents": None if agents is None else agents.patterns,
                     "act_as": Permission.USERS_ACT_AS in grant.scopes,
                     "user_id": principal.uid,
                     "session_id": principal.sid,
@@ -140,12 +143,12 @@ class DataPlane:
         await call.reply.answer(await self._signing.jwks(), _JWKS)
 
 
-def _own_models(grant: Grant) -> tuple[str, ...] | None:
-    """The models that the credential's key is confined to, None for any."""
+def _of_key(grant: Grant) -> tuple[Globs | None, Globs | None]:
+    """The models and the agents that the credential's key is confined to, None for any."""
     for confinement in grant.confinements:
-        if confinement.source == THE_KEY and confinement.models is not None:
-            return confinement.models.patterns
-    return None
+        if confinement.source == THE_KEY:
+            return confinement.models, confinement.agents
+    return None, None
 
 
 def _parameters(query: bytes) -> dict[str, str]:

@@ -21,6 +21,7 @@ _OF_TENANT: Final = Option(
 _OF_KEY: Final = (
     Option(name="scope", field="scopes", several=True, help="A permission; may be repeated; all otherwise."),
     Option(name="model", field="models", several=True, help="A pattern of models; may be repeated; any otherwise."),
+    Option(name="agent", field="agents", several=True, help="A pattern of agents; may be repeated; any otherwise."),
     Option(name="act-as", switch=True, help="Whether it may name end users."),
     Option(name="tier", help="The only tier that it mints, and its own; any otherwise."),
     Option(name="ip-allow", several=True, help="A network that it may be used from; may be repeated; any otherwise."),

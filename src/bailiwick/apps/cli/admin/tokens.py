@@ -14,6 +14,7 @@ _ABOVE: Final = ("tenant", "project")
 _OF_TIER: Final = (
     RATE_LIMIT,
     Option(name="model", field="models", several=True, help="A pattern of models; may be repeated; any otherwise."),
+    Option(name="agent", field="agents", several=True, help="A pattern of agents; may be repeated; any otherwise."),
 )
 
 tiers: Final = typer.Typer(no_args_is_help=True, help="A project's tiers: named plans with limits and models.")
@@ -24,7 +25,7 @@ add(
     tiers,
     Command(
         name="list", help="List a project's tiers.", path="/projects/{project}/tiers", above=_ABOVE, options=PAGE,
-        columns=columns("id", "name", "limits", "models", "created_at"),
+        columns=columns("id", "name", "limits", "models", "agents", "created_at"),
     ),
     Command(
         name="create", help="Make a tier.", method="POST", path="/projects/{project}/tiers", sets="name",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
 
 from bailiwick.apps.admin.address import id_of
-from bailiwick.apps.admin.token_bodies import TierBody, tier_asked
+from bailiwick.apps.admin.token_bodies import TierBody, tier_asked, tier_body
 from bailiwick.apps.admin.wire import read_body_as
 from bailiwick.apps.dashboard import words
 from bailiwick.apps.dashboard.page import Page, Visit
@@ -73,8 +74,7 @@ async def change_tier(visit: Visit) -> Response:
     """Make a tier what the form says."""
     tier_id = _tier_id(visit)
     try:
-        asked = _asked(visit)
-        await visit.plane.tiers.change(visit.actor, visit.at, tier_id, lambda _: asked, expected=expected(visit))
+        await visit.plane.tiers.change(visit.actor, visit.at, tier_id, partial(_asked, visit), expected=expected(visit))
     except Refused as refused:
         return await _again(visit, refused, await visit.plane.tiers.find(*visit.at, tier_id))
     return visit.go(_tiers(visit), "saved")
@@ -96,11 +96,12 @@ async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
     return visit.again("tiers/form.html", refused, **{**frame.values, **shown, "given": given, **fields})
 
 
-def _asked(visit: Visit) -> TierSpec:
-    """The form as the API's body; raises `Refused`."""
+def _asked(visit: Visit, before: Tier | None = None) -> TierSpec:
+    """The form as the API's body; what it does not show stays as it was `before`. Raises `Refused`."""
     form = visit.form.known(*_FIELDS)
     body: Document = {"name": form.text("name"), "models": form.lines("models") or None, "limits": limits_given(form)}
-    return tier_asked(read_body_as(TierBody, body))
+    kept = {} if before is None else tier_body(before)
+    return tier_asked(read_body_as(TierBody, {**kept, **body}))
 
 
 def _shown(tier: Tier) -> dict[str, object]:
