@@ -38,6 +38,7 @@ UNKNOWN: Final = {
         ids.PROVIDER,
         ids.ISSUER,
         ids.MEMBER,
+        ids.MCP_SERVER,
         ids.OPERATOR,
         ids.OPERATOR_KEY,
         ids.SESSION,

@@ -26,6 +26,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "signing-keys"): {},
     ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
     ("post", "members"): {"subject": "intruder", "role": "member"},
+    ("post", "mcp-servers"): {"name": "intruder", "url": "https://intruder.example/mcp"},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},
@@ -66,6 +67,9 @@ async def holding(control: Control, name: str) -> Holding:
         jwks={"keys": [signing_keys.make().public_jwk()]},
     )
     member = await control.make(f"/tenants/{tenant['id']}/members", subject=name, role="member", tier=name)
+    server = await control.make(
+        f"/projects/{project['id']}/mcp-servers", name=name, url=f"https://{name}.example/mcp", credential=name
+    )
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
@@ -85,6 +89,7 @@ async def holding(control: Control, name: str) -> Holding:
             "provider_id": own["id"],
             "issuer_id": trusted["id"],
             "member_id": member["id"],
+            "mcp_server_id": server["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,

@@ -201,6 +201,10 @@ class Admin:
             {"name": name, "kind": "openai", "base_url": base_url, "api_key": "sk-upstream-canary", **fields},
         )
 
+    def mcp_server(self, project_id: str, url: str, name: str = "tools", **fields: object) -> dict[str, Any]:
+        """A new tool server."""
+        return self.make(f"/projects/{project_id}/mcp-servers", {"name": name, "url": url, **fields})
+
 
 def children_of(pid: int) -> list[int]:
     """The living children of a process, and theirs."""

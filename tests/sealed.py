@@ -13,6 +13,7 @@ from bailiwick.domain import ids
 from bailiwick.identity.keyring import MasterKey
 from bailiwick.identity.sealing import (
     CannotOpen,
+    mcp_server_row_identity,
     provider_row_identity,
     seal,
     second_factor_row_identity,
@@ -22,7 +23,7 @@ from bailiwick.identity.sealing import (
 )
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-KINDS: Final = ("provider", "second factor", "client", "signing key")
+KINDS: Final = ("provider", "tool server", "second factor", "client", "signing key")
 _PROVIDERS: Final = "provider-secrets/1"
 _SIGN_IN: Final = "sign-in-secrets/1"
 
@@ -57,14 +58,18 @@ def _everything(sql: Connection) -> list[tuple[str, str, bytes, bytes]]:
     providers = sql.execute(
         "SELECT id, tenant_id, project_id, secret FROM bailiwick.providers WHERE secret IS NOT NULL"
     ).fetchall()
+    servers = sql.execute(
+        "SELECT id, tenant_id, project_id, credential FROM bailiwick.mcp_servers WHERE credential IS NOT NULL"
+    ).fetchall()
     factors = sql.execute(
         "SELECT operator_id, totp_secret FROM bailiwick.operator_secrets WHERE totp_secret IS NOT NULL"
     ).fetchall()
     clients = sql.execute("SELECT id, client_secret FROM bailiwick.sign_in_providers").fetchall()
     signing = sql.execute("SELECT id, secret FROM bailiwick.signing_keys").fetchall()
-    assert [len(rows) for rows in (providers, factors, clients, signing)] == [1, 1, 1, 1]
+    assert [len(rows) for rows in (providers, servers, factors, clients, signing)] == [1] * 5
     return [
         *(("provider", _PROVIDERS, provider_row_identity(row[1], row[2], row[0]), row[3]) for row in providers),
+        *(("tool server", _PROVIDERS, mcp_server_row_identity(row[1], row[2], row[0]), row[3]) for row in servers),
         *(("second factor", _SIGN_IN, second_factor_row_identity(row[0]), row[1]) for row in factors),
         *(("client", _SIGN_IN, sign_in_provider_row_identity(row[0]), row[1]) for row in clients),
         *(("signing key", _PROVIDERS, signing_key_row_identity(row[0]), row[1]) for row in signing),

@@ -152,6 +152,12 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project),
     )
     connection.execute(
+        "INSERT INTO bailiwick.mcp_servers"
+        " (id, tenant_id, project_id, name, url, credential_header, credential, enabled, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'm', 'https://m.example', 'authorization', %s, true, now(), 'test')",
+        (new_id(), tenant, project, os.urandom(40)),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.revocations"
         " (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)"
         " VALUES (%s, %s, %s, 'user', 'u', now(), now(), 'test')",

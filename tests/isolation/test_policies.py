@@ -23,10 +23,10 @@ TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
-    "key_uses", "tiers", "issuers", "members", "revocations", "refused_calls", "usage_refusals",
+    "key_uses", "tiers", "issuers", "members", "mcp_servers", "revocations", "refused_calls", "usage_refusals",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
-ROTATED = {"providers", "operator_secrets", "audit_heads"}
+ROTATED = {"providers", "mcp_servers", "operator_secrets", "audit_heads"}
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
 
@@ -189,11 +189,11 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
             "ledger", "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "blocked_users",
             "revocations",
         }  # fmt: skip
-        assert found(app, "SELECT") == {"tenants", "projects", "providers", "open_calls", *usage}
+        assert found(app, "SELECT") == {"tenants", "projects", "providers", "mcp_servers", "open_calls", *usage}
         operators = {"operator_keys", "operators", "idempotency", "operator_secrets", "sessions", "sign_in_links"}
         known = {"operator_identities"}  # Added and read, and gone with their person.
         log = {"audit", "audit_heads"}
-        own = {"projects", "api_keys", "providers", "tiers", "issuers", "members", *operators}
+        own = {"projects", "api_keys", "providers", "mcp_servers", "tiers", "issuers", "members", *operators}
         assert found(control, "SELECT") == {
             *found(app, "SELECT"), "api_keys", "tiers", "issuers", "members", *log, *operators, *known, *users,
             *refusals, "key_uses",

@@ -27,6 +27,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "isolation_facts": ("postgres",),
     "issuers": (roles.CONTROL, roles.OPERATOR),
     "issuers.platform_issuers": (roles.OPERATOR,),
+    "mcp_servers": (roles.CONTROL,),
+    "mcp_servers.serving_mcp_servers": (roles.APP,),
     "keys": (roles.CONTROL,),
     "keys.add_key": (roles.CONTROL, roles.OPERATOR),
     "ledger": (roles.LEDGER,),
@@ -119,7 +121,18 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
 
 @pytest.mark.parametrize(
     "aggregate",
-    ["projects", "keys", "issuers", "providers", "tenants", "usage", "operator_keys", "operators", "end_users"],
+    [
+        "projects",
+        "keys",
+        "issuers",
+        "mcp_servers",
+        "providers",
+        "tenants",
+        "usage",
+        "operator_keys",
+        "operators",
+        "end_users",
+    ],
 )
 def test_every_query_within_a_tenant_says_whose(aggregate: str) -> None:
     across = {

@@ -38,6 +38,7 @@ from bailiwick.services.issuer_tester import IssuerTester
 from bailiwick.services.issuers import Issuers
 from bailiwick.services.link_issuer import LinkIssuer
 from bailiwick.services.master_key import MasterKeyRotation
+from bailiwick.services.mcp_servers import McpServers
 from bailiwick.services.members import Members
 from bailiwick.services.operator_keys import OperatorKeys
 from bailiwick.services.operators import Operators
@@ -79,6 +80,7 @@ class ControlPlane:
     providers: ProviderAccounts
     provider_tests: ProviderTests
     issuers: Issuers
+    mcp_servers: McpServers
     issuer_tester: IssuerTester
     members: Members
     usage: UsageReports
@@ -146,6 +148,7 @@ async def control_plane(
             providers=accounts,
             provider_tests=ProviderTests(accounts, _connect(transport), monotonic=time.monotonic),
             issuers=Issuers(database, acts, guard=guard, public_url=public_url),
+            mcp_servers=McpServers(database, acts, sealing=keys.sealing, guard=guard),
             issuer_tester=IssuerTester(database, issuer_keys, now=now, public_url=public_url),
             members=Members(database, acts, public_url=public_url),
             usage=UsageReports(database),

@@ -47,6 +47,8 @@ class AdminPermission(StrEnum):
     PLATFORM_ISSUERS_WRITE = "platform_issuers:write"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
+    MCP_SERVERS_READ = "mcp_servers:read"
+    MCP_SERVERS_WRITE = "mcp_servers:write"
     USAGE_READ = "usage:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -104,6 +106,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.PLATFORM_ISSUERS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
     _P.MEMBERS_READ: Need(_VIEWER),
     _P.MEMBERS_WRITE: Need(_ADMIN),
+    _P.MCP_SERVERS_READ: Need(_VIEWER),
+    _P.MCP_SERVERS_WRITE: Need(_ADMIN),
     _P.USAGE_READ: Need(_VIEWER),
     _P.USERS_READ: Need(_VIEWER),
     _P.USERS_WRITE: Need(_ADMIN),

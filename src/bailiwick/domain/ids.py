@@ -21,6 +21,7 @@ TierId = NewType("TierId", UUID)
 RevocationId = NewType("RevocationId", UUID)
 IssuerId = NewType("IssuerId", UUID)
 MemberId = NewType("MemberId", UUID)
+McpServerId = NewType("McpServerId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -35,6 +36,7 @@ TIER: Final = "tir"
 REVOCATION: Final = "rev"
 ISSUER: Final = "iss"
 MEMBER: Final = "mem"
+MCP_SERVER: Final = "mcp"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

@@ -59,6 +59,11 @@ def provider_row_identity(tenant_id: UUID | None, project_id: UUID | None, provi
     )
 
 
+def mcp_server_row_identity(tenant_id: UUID, project_id: UUID, server_id: UUID) -> bytes:
+    """Name a tool server's row, for the credential that goes there: its id and whose it is."""
+    return b"".join((b"mcp_server/1", server_id.bytes, tenant_id.bytes, project_id.bytes))
+
+
 def second_factor_row_identity(operator_id: UUID) -> bytes:
     """Name the row of a person's secrets, for the secret that their codes are made of."""
     return b"operator_secrets.totp/1" + operator_id.bytes

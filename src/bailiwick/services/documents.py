@@ -11,6 +11,7 @@ from bailiwick.domain import ids
 from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.issuers import Issuer
+from bailiwick.domain.mcp_servers import McpServer
 from bailiwick.domain.members import Member
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.operators import OperatorKey, Person
@@ -269,6 +270,24 @@ def issuer_document(issuer: Issuer) -> Document:
         **issuer.spec.written(),
         "created_at": written(issuer.created_at),
         "created_by": issuer.created_by,
+    }
+
+
+def mcp_server_document(server: McpServer) -> Document:
+    """A tool server; of its credential only whether there is one."""
+    spec = server.spec
+    return {
+        "id": ids.shown(ids.MCP_SERVER, server.id),
+        "tenant_id": ids.shown(ids.TENANT, server.tenant_id),
+        "project_id": ids.shown(ids.PROJECT, server.project_id),
+        "name": spec.name,
+        "url": spec.url,
+        "credential_header": spec.credential_header,
+        "has_credential": server.has_credential,
+        "enabled": spec.enabled,
+        "tools": None if spec.tools is None else spec.tools.document(),
+        "created_at": written(server.created_at),
+        "created_by": server.created_by,
     }
 
 

@@ -18,6 +18,7 @@ from bailiwick.domain.audit_chain import signed_head
 from bailiwick.identity.keyring import MasterKey
 from bailiwick.identity.sealing import (
     CannotOpen,
+    mcp_server_row_identity,
     provider_row_identity,
     seal,
     second_factor_row_identity,
@@ -45,6 +46,10 @@ _KINDS: Final[Mapping[str, _Sealing]] = {
     "provider_secrets": _Sealing(
         key=MasterKey.sealing,
         row=lambda row: provider_row_identity(row["tenant_id"], row["project_id"], row["id"]),
+    ),
+    "mcp_credentials": _Sealing(
+        key=MasterKey.sealing,
+        row=lambda row: mcp_server_row_identity(row["tenant_id"], row["project_id"], row["id"]),
     ),
     "second_factors": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: second_factor_row_identity(row["id"])),
     "client_secrets": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: sign_in_provider_row_identity(row["id"])),

@@ -25,6 +25,11 @@ def member_taken() -> Refused:
     return Refused(Code.CONFLICT, "There is a member of this issuer and subject already.", param="subject")
 
 
+def mcp_server_name_taken() -> Refused:
+    """Another tool server of the project has this name."""
+    return Refused(Code.CONFLICT, "A tool server of this name exists already.", param="name")
+
+
 def email_taken() -> Refused:
     """Another person has this address."""
     return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")

@@ -31,10 +31,11 @@ _BEFORE_ALL: Final = UUID(int=0)
 _NOBODY: Final = UUID(int=2**128 - 1)
 _AS_OWNER: Final = b"SELECT set_config('role', 'bailiwick_owner', true)"
 _HOLD_WRITERS: Final = (
-    b"LOCK TABLE bailiwick.installation, bailiwick.lasting_secret, bailiwick.providers, bailiwick.operator_secrets,"
-    b" bailiwick.sign_in_providers, bailiwick.signing_keys, bailiwick.audit_heads IN SHARE ROW EXCLUSIVE MODE"
+    b"LOCK TABLE bailiwick.installation, bailiwick.lasting_secret, bailiwick.providers, bailiwick.mcp_servers,"
+    b" bailiwick.operator_secrets, bailiwick.sign_in_providers, bailiwick.signing_keys, bailiwick.audit_heads"
+    b" IN SHARE ROW EXCLUSIVE MODE"
 )
-SEALED: Final = ("provider_secrets", "second_factors", "client_secrets", "signing_secrets")
+SEALED: Final = ("provider_secrets", "mcp_credentials", "second_factors", "client_secrets", "signing_secrets")
 
 
 @final

@@ -42,12 +42,13 @@ PREFIXES: Final = {
     "providers": ids.PROVIDER,
     "issuers": ids.ISSUER,
     "members": ids.MEMBER,
+    "mcp_servers": ids.MCP_SERVER,
     "operator_keys": ids.OPERATOR_KEY,
     "operators": ids.OPERATOR,
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|mem|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|mem|mcp|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -253,7 +254,7 @@ class Operating(RuleBasedStateMachine):
         for shown in SHOWN.findall(text):
             name = {
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
-                "opr": "operator", "iss": "issuer", "tir": "tier", "rev": "revocation",
+                "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "rev": "revocation",
                 "mem": "member",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:

@@ -32,6 +32,8 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/issuers": {"get", "post"},
     "/admin/v1/projects/{project_id}/issuers/{issuer_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/issuers/test": {"post"},
+    "/admin/v1/projects/{project_id}/mcp-servers": {"get", "post"},
+    "/admin/v1/projects/{project_id}/mcp-servers/{mcp_server_id}": {"get", "patch", "delete"},
     "/admin/v1/issuers": {"get", "post"},
     "/admin/v1/issuers/{issuer_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/usage": {"get"},

@@ -78,6 +78,7 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
             f"/projects/{project}/issuers", issuer=f"https://{name}.example", audiences=[name], algorithms=["ES256"]
         )["id"],
         "member_id": made(f"/tenants/{tenant}/members", subject=name, role="member")["id"],
+        "mcp_server_id": made(f"/projects/{project}/mcp-servers", name=name, url="https://a.example/mcp")["id"],
         "operator_key_id": made("/operator-keys", name=name, tenant_id=tenant)["id"],
         "operator_id": made("/operators", name=name, email=f"{name}@example.com", tenant_id=tenant)["id"],
     }

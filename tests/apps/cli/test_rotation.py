@@ -46,6 +46,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
     """An installation in which everything is sealed that can be."""
     with Installation(tmp_path_factory.mktemp("rotation") / "data") as installation:
         installation.admin.provider(installation.keys["project_id"], upstream.base_url)
+        tools = {"credential": "tool server"}
+        installation.admin.mcp_server(installation.keys["project_id"], "https://tools.example/mcp", **tools)
         person = installation.admin.make("/operators", {"name": "Ada", "email": "ada@example.com", "role": "owner"})
         with installation.sql() as sql:
             seal_for_sign_in(sql, master_key(installation), person["id"])

@@ -46,6 +46,8 @@ def furnished(server: TestServer) -> TestDatabase:
         async with controlled(database) as control:
             project = await control.project()
             await control.make(f"/projects/{project['id']}/providers", name="up", kind="openai", api_key="provider")
+            servers, tools = f"/projects/{project['id']}/mcp-servers", "https://tools.example/mcp"
+            await control.make(servers, name="tools", url=tools, credential="tool server")
             person = await control.make("/operators", name="Ada", email="ada@example.com", role="owner")
             await control.plane.signing_keys.look_after(Actor(name="upkeep"))
             with database.connect() as sql:

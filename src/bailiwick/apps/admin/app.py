@@ -17,6 +17,7 @@ from bailiwick.apps.admin.routes import (
     audit,
     issuers,
     keys,
+    mcp_servers,
     members,
     operator_keys,
     operators,
@@ -57,7 +58,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(issuers, members, operator_keys, operators, sessions, sign_in, signing_keys),
+        *(issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

@@ -17,6 +17,7 @@ from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
     IssuerId,
     KeyId,
+    McpServerId,
     MemberId,
     OperatorId,
     OperatorKeyId,
@@ -96,6 +97,10 @@ def _member(request: Request) -> MemberId:
     return MemberId(id_of(request, "member_id", ids.MEMBER))
 
 
+def _mcp_server(request: Request) -> McpServerId:
+    return McpServerId(id_of(request, "mcp_server_id", ids.MCP_SERVER))
+
+
 def _operator_key(request: Request) -> OperatorKeyId:
     return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
 
@@ -122,6 +127,7 @@ AtRequest = Annotated[tuple[TenantId, UUID], Depends(_request)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtIssuers = Annotated[Place, Depends(_whose)]
 AtIssuer = Annotated[IssuerId, Depends(_issuer)]
+AtMcpServer = Annotated[McpServerId, Depends(_mcp_server)]
 AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtTier = Annotated[TierId, Depends(_tier)]

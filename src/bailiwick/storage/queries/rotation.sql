@@ -20,6 +20,16 @@ WHERE secret IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s;
 UPDATE bailiwick.providers p SET secret = n.sealed
 FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE p.id = n.id;
 
+-- name: mcp_credentials
+-- The next sealed credentials of tool servers, by id.
+SELECT id, tenant_id, project_id, credential AS sealed FROM bailiwick.mcp_servers
+WHERE credential IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s;
+
+-- name: change_mcp_credentials
+-- The same credentials, sealed with another key.
+UPDATE bailiwick.mcp_servers s SET credential = n.sealed
+FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE s.id = n.id;
+
 -- name: second_factors
 -- The next sealed secrets of people's codes, by id.
 SELECT operator_id AS id, totp_secret AS sealed FROM bailiwick.operator_secrets

@@ -37,13 +37,16 @@ TIER: Final = Resource(word="tier", prefix=ids.TIER, listed="/projects/{project}
 PROVIDER: Final = Resource(word="provider", prefix=ids.PROVIDER, listed="{place}/providers", named_by=("name",))
 ISSUER: Final = Resource(word="issuer", prefix=ids.ISSUER, listed="{place}/issuers", named_by=("issuer",))
 MEMBER: Final = Resource(word="member", prefix=ids.MEMBER, listed="/tenants/{tenant}/members", named_by=("subject",))
+MCP_SERVER: Final = Resource(
+    word="mcp-server", prefix=ids.MCP_SERVER, listed="/projects/{project}/mcp-servers", named_by=("name",)
+)
 OPERATOR: Final = Resource(word="operator", prefix=ids.OPERATOR, listed="/operators", named_by=("email", "name"))
 OPERATOR_KEY: Final = Resource(
     word="operator-key", prefix=ids.OPERATOR_KEY, listed="/operator-keys", named_by=("name",)
 )
 RESOURCES: Final = {
     resource.word.replace("-", "_"): resource
-    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, MEMBER, OPERATOR, OPERATOR_KEY)
+    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, MCP_SERVER, MEMBER, OPERATOR, OPERATOR_KEY)
 }
 
 
