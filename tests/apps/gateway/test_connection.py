@@ -9,11 +9,10 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from bailiwick.apps.gateway import body
 from bailiwick.apps.gateway.body import read_body
+from bailiwick.apps.gateway.connected import Connected, Patience
 from bailiwick.apps.gateway.connection import Connection
 from bailiwick.domain.errors import Refused
 
@@ -80,7 +79,7 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
 async def answer_much(scope: Any, receive: Any, send: Any) -> None:
     """Answer all at once, or at `/brim` just more than the system takes for a client that does not read."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    while scope["path"] == "/brim" and not receive.__self__.transport.get_write_buffer_size():
+    while scope["path"] == "/brim" and not receive.__self__._connection.transport.get_write_buffer_size():
         await send({"type": "http.response.body", "body": PIECE[:4096], "more_body": True})
         await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b"" if scope["path"] == "/brim" else bytes(WHOLE)})
@@ -88,24 +87,12 @@ async def answer_much(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    config = uvicorn.Config(answer_ok, interface="asgi3", lifespan="off", log_config=None, log_level="error", ws="none")
-    config.timeout_keep_alive = KEEP_ALIVE_SECONDS
-    config.load()
-    state = ServerState()
-
-    def connection() -> asyncio.Protocol:
-        ours = {
-            "new_id": lambda: "0" * 32,
-            "head_seconds": HEAD_SECONDS,
-            "linger_seconds": LINGER_SECONDS,
-            "reader_seconds": READER_SECONDS,
-        }
-        return Connection(config=config, server_state=state, app_state={}, **ours)
-
-    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+    patience = Patience(head=HEAD_SECONDS, linger=LINGER_SECONDS, reader=READER_SECONDS, idle=KEEP_ALIVE_SECONDS)
+    connected = Connected(answer_ok, patience, new_id=lambda: "0" * 32)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(connected), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
-    for open_connection in list(state.connections):
+    for open_connection in list(connected.connections):
         open_connection.transport.abort()
     await server.wait_closed()
 

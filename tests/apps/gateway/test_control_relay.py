@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, final
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from bailiwick.apps.gateway import control_relay
+from bailiwick.apps.gateway.connected import Connected, Patience
 from bailiwick.apps.gateway.connection import Connection
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.watch import Watch
@@ -84,29 +83,20 @@ async def relay() -> AsyncIterator[Relay]:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await relayed(scope, receive, send, "127.0.0.1", from_ip="127.0.0.1")
 
-        config = uvicorn.Config(app, interface="asgi3", lifespan="off", log_config=None, log_level="error", ws="none")
-        config.load()
-        state = ServerState()
-
-        patience = {
-            "new_id": new_id, "head_seconds": 30.0, "linger_seconds": 3.0, "reader_seconds": READER_SECONDS,
-        }  # fmt: skip
-
-        def connection() -> asyncio.Protocol:
-            return Connection(config=config, server_state=state, app_state={}, **patience)
-
-        server = await loop.create_server(connection, "127.0.0.1", 0)
+        patience = Patience(head=30.0, linger=3.0, reader=READER_SECONDS, idle=75.0)
+        connected = Connected(app, patience, new_id=new_id)
+        server = await loop.create_server(lambda: Connection(connected), "127.0.0.1", 0)
         made.port = server.sockets[0].getsockname()[1]
         yield made
         server.close()
-        for open_connection in list(state.connections):
+        for open_connection in list(connected.connections):
             open_connection.transport.abort()
         await transport.aclose()
         control.close()
         for task in (sweeping, *made.tasks):
             task.cancel()
         await asyncio.gather(sweeping, *made.tasks, return_exceptions=True)
-        await until(lambda: not state.tasks)
+        await until(lambda: not connected.tasks)
 
 
 async def until(reached: Callable[[], object]) -> None:

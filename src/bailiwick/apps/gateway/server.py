@@ -1,29 +1,34 @@
-"""Serves the gateway by uvicorn, until SIGTERM, and drains it then."""
+"""Serves the gateway until SIGTERM, and drains it then.
+
+It ends in one of three ways: every request has been answered; the time for that is up; or there was a second SIGTERM.
+In the last two, what is left is cancelled, and waited for until it has said so to its client. Ctrl-C (SIGINT) is for
+the parent.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
 import socket
 import ssl
 from collections.abc import Callable
-from functools import partial
-from math import ceil
-from typing import Any, Final
+from typing import Final
 
-import uvicorn
-
+from bailiwick.apps.gateway.connected import Connected, Patience
 from bailiwick.apps.gateway.connection import Connection
-from bailiwick.apps.http.child_server import ChildServer
+from bailiwick.apps.gateway.exchange import Application
 
-_HEAD_SECONDS: Final = 30.0
-_LINGER_SECONDS: Final = 3.0
 SLOW_READER_SECONDS: Final = 60.0
-_KEEP_ALIVE_SECONDS: Final = 75
+_PATIENCE: Final = Patience(head=30.0, linger=3.0, reader=SLOW_READER_SECONDS, idle=75.0)
 _BACKLOG: Final = 4096
+# How long a request that is cancelled may take for its last words: a client that does not read hears none.
+_LAST_WORDS_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.1
 
 
 async def serve(
-    app: Any,
+    application: Application,
     listener: socket.socket,
     *,
     tls: ssl.SSLContext | None,
@@ -33,35 +38,39 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, then take no new calls and wait for those in flight, at most `drain_seconds`.
 
-    `app` is an ASGI application; its type is as wide as uvicorn's. Without `tls` it is plain HTTP.
+    `application` is an ASGI application. Without `tls` it is plain HTTP. `on_ready` is called once, when requests are
+    accepted.
     """
     # It tells of what clients sent, a line for each: theirs to write and ours to keep.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
-    # Typed by uvicorn as a class; whatever makes a connection will do.
-    connection: Any = partial(
-        Connection,
-        new_id=new_id,
-        head_seconds=_HEAD_SECONDS,
-        linger_seconds=_LINGER_SECONDS,
-        reader_seconds=SLOW_READER_SECONDS,
-    )
-    config = uvicorn.Config(
-        app,
-        http=connection,
-        loop="none",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_config=None,
-        # Below an error it does the same.
-        log_level="error",
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=ceil(drain_seconds),
-        ssl_context_factory=None if tls is None else lambda *_: tls,
-    )
-    await ChildServer(config, on_ready).serve(sockets=[listener])
+    loop = asyncio.get_running_loop()
+    ending, hurrying = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (hurrying if ending.is_set() else ending).set()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGTERM, end)
+    connected = Connected(application, _PATIENCE, new_id=new_id)
+    server = await loop.create_server(lambda: Connection(connected), sock=listener, ssl=tls, backlog=_BACKLOG)
+    on_ready()
+    await ending.wait()
+    server.close()
+    listener.close()
+    for connection in [*connected.connections]:
+        connection.shut_down()
+    over = {loop.create_task(_drained(connected)), loop.create_task(hurrying.wait())}
+    _, waiting = await asyncio.wait(over, timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    left = [*connected.tasks]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_LAST_WORDS_SECONDS)
+
+
+async def _drained(connected: Connected) -> None:
+    """Wait until every request is answered and every client has its answer."""
+    while connected.connections or connected.tasks:  # noqa: ASYNC110 - it ends once, and is looked at for a while
+        await asyncio.sleep(_LOOK_SECONDS)
