@@ -32,6 +32,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "sign-in-link"): {},
     ("post", "rotate"): {"grace_seconds": 60},
     ("post", "revoke"): {},
+    ("post", "mint"): {"user_id": "intruder"},
 }
 
 

@@ -41,6 +41,7 @@ from bailiwick.services.master_key import MasterKeyRotation
 from bailiwick.services.mcp_servers import McpServers
 from bailiwick.services.members import Members
 from bailiwick.services.operator_keys import OperatorKeys
+from bailiwick.services.operator_minting import OperatorMinting
 from bailiwick.services.operators import Operators
 from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.people import People
@@ -70,6 +71,7 @@ class ControlPlane:
     acts: Acts
     operators: Operators
     operator_keys: OperatorKeys
+    operator_minting: OperatorMinting
     people: People
     repeats: Repeats
     provisioning: Provisioning
@@ -138,6 +140,7 @@ async def control_plane(
             acts=acts,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
             operator_keys=OperatorKeys(database, acts, pepper=keys.operator_pepper),
+            operator_minting=OperatorMinting(database, acts, sealing=keys.sealing, public_url=public_url),
             people=People(database, acts, access.sessions),
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),

@@ -16,6 +16,7 @@ from bailiwick.services.granting import Granting
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.issuer_tokens import IssuerTokens
 from bailiwick.services.minting import Minting
+from bailiwick.services.operator_tokens import OperatorTokens
 from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
@@ -30,6 +31,7 @@ from bailiwick.storage.signing_keys import SigningKeyLookup
 from bailiwick.storage.taken_away import TakenAwayChanges
 
 _PROJECTS_KEPT: Final = 20_000
+_OPERATORS_KEPT: Final = 1_000
 
 
 @final
@@ -64,13 +66,11 @@ def credential_parts(
     issuer_keys = IssuerKeys(documents, monotonic=time.monotonic)
     stack.push_async_callback(issuer_keys.aclose)
     issuers = TrustedIssuers(lookup, epoch)
-    foreign = IssuerTokens(
-        issuers,
-        Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT),
-        issuer_keys,
-        now=now,
-    )
-    own = UserTokens(on_file, issuers, signing, public_url=public_url, now=now)
+    projects = Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT)
+    foreign = IssuerTokens(issuers, projects, issuer_keys, now=now)
+    ends = Remembered(lookup.find_operator_end, epoch, capacity=_OPERATORS_KEPT)
+    operators = OperatorTokens(ends, projects, now=now)
+    own = UserTokens(on_file, operators, issuers, signing, public_url=public_url, now=now)
     tokens = Tokens(own, foreign, public_url=public_url)
     changes = TakenAwayChanges(database)
     taken_away = TakenAwayKeeper(changes, epoch)

@@ -61,6 +61,7 @@ class AdminPermission(StrEnum):
     SESSIONS_WRITE = "sessions:write"
     SIGNING_KEYS_READ = "signing_keys:read"
     SIGNING_KEYS_WRITE = "signing_keys:write"
+    TOKENS_MINT = "tokens:mint"
     SIGN_IN_READ = "sign_in:read"
     SIGN_IN_WRITE = "sign_in:write"
 
@@ -120,6 +121,7 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.SESSIONS_WRITE: Need(_VIEWER),
     _P.SIGNING_KEYS_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.SIGNING_KEYS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
+    _P.TOKENS_MINT: Need(_ADMIN),
     _P.SIGN_IN_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.SIGN_IN_WRITE: Need(_OWNER, Reach.INSTALLATION),
 }

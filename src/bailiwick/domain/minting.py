@@ -1,4 +1,7 @@
-"""What can be asked of a user token, and what a key may give; pure."""
+"""What can be asked of a user token, and what a key may give; pure.
+
+An operator key names the project besides, and may name other organizations that its user may turn to.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import msgspec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.identifiers import read_identifier
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, Permission
-from bailiwick.domain.principal import Principal
 
 SHORTEST_SECONDS: Final = 60
 LONGEST_SECONDS: Final = 86_400
@@ -40,6 +42,11 @@ def read_mint_request(body: bytes) -> MintRequest:
     for name in document:
         if name not in _FIELDS:
             raise _wrong(name[:64], f"is no field of this request; fields are {', '.join(sorted(_FIELDS))}")
+    return mint_request(document)
+
+
+def mint_request(document: Mapping[str, object]) -> MintRequest:
+    """Read the fields of a body that has no others; raises `Refused` (400), with the field as its `param`."""
     if "user_id" not in document:
         raise _wrong("user_id", "is required")
     return MintRequest(
@@ -75,9 +82,9 @@ def minted_tier(asked: str | None, key_tier: str | None) -> str | None:
     return key_tier
 
 
-def minted_scopes(principal: Principal, asked: frozenset[Permission] | None) -> frozenset[Permission]:
-    """The scopes of a token that `principal` mints: never more than it holds itself; raises `Refused` (403)."""
-    held = principal.grant.scopes - FOR_KEYS_ALONE
+def minted_scopes(held: frozenset[Permission], asked: frozenset[Permission] | None) -> frozenset[Permission]:
+    """The scopes of a token that is minted with what is `held`: never more than that; raises `Refused` (403)."""
+    held -= FOR_KEYS_ALONE
     if asked is None:
         return held
     for scope in sorted(asked - held):

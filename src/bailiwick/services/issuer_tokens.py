@@ -18,20 +18,18 @@ from bailiwick.domain.access_tokens import LEEWAY_SECONDS
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.foreign_tokens import ForeignIdentity, read_foreign
 from bailiwick.domain.ids import PROJECT, TENANT, ProjectId, shown
-from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, CredentialKind, Permission
-from bailiwick.domain.principal import Grant
+from bailiwick.domain.permissions import CredentialKind
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
 from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
 from bailiwick.services.issuer_keys import IssuerKeys
+from bailiwick.services.project_grants import ProjectGrants
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.trusted_issuers import TrustedIssuers
 from bailiwick.storage.credentials import Trust, TrustedIssuer
 
 _TOKENS_KEPT: Final = 20_000
-_GRANTS_KEPT: Final = 20_000
-_FOR_TOKENS: Final = ALL_SCOPES - FOR_KEYS_ALONE
 
 _Place = tuple[bytes, str | None]
 
@@ -73,7 +71,7 @@ class IssuerTokens:
         self._keys = keys
         self._now = now
         self._proven: dict[_Place, _Proven] = {}
-        self._grants: dict[tuple[ProjectId, str | None, frozenset[Permission]], tuple[ProjectTerms, Grant]] = {}
+        self._grants = ProjectGrants(CredentialKind.ISSUER_TOKEN)
 
     def knows(self, digest: bytes, slug: str | None) -> bool:
         """Whether the token of this digest was proven at this address."""
@@ -133,42 +131,12 @@ class IssuerTokens:
         if terms is None or not _fits(identity, terms):
             raise refused_credentials()
         return Recognized(
-            grant=self._grant(terms, identity),
+            grant=self._grants.of(terms, identity.tier, identity.scopes),
             uid=identity.uid,
             sid=identity.sid,
             jti=identity.jti,
             issued_at=identity.issued_at,
         )
-
-    def _grant(self, project: ProjectTerms, identity: ForeignIdentity) -> Grant:
-        scopes = _FOR_TOKENS if identity.scopes is None else identity.scopes & _FOR_TOKENS
-        known = (project.project_id, identity.tier, scopes)
-        kept = self._grants.get(known)
-        if kept is not None and kept[0] is project:
-            return kept[1]
-        terms = project.under(identity.tier)
-        grant = Grant(
-            kind=CredentialKind.ISSUER_TOKEN,
-            tenant_id=project.tenant_id,
-            project_id=project.project_id,
-            project_slug=project.slug,
-            key_id=None,
-            scopes=scopes,
-            limits=terms.limits,
-            require_end_user=project.require_end_user,
-            on_disconnect=project.on_disconnect,
-            tenant_active=project.tenant_active,
-            project_active=project.project_active,
-            bucket=project.project_id.hex,
-            key_bucket=None,
-            tier=terms.tier,
-            confinements=terms.confinements,
-            max_output_tokens=terms.max_output_tokens,
-        )
-        while len(self._grants) >= _GRANTS_KEPT:
-            del self._grants[next(iter(self._grants))]
-        self._grants[known] = (project, grant)
-        return grant
 
 
 def _fits(identity: ForeignIdentity, terms: ProjectTerms) -> bool:

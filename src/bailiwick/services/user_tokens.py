@@ -16,11 +16,12 @@ import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS, IssuedFor, TokenClaims, read_own
 from bailiwick.domain.errors import Code
-from bailiwick.domain.ids import KEY, parsed
+from bailiwick.domain.ids import KEY, OPERATOR_KEY, OperatorKeyId, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.identity.jws import InvalidToken, Unverified
 from bailiwick.services.credential_errors import EndedCredential, expired_token, refused_credentials, told_alike
+from bailiwick.services.operator_tokens import OperatorTokens
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
@@ -35,11 +36,12 @@ _Grantee = tuple[str, CredentialKind, str | None, frozenset[Permission]]
 
 @final
 class _Proven(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a token says, and by which key's id that was proven."""
+    """What a token says, and by which signing key's id that was proven; minted with `key`, or with an operator's."""
 
     claims: TokenClaims
     kid: str
-    key: str
+    key: str | None
+    operator_key: OperatorKeyId | None
 
 
 @final
@@ -49,6 +51,7 @@ class UserTokens:
     def __init__(
         self,
         keys: Remembered[str, KeyOnFile | None],
+        operators: OperatorTokens,
         issuers: TrustedIssuers,
         signing: Signing,
         *,
@@ -57,6 +60,7 @@ class UserTokens:
     ) -> None:
         """`keys` finds API keys by their ids; `public_url` is our own; `now` is the wall clock, in UTC."""
         self._keys = keys
+        self._operators = operators
         self._issuers = issuers
         self._signing = signing
         self._issuer = public_url
@@ -99,13 +103,39 @@ class UserTokens:
             raise refused_credentials() from None
         with told_alike():
             claims = read_own(token.header, token.claims, issuer=self._issuer, now=self._now().timestamp())
-        key = parsed(KEY, claims.client_id)
-        if key is None:
+        key, operator_key = parsed(KEY, claims.client_id), parsed(OPERATOR_KEY, claims.client_id)
+        if key is None and operator_key is None:
             raise refused_credentials()
-        return _Proven(claims=claims, kid=token.kid, key=str(key))
+        return _Proven(
+            claims=claims,
+            kid=token.kid,
+            key=None if key is None else str(key),
+            operator_key=None if operator_key is None else OperatorKeyId(operator_key),
+        )
 
     async def _recognized(self, proven: _Proven) -> Recognized:
-        claims, on_file = proven.claims, await self._keys.get(proven.key)
+        claims = proven.claims
+        if proven.key is not None:
+            grant = await self._granted_by_key(proven.key, claims)
+        elif proven.operator_key is not None:
+            grant = await self._operators.grant(claims, proven.operator_key)
+        else:
+            raise refused_credentials()
+        source = claims.source
+        if source is not None and not await self._issuers.trusts(claims.project_id, source.issuer):
+            message = "The issuer of the token that this one was exchanged for is trusted no more."
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, message, grant)
+        return Recognized(
+            grant=grant,
+            uid=claims.uid,
+            sid=claims.sid,
+            jti=claims.jti,
+            issued_at=claims.issued_at,
+            source_jti=None if source is None else source.jti,
+        )
+
+    async def _granted_by_key(self, key: str, claims: TokenClaims) -> Grant:
+        on_file = await self._keys.get(key)
         if on_file is None or on_file.terms.project_id != claims.project_id:
             raise refused_credentials()
         if on_file.revoked_at is not None:
@@ -114,18 +144,7 @@ class UserTokens:
         if on_file.expires_at is not None and on_file.expires_at <= self._now():
             message = "The key that minted this token has expired."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)
-        source = claims.source
-        if source is not None and not await self._issuers.trusts(claims.project_id, source.issuer):
-            message = "The issuer of the token that this one was exchanged for is trusted no more."
-            raise EndedCredential(Code.REVOKED_CREDENTIALS, message, on_file.grant)
-        return Recognized(
-            grant=self._grant(on_file, claims),
-            uid=claims.uid,
-            sid=claims.sid,
-            jti=claims.jti,
-            issued_at=claims.issued_at,
-            source_jti=None if source is None else source.jti,
-        )
+        return self._grant(on_file, claims)
 
     def _grant(self, on_file: KeyOnFile, claims: TokenClaims) -> Grant:
         """What a token stands for: what it says, within what its key holds now."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from bailiwick.domain.confinement import THE_KEY, Confinement, confining
 from bailiwick.domain.globs import Globs
-from bailiwick.domain.ids import IssuerId, KeyId, ProjectId, TenantId
+from bailiwick.domain.ids import IssuerId, KeyId, OperatorKeyId, ProjectId, TenantId
 from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
@@ -62,6 +62,16 @@ class TrustedIssuer:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorEnd:
+    """Whose operator a key is, None for the installation's, and when it ends or ended."""
+
+    tenant_id: TenantId | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@final
 class CredentialLookup:
     """Reads API keys, issuers and projects as the gateway's role. Belongs to one event loop."""
 
@@ -69,6 +79,7 @@ class CredentialLookup:
         self._look_ups = LookUps(database, _SQL["look_up_api_keys"], by="asked")
         self._database = database
         self._issuers = LookUps(database, _SQL["look_up_issuers"], by="asked")
+        self._operators = LookUps(database, _SQL["look_up_operator_ends"], by="asked")
         self._projects = LookUps(database, _SQL["look_up_projects"], by="asked")
 
     async def find_key(self, wanted: str) -> KeyOnFile | None:
@@ -95,6 +106,18 @@ class CredentialLookup:
                 rows = await scope.fetch_all(_SQL["list_issuer_marks"], (rows[-1]["change"],))
             for row in rows:
                 yield row["change"], bytes(row["marks"])
+
+    async def find_operator_end(self, key_id: OperatorKeyId) -> OperatorEnd | None:
+        """When an operator key ends; None if there is none. Raises `Unavailable`."""
+        row = await self._operators.find(str(key_id))
+        if row is None:
+            return None
+        tenant = row["tenant_id"]
+        return OperatorEnd(
+            tenant_id=None if tenant is None else TenantId(_uuid(tenant)),
+            expires_at=row["expires_at"],
+            revoked_at=row["revoked_at"],
+        )
 
     async def find_project(self, project_id: ProjectId) -> ProjectTerms | None:
         """What a project says of calls; None if there is none. Raises `Unavailable`."""

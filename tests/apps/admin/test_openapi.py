@@ -59,6 +59,7 @@ CONTRACT = {
     "/admin/v1/sign-in/providers": {"get", "post"},
     "/admin/v1/sign-in/providers/{sign_in_provider_id}": {"get", "patch", "delete"},
     "/admin/v1/signing-keys": {"get", "post"},
+    "/admin/v1/auth/mint": {"post"},
     "/admin/v1/sessions": {"get"},
     "/admin/v1/sessions/{session_id}": {"delete"},
     "/admin/v1/providers": {"get", "post"},

@@ -30,6 +30,7 @@ from bailiwick.apps.admin.routes import (
     signing_keys,
     tenants,
     tiers,
+    tokens,
     usage,
     users,
 )
@@ -58,7 +59,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys),
+        *(issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys, tokens),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

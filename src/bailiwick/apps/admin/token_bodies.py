@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from bailiwick.apps.admin.wire import NotYet, StrictBody, present
+from bailiwick.domain.errors import Refused
+from bailiwick.domain.fields import invalid
 from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.minting import MintRequest, mint_request
 from bailiwick.domain.revocations import RevocationSpec, revocation_spec
 from bailiwick.domain.tiers import Tier, TierSpec, tier_spec
 
@@ -36,6 +39,21 @@ class RevocationBody(StrictBody):
     user_id: str | None = Field(None, description="All tokens that an end user was given by now.")
 
 
+class MintBody(StrictBody):
+    """A token for one end user of a project, as `POST /v1/auth/mint` takes it from an operator key."""
+
+    project_id: str
+    user_id: str
+    tier: Annotated[Any, WithJsonSchema({"type": ["string", "integer", "null"]})] = Field(
+        None, description="Of the project's; an integer is taken as its decimal string."
+    )
+    ttl: int | None = Field(None, description="Seconds, 60 to 86400; 900 by default.")
+    session_id: str | None = None
+    role: str | None = None
+    scopes: list[str] | None = Field(None, description="All that a token may hold, by default.")
+    orgs: list[str] | None = Field(None, description="Other organizations that the user may turn to, by their ids.")
+
+
 class RotationBody(StrictBody):
     """Whether the new key signs at once, and not when everybody can know it."""
 
@@ -56,6 +74,15 @@ def tier_body(tier: Tier) -> Document:
 def tier_asked(body: TierBody) -> TierSpec:
     """The tier that a body asks for; raises `Invalid`."""
     return tier_spec(name=body.name, limits=body.limits, models=body.models, agents=body.agents)
+
+
+def mint_asked(body: MintBody) -> MintRequest:
+    """The token that a body asks for; raises `Invalid`."""
+    try:
+        return mint_request(body.model_dump(exclude={"project_id", "orgs"}))
+    except Refused as refused:
+        field = refused.param or "user_id"
+        raise invalid(field, refused.message.removeprefix(f"{field} ").removesuffix(".")) from None
 
 
 def revocation_asked(body: RevocationBody) -> RevocationSpec:

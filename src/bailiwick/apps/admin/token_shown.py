@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bailiwick.apps.admin.shown import CreatedBy, ItemShown
+from bailiwick.apps.admin.shown import CreatedBy, ItemShown, Secret
 
 
 class TierShown(ItemShown):
@@ -34,6 +34,20 @@ class RevocationShown(ItemShown):
     user_id: str | None
     created_at: str
     created_by: CreatedBy
+
+
+class MintedShown(ItemShown):
+    """A token, which is shown this once."""
+
+    secrets = frozenset({"token"})
+    unversioned = frozenset({"token"})
+
+    token: Secret
+    token_type: Literal["Bearer"]
+    ttl: int = Field(description="Seconds.")
+    session_id: str
+    expires_at: int = Field(description="Unix seconds.")
+    project_id: str
 
 
 class SigningKeyShown(BaseModel):

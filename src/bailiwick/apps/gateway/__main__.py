@@ -24,6 +24,7 @@ from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.metrics_page import MetricsPage
 from bailiwick.apps.gateway.oauth import OAuthEndpoints
+from bailiwick.apps.gateway.operator_minting import OperatorMinting
 from bailiwick.apps.gateway.pages import Pages
 from bailiwick.apps.gateway.readiness import tell_of_database
 from bailiwick.apps.gateway.routes import DataPlane
@@ -89,7 +90,7 @@ async def run(settings: GatewaySettings) -> None:
     ):
         watch = Watch(asyncio.get_running_loop(), standing=parts.epoch.standing)
         app = Gateway(
-            _routes(parts, settings.public_url),
+            _routes(parts, settings),
             pages=Pages(parts.origins, parts.pipeline.project_of),
             guard=parts.guard,
             client_ip=client_ip,
@@ -138,10 +139,11 @@ async def run(settings: GatewaySettings) -> None:
         _keep(limits, snapshot, log)
 
 
-def _routes(parts: GatewayParts, public_url: str) -> Mapping[str, Mapping[str, Handler]]:
+def _routes(parts: GatewayParts, settings: GatewaySettings) -> Mapping[str, Mapping[str, Handler]]:
     known = parts.credentials
-    plane = DataPlane(parts.pipeline, parts.usage, known.minting, known.signing, now=now)
-    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, known.client_tokens, public_url=public_url)
+    operators = OperatorMinting(parts.transport, socket=settings.control_socket)
+    plane = DataPlane(parts.pipeline, parts.usage, known.minting, operators, known.signing, now=now)
+    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, known.client_tokens, public_url=settings.public_url)
     return {**plane.routes(), **oauth.routes()}
 
 

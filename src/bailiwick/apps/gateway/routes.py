@@ -12,6 +12,7 @@ import msgspec
 
 from bailiwick.apps.gateway.app import Handler
 from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.gateway.operator_minting import LONGEST_BODY, OperatorMinting, is_operator_key
 from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.confinement import THE_KEY
 from bailiwick.domain.errors import Code, Refused
@@ -43,6 +44,7 @@ class DataPlane:
         pipeline: Pipeline,
         usage: UsageReports,
         minting: Minting,
+        operator_minting: OperatorMinting,
         signing: Signing,
         *,
         now: Callable[[], datetime],
@@ -51,6 +53,7 @@ class DataPlane:
         self._pipeline = pipeline
         self._usage = usage
         self._minting = minting
+        self._operator_minting = operator_minting
         self._signing = signing
         self._now = now
 
@@ -126,6 +129,11 @@ class DataPlane:
     async def mint(self, call: Call) -> None:
         """`POST /v1/auth/mint`: a token for one end user, from a key that may speak for them."""
         presented = call.presented()
+        credential = presented.credential
+        # At a project's own address an operator key is nobody's credential.
+        if credential is not None and is_operator_key(credential) and call.slug is None:
+            await self._mint_for_operator(call, credential)
+            return
         principal = await self._pipeline.authenticate(presented, Permission.TOKENS_MINT, call.seen)
         body, _ = await call.body(principal)
         request = read_mint_request(body)
@@ -137,6 +145,16 @@ class DataPlane:
         key = await self._pipeline.key_on_file(presented)
         minted = await self._minting.mint(principal, request, key_tier=key.tier)
         await call.reply.answer(msgspec.json.encode(minted), JSON, NO_STORE)
+
+    async def _mint_for_operator(self, call: Call, credential: str) -> None:
+        head = call.head
+        if (head.uid, head.sid, head.organization, head.project) != (None, None, None, None):
+            message = "An operator key says in the body for whom and where: headers that do have no place."
+            raise Refused(Code.INVALID_REQUEST, message)
+        address = call.address()
+        ip = call.ip if address is None else str(address)
+        minted = await self._operator_minting.mint(credential, await call.small_body(LONGEST_BODY), ip=ip)
+        await call.reply.answer(minted, JSON, NO_STORE)
 
     async def jwks(self, call: Call) -> None:
         """`GET /.well-known/jwks.json`: what our tokens are verified with, for anybody."""

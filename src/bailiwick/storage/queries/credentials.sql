@@ -18,6 +18,11 @@ SELECT change, marks FROM bailiwick.list_issuer_marks(%s) ORDER BY change;
 SELECT asked.asked, terms
 FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_project(asked.asked::uuid) WHERE terms IS NOT NULL;
 
+-- name: look_up_operator_ends
+-- Operator keys by their ids: whose operators they are, and when they end.
+SELECT asked.asked, tenant_id, expires_at, revoked_at
+FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_operator_end(asked.asked::uuid);
+
 -- name: epoch
 -- Where the installation's changes stand, and in which of its parts somebody was blocked or let in again.
 SELECT value, blocked FROM bailiwick.epoch;

@@ -1,0 +1,50 @@
+"""What a token stands for that was minted with an operator key: it ends with that key, and with its reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import final
+
+from bailiwick.domain.access_tokens import TokenClaims
+from bailiwick.domain.errors import Code
+from bailiwick.domain.ids import OperatorKeyId, ProjectId
+from bailiwick.domain.permissions import CredentialKind
+from bailiwick.domain.principal import Grant
+from bailiwick.domain.terms import ProjectTerms
+from bailiwick.services.credential_errors import EndedCredential, refused_credentials
+from bailiwick.services.project_grants import ProjectGrants
+from bailiwick.services.remembered import Remembered
+from bailiwick.storage.credentials import OperatorEnd
+
+
+@final
+class OperatorTokens:
+    """Asks of each token whether its operator key lives. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        operators: Remembered[OperatorKeyId, OperatorEnd | None],
+        projects: Remembered[ProjectId, ProjectTerms | None],
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`now` is the wall clock, in UTC."""
+        self._operators = operators
+        self._projects = projects
+        self._now = now
+        self._grants = ProjectGrants(CredentialKind.USER_TOKEN)
+
+    async def grant(self, claims: TokenClaims, key_id: OperatorKeyId) -> Grant:
+        """What its claims stand for now; raises `Refused` (401) or `Unavailable`."""
+        operator, project = await self._operators.get(key_id), await self._projects.get(claims.project_id)
+        if operator is None or project is None or operator.tenant_id not in (None, project.tenant_id):
+            raise refused_credentials()
+        grant = self._grants.of(project, claims.tier, claims.scopes)
+        if operator.revoked_at is not None:
+            message = "The operator key that minted this token was revoked."
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, message, grant)
+        if operator.expires_at is not None and operator.expires_at <= self._now():
+            message = "The operator key that minted this token has expired."
+            raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, grant)
+        return grant
