@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -33,6 +34,8 @@ from bailiwick.telemetry.logs import Log
 # How much of the log's end whoever owns the database could take away unseen.
 _WITNESS_SECONDS: Final = 2.0
 _LAST_LOOK_SECONDS: Final = 0.5
+# A third of the share of a process that carries calls, where both want the same core.
+_NICENESS: Final = 5
 
 
 async def run(settings: ControlSettings) -> None:
@@ -93,6 +96,8 @@ async def _look(witness: Witness, log: Log, *, told: bool) -> bool:
 
 def main() -> None:
     """Run the process."""
+    # Where cores are few, a page or a password's hash takes what calls leave over.
+    os.nice(_NICENESS)
     uvloop.run(run(read_settings(ControlSettings)))
 
 
