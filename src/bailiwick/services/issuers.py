@@ -6,8 +6,7 @@ the test of a token. What it says of where its keys are is judged again at every
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import final
 
 from bailiwick.domain import ids
@@ -24,6 +23,7 @@ from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import issuer_document
+from bailiwick.services.places import check_place, reading
 from bailiwick.storage import issuers as storage
 from bailiwick.storage.issuers import IssuerRows
 from bailiwick.storage.projects import ProjectRows
@@ -45,14 +45,15 @@ class Issuers:
 
     async def list(self, actor: Actor, place: Place, page: PageRequest, *, is_there: bool = False) -> Page[Issuer]:
         """A page of the issuers of one place; raises `Refused` (404) unless whoever asks knows that it is there."""
-        async with self._reading(actor, place, "list", INSTALLATION) as scope:
-            if place.tenant_id is not None and place.project_id is not None and not is_there:
-                found(await ProjectRows(scope, place.tenant_id).find(place.project_id))
+        async with reading(self._database, self._acts, actor, place, "issuer.list", INSTALLATION) as scope:
+            if not is_there:
+                await check_place(scope, place)
             return await IssuerRows(scope, place).list(page)
 
     async def find(self, actor: Actor, place: Place, issuer_id: IssuerId) -> Issuer:
         """One issuer; raises `Refused` (404)."""
-        async with self._reading(actor, place, "read", ids.shown(ids.ISSUER, issuer_id)) as scope:
+        target = ids.shown(ids.ISSUER, issuer_id)
+        async with reading(self._database, self._acts, actor, place, "issuer.read", target) as scope:
             return found(await IssuerRows(scope, place).find(issuer_id))
 
     async def create(self, actor: Actor, place: Place, ask: Callable[[Reserved], IssuerSpec]) -> Issuer:
@@ -126,17 +127,6 @@ class Issuers:
             self._guard.check_url(url)
         except OutboundRefused as refused:
             raise invalid(field, f"is refused: {refused.reason}") from None
-
-    @asynccontextmanager
-    async def _reading(self, actor: Actor, place: Place, verb: str, target: str) -> AsyncGenerator[Scope]:
-        """Read as the place's tenant; the platform's rows are an operator's, whose looks are audited."""
-        if place.tenant_id is not None:
-            async with self._database.reading(place.tenant_id) as scope:
-                yield scope
-        else:
-            async with self._database.operating() as scope:
-                await self._acts.record(scope, actor, f"issuer.{verb}", target, tenant_id=None, detail={})
-                yield scope
 
     async def _record(self, scope: Scope, actor: Actor, verb: str, issuer: Issuer, detail: dict[str, object]) -> None:
         target, tenant_id = ids.shown(ids.ISSUER, issuer.id), issuer.place.tenant_id

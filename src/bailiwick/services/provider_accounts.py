@@ -7,8 +7,7 @@ a stored key sent to a server of their own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -24,13 +23,12 @@ from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.identity.keyring import fingerprint
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
 from bailiwick.identity.sealing import CannotOpen, provider_row_identity, seal, unseal
-from bailiwick.services.absence import found, not_found
+from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.documents import provider_document
-from bailiwick.storage.projects import ProjectRows
+from bailiwick.services.places import check_place, hold_place, reading
 from bailiwick.storage.providers import ProviderRows
 from bailiwick.storage.scope import Database, Scope
-from bailiwick.storage.tenants import TenantRows
 
 _NONCE_BYTES: Final = 12
 
@@ -56,19 +54,20 @@ class ProviderAccounts:
 
     async def list(self, actor: Actor, place: Place, page: PageRequest, *, is_there: bool = False) -> Page[Provider]:
         """A page of the providers of one place; raises `Refused` (404) unless whoever asks knows that it is there."""
-        async with self._reading(actor, place, "list", INSTALLATION) as scope:
+        async with reading(self._database, self._acts, actor, place, "provider.list", INSTALLATION) as scope:
             if not is_there:
-                await _check_place(scope, place)
+                await check_place(scope, place)
             return await ProviderRows(scope, place).list(page)
 
     async def find(self, actor: Actor, place: Place, provider_id: ProviderId) -> Provider:
         """One provider; raises `Refused` (404)."""
-        async with self._reading(actor, place, "read", ids.shown(ids.PROVIDER, provider_id)) as scope:
+        target = ids.shown(ids.PROVIDER, provider_id)
+        async with reading(self._database, self._acts, actor, place, "provider.read", target) as scope:
             return found(await ProviderRows(scope, place).find(provider_id))
 
     async def use(self, actor: Actor, place: Place, provider_id: ProviderId) -> tuple[Provider, str | None]:
         """A provider with its API key, for one use of ours, on the record; raises `Refused` (404, 409)."""
-        async with self._acting(place) as scope:
+        async with self._database.within(place.tenant_id) as scope:
             provider, sealed = found(await ProviderRows(scope, place).account(provider_id))
             await self.record(scope, actor, "test", provider, {})
         try:
@@ -80,8 +79,8 @@ class ProviderAccounts:
     async def create(self, actor: Actor, place: Place, spec: ProviderSpec, secret: str | None) -> Provider:
         """Set up a provider; raises `Refused` (404, 409) and `Invalid`."""
         self._check(spec, has_secret=secret is not None)
-        async with self._acting(place) as scope:
-            await _hold_place(scope, place)
+        async with self._database.within(place.tenant_id) as scope:
+            await hold_place(scope, place)
             return await self.add(scope, actor, place, spec, secret)
 
     async def add(
@@ -118,7 +117,7 @@ class ProviderAccounts:
         expected: Expected = WHATEVER,
     ) -> Provider:
         """Make a provider what `change` says of it; raises `Refused` (404, 409, 412) and `Invalid`."""
-        async with self._acting(place) as scope:
+        async with self._database.within(place.tenant_id) as scope:
             before = found(await ProviderRows(scope, place).lock(provider_id))
             expected.check(provider_document(before))
             _check_own(before)
@@ -149,7 +148,7 @@ class ProviderAccounts:
         self, actor: Actor, place: Place, provider_id: ProviderId, *, expected: Expected = WHATEVER
     ) -> None:
         """Remove a provider; raises `Refused` (404, 412)."""
-        async with self._acting(place) as scope:
+        async with self._database.within(place.tenant_id) as scope:
             rows = ProviderRows(scope, place)
             before = found(await rows.lock(provider_id))
             expected.check(provider_document(before))
@@ -197,47 +196,6 @@ class ProviderAccounts:
             self._guard.check_url(spec.base_url)
         except OutboundRefused as refused:
             raise invalid("base_url", f"is refused: {refused.reason}") from None
-
-    @asynccontextmanager
-    async def _reading(self, actor: Actor, place: Place, verb: str, target: str) -> AsyncGenerator[Scope]:
-        """Read as the place's tenant; the platform's rows are an operator's, whose looks are audited."""
-        if place.tenant_id is not None:
-            async with self._database.reading(place.tenant_id) as scope:
-                yield scope
-        else:
-            async with self._database.operating() as scope:
-                await self._acts.record(scope, actor, f"provider.{verb}", target, tenant_id=None, detail={})
-                yield scope
-
-    @asynccontextmanager
-    async def _acting(self, place: Place) -> AsyncGenerator[Scope]:
-        if place.tenant_id is not None:
-            async with self._database.acting(place.tenant_id) as scope:
-                yield scope
-        else:
-            async with self._database.operating() as scope:
-                yield scope
-
-
-async def _check_place(scope: Scope, place: Place) -> None:
-    if place.tenant_id is None:
-        return
-    if place.project_id is None:
-        found(await TenantRows(scope, place.tenant_id).find())
-    else:
-        found(await ProjectRows(scope, place.tenant_id).find(place.project_id))
-
-
-async def _hold_place(scope: Scope, place: Place) -> None:
-    if place.tenant_id is None:
-        return
-    held = (
-        await TenantRows(scope, place.tenant_id).hold()
-        if place.project_id is None
-        else await ProjectRows(scope, place.tenant_id).hold(place.project_id)
-    )
-    if not held:
-        raise not_found()
 
 
 def _check_own(provider: Provider) -> None:
