@@ -35,7 +35,8 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `credential` is the bearer's text, `address` finds the client's very address (None if that cannot be known), `slug`
     is the project in the address (None at `/v1`), `uid` and `sid` the values of `X-End-User-Id` and `X-Session-Id`,
-    `organization` and `project` the ids that the headers name, None for none.
+    `organization` and `project` the ids that the headers name, None for none. What expires is judged as of `as_of`,
+    None for now: whoever was let in then goes on, unless they were taken away since.
     """
 
     credential: str | None
@@ -45,6 +46,7 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sid: str | None
     organization: str | None
     project: str | None
+    as_of: datetime | None = None
 
 
 @final
@@ -64,7 +66,7 @@ class Authentication:
         self._tokens = tokens
         self._taken_away = taken_away
         self._pepper = pepper
-        self._now = now
+        self.now: Final = now
         # Texts whose secret was proven, and against which record: proof holds while that very record is current.
         self._proven: dict[str, KeyOnFile] = {}
         self._keys = keys
@@ -75,10 +77,11 @@ class Authentication:
         if text is None:
             message = "No credential was sent. Use the header Authorization: Bearer <API key or token>."
             raise Refused(Code.MISSING_CREDENTIALS, message)
+        now = presented.as_of or self.now()
         if "." in text:  # A key has none, and a token two.
-            return await self._token_holder(await self._tokens.recognize(text, presented.slug), presented)
-        on_file = await self._recognize(text)
-        self._check_state(on_file)
+            return await self._token_holder(await self._tokens.recognize(text, presented.slug, now), presented)
+        on_file = await self._recognize(text, now)
+        self._check_state(on_file, now)
         grant = on_file.grant
         self._check_place(grant, presented)
         uid = presented.uid
@@ -98,14 +101,14 @@ class Authentication:
 
     async def key_on_file(self, presented: Presented) -> KeyOnFile:
         """What is stored of the presented key; raises `Refused` (401), also for what is no key."""
-        return await self._recognize(presented.credential or "")
+        return await self._recognize(presented.credential or "", self.now())
 
     async def read_own(self, text: str) -> tuple[TokenClaims, Grant, bool]:
         """Say what a token says that was minted here, what it stands for now, and whether its user is blocked.
 
         Raises `Refused` (401) for any other, and for one that has ended; or `Unavailable`.
         """
-        claims, token = await self._tokens.read_own(text)
+        claims, token = await self._tokens.read_own(text, self.now())
         return claims, token.grant, await self._check_not_taken(token)
 
     async def read_foreign(self, text: str, slug: str) -> tuple[ForeignIdentity, Grant, bool]:
@@ -113,7 +116,7 @@ class Authentication:
 
         Raises `Refused` (400, 401, 403) for any other, and for one of our own; or `Unavailable`.
         """
-        identity, token = await self._tokens.read_foreign(text, slug)
+        identity, token = await self._tokens.read_foreign(text, slug, self.now())
         return identity, token.grant, await self._check_not_taken(token)
 
     async def _token_holder(self, token: Recognized, presented: Presented) -> Principal:
@@ -148,7 +151,7 @@ class Authentication:
         if presented.slug is not None and presented.slug != grant.project_slug:
             raise refused_credentials()
 
-    async def _recognize(self, text: str) -> KeyOnFile:
+    async def _recognize(self, text: str, now: datetime) -> KeyOnFile:
         """Find the key that this text is, by its secret; raises `Refused` (401) if it is none."""
         proven = self._proven.get(text)
         if proven is not None and await self._keys.get(proven.lookup_id) is proven:
@@ -166,19 +169,19 @@ class Authentication:
                 self._proven.clear()
             self._proven[text] = on_file
         elif api_keys.matches(self._pepper, key, on_file.previous_digest):
-            self._check_grace(on_file)
+            self._check_grace(on_file, now)
         else:
             raise refused_credentials()
         return on_file
 
-    def _check_state(self, on_file: KeyOnFile) -> None:
+    def _check_state(self, on_file: KeyOnFile, now: datetime) -> None:
         if on_file.revoked_at is not None:
             raise EndedCredential(Code.REVOKED_CREDENTIALS, "The API key was revoked.", on_file.grant)
-        if on_file.expires_at is not None and on_file.expires_at <= self._now():
+        if on_file.expires_at is not None and on_file.expires_at <= now:
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, "The API key has expired.", on_file.grant)
 
-    def _check_grace(self, on_file: KeyOnFile) -> None:
-        if on_file.revoked_at is None and (on_file.previous_until is None or on_file.previous_until <= self._now()):
+    def _check_grace(self, on_file: KeyOnFile, now: datetime) -> None:
+        if on_file.revoked_at is None and (on_file.previous_until is None or on_file.previous_until <= now):
             message = "This secret was rotated and its time of grace has ended."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)
 

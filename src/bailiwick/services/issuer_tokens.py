@@ -7,7 +7,6 @@ until the token expires or the issuer's keys are read anew; everything else is a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, final
@@ -62,14 +61,11 @@ class IssuerTokens:
         issuers: TrustedIssuers,
         projects: Remembered[ProjectId, ProjectTerms | None],
         keys: IssuerKeys,
-        *,
-        now: Callable[[], datetime],
     ) -> None:
-        """`projects` finds what projects say; `now` is the wall clock, in UTC."""
+        """`projects` finds what projects say."""
         self._issuers = issuers
         self._projects = projects
         self._keys = keys
-        self._now = now
         self._proven: dict[_Place, _Proven] = {}
         self._grants = ProjectGrants(CredentialKind.ISSUER_TOKEN)
 
@@ -77,11 +73,11 @@ class IssuerTokens:
         """Whether the token of this digest was proven at this address."""
         return (digest, slug) in self._proven
 
-    async def recall(self, digest: bytes, slug: str | None) -> Recognized:
+    async def recall(self, digest: bytes, slug: str | None, now: datetime) -> Recognized:
         """Say whose token it is that was proven before; raises `Refused` (401, 403) or `Unavailable`."""
         proven = self._proven[digest, slug]
         identity, issuer = proven.identity, proven.issuer
-        if identity.expires_at + LEEWAY_SECONDS < self._now().timestamp():
+        if identity.expires_at + LEEWAY_SECONDS < now.timestamp():
             raise expired_token()
         found = await self._issuers.find(proven.trust)
         if found is not issuer and found != issuer:
@@ -96,24 +92,24 @@ class IssuerTokens:
             raise ProofNeeded
         return await self._recognized(proven)
 
-    async def prove(self, token: Unverified, digest: bytes, slug: str | None) -> Recognized:
+    async def prove(self, token: Unverified, digest: bytes, slug: str | None, now: datetime) -> Recognized:
         """Say whose token this is; raises `Refused` (400, 401, 403) or `Unavailable`."""
-        proven = await self._verified(token, slug)
+        proven = await self._verified(token, slug, now)
         recognized = await self._recognized(proven)
         while len(self._proven) >= _TOKENS_KEPT:
             del self._proven[next(iter(self._proven))]
         self._proven[digest, slug] = proven
         return recognized
 
-    async def read(self, token: Unverified, slug: str) -> tuple[ForeignIdentity, Recognized]:
+    async def read(self, token: Unverified, slug: str, now: datetime) -> tuple[ForeignIdentity, Recognized]:
         """Say the same of a token that calls nothing, and who it is by what it says; raises as `prove`."""
-        proven = await self._verified(token, slug)
+        proven = await self._verified(token, slug, now)
         return proven.identity, await self._recognized(proven)
 
-    async def _verified(self, token: Unverified, slug: str | None) -> _Proven:
+    async def _verified(self, token: Unverified, slug: str | None, now: datetime) -> _Proven:
         trust, issuer = await self._issuers.choose(token.claims, slug)
         with told_alike():
-            identity = read_foreign(issuer.spec, token.header, token.claims, self._now().timestamp())
+            identity = read_foreign(issuer.spec, token.header, token.claims, now.timestamp())
         try:
             key = await self._keys.choose(issuer.spec, token)
             key.verify(token)

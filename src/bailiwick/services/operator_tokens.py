@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import final
 
@@ -26,16 +25,12 @@ class OperatorTokens:
         self,
         operators: Remembered[OperatorKeyId, OperatorEnd | None],
         projects: Remembered[ProjectId, ProjectTerms | None],
-        *,
-        now: Callable[[], datetime],
     ) -> None:
-        """`now` is the wall clock, in UTC."""
         self._operators = operators
         self._projects = projects
-        self._now = now
         self._grants = ProjectGrants(CredentialKind.USER_TOKEN)
 
-    async def grant(self, claims: TokenClaims, key_id: OperatorKeyId) -> Grant:
+    async def grant(self, claims: TokenClaims, key_id: OperatorKeyId, now: datetime) -> Grant:
         """What its claims stand for now; raises `Refused` (401) or `Unavailable`."""
         operator, project = await self._operators.get(key_id), await self._projects.get(claims.project_id)
         if operator is None or project is None or operator.tenant_id not in (None, project.tenant_id):
@@ -44,7 +39,7 @@ class OperatorTokens:
         if operator.revoked_at is not None:
             message = "The operator key that minted this token was revoked."
             raise EndedCredential(Code.REVOKED_CREDENTIALS, message, grant)
-        if operator.expires_at is not None and operator.expires_at <= self._now():
+        if operator.expires_at is not None and operator.expires_at <= now:
             message = "The operator key that minted this token has expired."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, grant)
         return grant

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final, TypeVar, final
 
@@ -138,7 +139,9 @@ class Pipeline:
             await self._admission.give_back(place)
             raise
         reply.decision = place.decision
-        reply.ask_again(partial(self.authenticate, asked.presented, door.permission, asked.seen))
+        reply.ask_again(
+            partial(self._still_may, self._authentication.now(), asked.presented, door.permission, asked.seen)
+        )
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
@@ -159,6 +162,12 @@ class Pipeline:
         seen.grant, seen.principal = principal.grant, principal
         authorize(principal, permission).or_raise()
         return principal
+
+    async def _still_may(
+        self, admitted: datetime, presented: Presented, permission: Permission, seen: Observation
+    ) -> None:
+        """Raise `Refused` if whoever was admitted may go on no more. What they came with may have run out since."""
+        await self.authenticate(msgspec.structs.replace(presented, as_of=admitted), permission, seen)
 
     async def key_on_file(self, presented: Presented) -> KeyOnFile:
         """What is stored of the presented key; raises `Refused` (401), also for what is no key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import final
 
 from bailiwick.domain.access_tokens import TokenClaims
@@ -24,29 +25,29 @@ class Tokens:
         self._foreign = foreign
         self._issuer = public_url
 
-    async def recognize(self, text: str, slug: str | None) -> Recognized:
-        """Say whose token this is, sent to the project `slug` if the address names one.
+    async def recognize(self, text: str, slug: str | None, now: datetime) -> Recognized:
+        """Say whose token this is, sent to the project `slug` if the address names one; `now` is in UTC.
 
         Raises `Refused` (400, 401, 403) or `Unavailable`.
         """
         digest = hashlib.sha256(text.encode()).digest()
         if self._own.knows(digest):
-            return await self._own.recall(digest)
+            return await self._own.recall(digest, now)
         if self._foreign.knows(digest, slug):
             try:
-                return await self._foreign.recall(digest, slug)
+                return await self._foreign.recall(digest, slug, now)
             except ProofNeeded:
                 pass
         token = _read(text)
         if token.claims.get("iss") == self._issuer:
-            return await self._own.prove(token, digest)
-        return await self._foreign.prove(token, digest, slug)
+            return await self._own.prove(token, digest, now)
+        return await self._foreign.prove(token, digest, slug, now)
 
-    async def read_own(self, text: str) -> tuple[TokenClaims, Recognized]:
+    async def read_own(self, text: str, now: datetime) -> tuple[TokenClaims, Recognized]:
         """Say what one of our own tokens says, and whose it is; raises `Refused` (401) or `Unavailable`."""
-        return await self._own.read(_read(text))
+        return await self._own.read(_read(text), now)
 
-    async def read_foreign(self, text: str, slug: str) -> tuple[ForeignIdentity, Recognized]:
+    async def read_foreign(self, text: str, slug: str, now: datetime) -> tuple[ForeignIdentity, Recognized]:
         """Say who somebody is by a token of an issuer that the project `slug` trusts, never by one of our own.
 
         Raises `Refused` (400, 401, 403) or `Unavailable`.
@@ -54,7 +55,7 @@ class Tokens:
         token = _read(text)
         if token.claims.get("iss") == self._issuer:
             raise refused_credentials()
-        return await self._foreign.read(token, slug)
+        return await self._foreign.read(token, slug, now)
 
 
 def _read(text: str) -> jws.Unverified:

@@ -7,7 +7,6 @@ was taken away. Revocation never goes by the token's text, which has more than o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, final
@@ -56,15 +55,13 @@ class UserTokens:
         signing: Signing,
         *,
         public_url: str,
-        now: Callable[[], datetime],
     ) -> None:
-        """`keys` finds API keys by their ids; `public_url` is our own; `now` is the wall clock, in UTC."""
+        """`keys` finds API keys by their ids; `public_url` is our own."""
         self._keys = keys
         self._operators = operators
         self._issuers = issuers
         self._signing = signing
         self._issuer = public_url
-        self._now = now
         self._proven: dict[bytes, _Proven] = {}
         self._grants: dict[_Grantee, tuple[KeyOnFile, Grant]] = {}
 
@@ -72,29 +69,29 @@ class UserTokens:
         """Whether the token of this digest was proven."""
         return digest in self._proven
 
-    async def recall(self, digest: bytes) -> Recognized:
+    async def recall(self, digest: bytes, now: datetime) -> Recognized:
         """Say whose token it is that was proven before; raises `Refused` (401) or `Unavailable`."""
         proven = self._proven[digest]
-        if proven.claims.expires_at + LEEWAY_SECONDS < self._now().timestamp():
+        if proven.claims.expires_at + LEEWAY_SECONDS < now.timestamp():
             raise expired_token()
         if proven.kid not in (await self._signing.ring()).kids:
             raise refused_credentials()
-        return await self._recognized(proven)
+        return await self._recognized(proven, now)
 
-    async def prove(self, token: Unverified, digest: bytes) -> Recognized:
+    async def prove(self, token: Unverified, digest: bytes, now: datetime) -> Recognized:
         """Say whose token this is, which says that it is ours; raises `Refused` (401) or `Unavailable`."""
-        proven = await self._verified(token)
+        proven = await self._verified(token, now)
         while len(self._proven) >= TOKENS_KEPT:
             del self._proven[next(iter(self._proven))]
         self._proven[digest] = proven
-        return await self._recognized(proven)
+        return await self._recognized(proven, now)
 
-    async def read(self, token: Unverified) -> tuple[TokenClaims, Recognized]:
+    async def read(self, token: Unverified, now: datetime) -> tuple[TokenClaims, Recognized]:
         """Say the same of a token that calls nothing, and what it says; raises as `prove`."""
-        proven = await self._verified(token)
-        return proven.claims, await self._recognized(proven)
+        proven = await self._verified(token, now)
+        return proven.claims, await self._recognized(proven, now)
 
-    async def _verified(self, token: Unverified) -> _Proven:
+    async def _verified(self, token: Unverified, now: datetime) -> _Proven:
         try:
             if token.kid is None:
                 raise refused_credentials()
@@ -102,7 +99,7 @@ class UserTokens:
         except InvalidToken:
             raise refused_credentials() from None
         with told_alike():
-            claims = read_own(token.header, token.claims, issuer=self._issuer, now=self._now().timestamp())
+            claims = read_own(token.header, token.claims, issuer=self._issuer, now=now.timestamp())
         key, operator_key = parsed(KEY, claims.client_id), parsed(OPERATOR_KEY, claims.client_id)
         if key is None and operator_key is None:
             raise refused_credentials()
@@ -113,12 +110,12 @@ class UserTokens:
             operator_key=None if operator_key is None else OperatorKeyId(operator_key),
         )
 
-    async def _recognized(self, proven: _Proven) -> Recognized:
+    async def _recognized(self, proven: _Proven, now: datetime) -> Recognized:
         claims = proven.claims
         if proven.key is not None:
-            grant = await self._granted_by_key(proven.key, claims)
+            grant = await self._granted_by_key(proven.key, claims, now)
         elif proven.operator_key is not None:
-            grant = await self._operators.grant(claims, proven.operator_key)
+            grant = await self._operators.grant(claims, proven.operator_key, now)
         else:
             raise refused_credentials()
         source = claims.source
@@ -134,14 +131,14 @@ class UserTokens:
             source_jti=None if source is None else source.jti,
         )
 
-    async def _granted_by_key(self, key: str, claims: TokenClaims) -> Grant:
+    async def _granted_by_key(self, key: str, claims: TokenClaims, now: datetime) -> Grant:
         on_file = await self._keys.get(key)
         if on_file is None or on_file.terms.project_id != claims.project_id:
             raise refused_credentials()
         if on_file.revoked_at is not None:
             message = "The key that minted this token was revoked."
             raise EndedCredential(Code.REVOKED_CREDENTIALS, message, on_file.grant)
-        if on_file.expires_at is not None and on_file.expires_at <= self._now():
+        if on_file.expires_at is not None and on_file.expires_at <= now:
             message = "The key that minted this token has expired."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, on_file.grant)
         return self._grant(on_file, claims)
