@@ -38,6 +38,7 @@ NOT_RUN: Final = [
     ("docs/how-to/use-your-own-postgresql.md", "the login is the reader's own"),
     ("docs/tutorial/first-call.md", _STAYS),
     ("docs/tutorial/first-call.md", "it downloads a package, which the test environment has"),
+    ("docs/tutorial/tokens-of-your-provider.md", "it downloads packages, which the test environment has"),
     ("docs/tutorial/tokens-for-users.md", "it downloads packages, which the test environment has"),
     ("docs/tutorial/tokens-for-users.md", "it downloads a package, which the test of the page in a browser has"),
 ]
