@@ -39,6 +39,7 @@ UNKNOWN: Final = {
         ids.ISSUER,
         ids.MEMBER,
         ids.MCP_SERVER,
+        ids.AGENT,
         ids.OPERATOR,
         ids.OPERATOR_KEY,
         ids.SESSION,

@@ -27,6 +27,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
     ("post", "members"): {"subject": "intruder", "role": "member"},
     ("post", "mcp-servers"): {"name": "intruder", "url": "https://intruder.example/mcp"},
+    ("post", "agents"): {"name": "intruder", "model": "echo"},
     ("post", "operator-keys"): {"name": "Intruder"},
     ("post", "operators"): {"name": "Intruder", "email": "intruder@example.com"},
     ("post", "sign-in-link"): {},
@@ -71,6 +72,7 @@ async def holding(control: Control, name: str) -> Holding:
     server = await control.make(
         f"/projects/{project['id']}/mcp-servers", name=name, url=f"https://{name}.example/mcp", credential=name
     )
+    agent = await control.make(f"/projects/{project['id']}/agents", name=name, model=name, instructions=name)
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
@@ -91,6 +93,7 @@ async def holding(control: Control, name: str) -> Holding:
             "issuer_id": trusted["id"],
             "member_id": member["id"],
             "mcp_server_id": server["id"],
+            "agent_id": agent["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,

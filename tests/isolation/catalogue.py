@@ -146,6 +146,18 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         " VALUES (%s, %s, '', 'u', 'member', now(), 'test')",
         (new_id(), tenant),
     )
+    agent = new_id()
+    connection.execute(
+        "INSERT INTO bailiwick.agents"
+        " (id, tenant_id, project_id, name, model, enabled, version, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'a', 'm', true, 1, now(), 'test')",
+        (agent, tenant, project),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.agent_versions (id, tenant_id, agent_id, version, spec, created_at, created_by)"
+        " VALUES (%s, %s, %s, 1, '{}', now(), 'test')",
+        (new_id(), tenant, agent),
+    )
     connection.execute(
         "INSERT INTO bailiwick.issuers (id, tenant_id, project_id, issuer, document, created_at, created_by)"
         " VALUES (%s, %s, %s, 'https://issuer.example', '{}', now(), 'test')",

@@ -82,7 +82,7 @@ def _insert(connection: Connection, superuser: Connection, table: str, column: s
         if name.endswith("_id"):
             continue  # What it refers to has to be there; that the row is there too, is told in `reached`.
         noise = os.urandom(7)
-        row[name] = int.from_bytes(noise) if isinstance(row[name], int) else noise.hex()
+        row[name] = int.from_bytes(noise[:3]) if isinstance(row[name], int) else noise.hex()
         if name == "id":
             row[name] = str(new_id())
     if column == "id":

@@ -23,7 +23,8 @@ TABLES = {
     "tenants", "projects", "api_keys", "providers", "operator_keys", "operators", "operator_secrets", "sessions",
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
-    "key_uses", "tiers", "issuers", "members", "mcp_servers", "revocations", "refused_calls", "usage_refusals",
+    "key_uses", "tiers", "issuers", "agents", "agent_versions", "members", "mcp_servers", "revocations",
+    "refused_calls", "usage_refusals",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
 ROTATED = {"providers", "mcp_servers", "operator_secrets", "audit_heads"}
@@ -189,16 +190,25 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
             "ledger", "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "blocked_users",
             "revocations",
         }  # fmt: skip
-        assert found(app, "SELECT") == {"tenants", "projects", "providers", "mcp_servers", "open_calls", *usage}
+        agents = {"agents", "agent_versions"}
+        assert found(app, "SELECT") == {
+            "tenants",
+            "projects",
+            "providers",
+            "mcp_servers",
+            "open_calls",
+            *agents,
+            *usage,
+        }
         operators = {"operator_keys", "operators", "idempotency", "operator_secrets", "sessions", "sign_in_links"}
         known = {"operator_identities"}  # Added and read, and gone with their person.
         log = {"audit", "audit_heads"}
-        own = {"projects", "api_keys", "providers", "mcp_servers", "tiers", "issuers", "members", *operators}
+        own = {"projects", "api_keys", "providers", "mcp_servers", "tiers", "issuers", "agents", "members", *operators}
         assert found(control, "SELECT") == {
             *found(app, "SELECT"), "api_keys", "tiers", "issuers", "members", *log, *operators, *known, *users,
             *refusals, "key_uses",
         }  # fmt: skip
-        assert found(control, "INSERT") == {*own, *log, *known, *users, "revocations"}
+        assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations"}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
         assert found(control, "DELETE") == {"tenants", *own}
 

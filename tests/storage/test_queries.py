@@ -16,6 +16,7 @@ from tests.database import Connection, TestDatabase
 
 # Who runs what. A new file has to be placed here; a query that differs from its file's others is named.
 RUN_BY: dict[str, tuple[str, ...]] = {
+    "agents": (roles.CONTROL,),
     "audit": (roles.CONTROL, roles.OPERATOR),
     "credentials": (roles.APP,),
     "doctor": ("postgres",),

@@ -27,6 +27,7 @@ from bailiwick.providers.openai import OpenAIProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
+from bailiwick.services.agents import Agents
 from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
@@ -85,6 +86,7 @@ class ControlPlane:
     mcp_servers: McpServers
     issuer_tester: IssuerTester
     members: Members
+    agents: Agents
     usage: UsageReports
     end_users: EndUsers
     explaining: Explaining
@@ -154,6 +156,7 @@ async def control_plane(
             mcp_servers=McpServers(database, acts, sealing=keys.sealing, guard=guard),
             issuer_tester=IssuerTester(database, issuer_keys, now=now, public_url=public_url),
             members=Members(database, acts, public_url=public_url),
+            agents=Agents(database, acts),
             usage=UsageReports(database),
             end_users=EndUsers(database, acts),
             explaining=Explaining(database),

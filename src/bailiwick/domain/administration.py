@@ -49,6 +49,8 @@ class AdminPermission(StrEnum):
     MEMBERS_WRITE = "members:write"
     MCP_SERVERS_READ = "mcp_servers:read"
     MCP_SERVERS_WRITE = "mcp_servers:write"
+    AGENTS_READ = "agents:read"
+    AGENTS_WRITE = "agents:write"
     USAGE_READ = "usage:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
@@ -109,6 +111,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.MEMBERS_WRITE: Need(_ADMIN),
     _P.MCP_SERVERS_READ: Need(_VIEWER),
     _P.MCP_SERVERS_WRITE: Need(_ADMIN),
+    _P.AGENTS_READ: Need(_VIEWER),
+    _P.AGENTS_WRITE: Need(_ADMIN),
     _P.USAGE_READ: Need(_VIEWER),
     _P.USERS_READ: Need(_VIEWER),
     _P.USERS_WRITE: Need(_ADMIN),

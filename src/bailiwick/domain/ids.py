@@ -20,6 +20,8 @@ SignInProviderId = NewType("SignInProviderId", UUID)
 TierId = NewType("TierId", UUID)
 RevocationId = NewType("RevocationId", UUID)
 IssuerId = NewType("IssuerId", UUID)
+AgentId = NewType("AgentId", UUID)
+AgentVersionId = NewType("AgentVersionId", UUID)
 MemberId = NewType("MemberId", UUID)
 McpServerId = NewType("McpServerId", UUID)
 
@@ -35,6 +37,8 @@ SIGN_IN_PROVIDER: Final = "sip"
 TIER: Final = "tir"
 REVOCATION: Final = "rev"
 ISSUER: Final = "iss"
+AGENT: Final = "agt"
+AGENT_VERSION: Final = "agv"
 MEMBER: Final = "mem"
 MCP_SERVER: Final = "mcp"
 

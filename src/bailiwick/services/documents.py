@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from bailiwick.domain import ids
+from bailiwick.domain.agents import Agent, AgentVersion
 from bailiwick.domain.audit_chain import Chain, Link
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.issuers import Issuer
@@ -182,6 +183,33 @@ def member_document(member: Member) -> Document:
         "tier": spec.tier,
         "created_at": written(member.created_at),
         "created_by": member.created_by,
+    }
+
+
+def agent_document(agent: Agent) -> Document:
+    """An agent, by its newest version."""
+    return {
+        "id": ids.shown(ids.AGENT, agent.id),
+        "tenant_id": ids.shown(ids.TENANT, agent.tenant_id),
+        "project_id": ids.shown(ids.PROJECT, agent.project_id),
+        "version": agent.version,
+        **agent.spec.written(),
+        "created_at": written(agent.created_at),
+        "created_by": agent.created_by,
+        "changed_at": written(agent.changed_at),
+        "changed_by": agent.changed_by,
+    }
+
+
+def agent_version_document(agent_id: ids.AgentId, version: AgentVersion) -> Document:
+    """A version of an agent."""
+    return {
+        "id": ids.shown(ids.AGENT_VERSION, version.id),
+        "agent_id": ids.shown(ids.AGENT, agent_id),
+        "version": version.version,
+        **version.spec.written(),
+        "created_at": written(version.created_at),
+        "created_by": version.created_by,
     }
 
 

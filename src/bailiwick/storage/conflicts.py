@@ -30,6 +30,11 @@ def mcp_server_name_taken() -> Refused:
     return Refused(Code.CONFLICT, "A tool server of this name exists already.", param="name")
 
 
+def agent_name_taken() -> Refused:
+    """Another agent of the project has this name."""
+    return Refused(Code.CONFLICT, "An agent of this name exists already.", param="name")
+
+
 def email_taken() -> Refused:
     """Another person has this address."""
     return Refused(Code.CONFLICT, "Somebody has this e-mail address already.", param="email")

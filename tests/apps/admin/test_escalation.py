@@ -41,6 +41,7 @@ PREFIXES: Final = {
     "revocations": ids.REVOCATION,
     "providers": ids.PROVIDER,
     "issuers": ids.ISSUER,
+    "agents": ids.AGENT,
     "members": ids.MEMBER,
     "mcp_servers": ids.MCP_SERVER,
     "operator_keys": ids.OPERATOR_KEY,
@@ -48,7 +49,7 @@ PREFIXES: Final = {
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|mem|mcp|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|agt|mem|mcp|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -255,7 +256,7 @@ class Operating(RuleBasedStateMachine):
             name = {
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
                 "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "rev": "revocation",
-                "mem": "member",
+                "agt": "agent", "mem": "member",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)

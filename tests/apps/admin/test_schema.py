@@ -79,6 +79,7 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         )["id"],
         "member_id": made(f"/tenants/{tenant}/members", subject=name, role="member")["id"],
         "mcp_server_id": made(f"/projects/{project}/mcp-servers", name=name, url="https://a.example/mcp")["id"],
+        "agent_id": made(f"/projects/{project}/agents", name=name, model="echo")["id"],
         "operator_key_id": made("/operator-keys", name=name, tenant_id=tenant)["id"],
         "operator_id": made("/operators", name=name, email=f"{name}@example.com", tenant_id=tenant)["id"],
     }

@@ -14,6 +14,7 @@ from bailiwick.apps.admin.openapi import describe
 from bailiwick.apps.admin.problems import add_handlers
 from bailiwick.apps.admin.route import ControlRoute
 from bailiwick.apps.admin.routes import (
+    agents,
     audit,
     issuers,
     keys,
@@ -59,7 +60,7 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys, tokens),
+        *(agents, issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys, tokens),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

@@ -15,6 +15,7 @@ from bailiwick.apps.admin.address import id_of, request_id_of
 from bailiwick.domain import ids
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
+    AgentId,
     IssuerId,
     KeyId,
     McpServerId,
@@ -101,6 +102,10 @@ def _mcp_server(request: Request) -> McpServerId:
     return McpServerId(id_of(request, "mcp_server_id", ids.MCP_SERVER))
 
 
+def _agent(request: Request) -> AgentId:
+    return AgentId(id_of(request, "agent_id", ids.AGENT))
+
+
 def _operator_key(request: Request) -> OperatorKeyId:
     return OperatorKeyId(id_of(request, "operator_key_id", ids.OPERATOR_KEY))
 
@@ -133,6 +138,7 @@ AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
 AtMember = Annotated[MemberId, Depends(_member)]
+AtAgent = Annotated[AgentId, Depends(_agent)]
 AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]
 AtSignInProvider = Annotated[SignInProviderId, Depends(_sign_in_provider)]
 AtSession = Annotated[SessionId, Depends(_session)]

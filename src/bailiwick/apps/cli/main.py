@@ -15,7 +15,7 @@ import typer
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
 from bailiwick.apps.cli import audit, rotation
-from bailiwick.apps.cli.admin import access, issuers, mcp_servers, members, providers, reports, tenancy, tokens
+from bailiwick.apps.cli.admin import access, agents, issuers, mcp_servers, members, providers, reports, tenancy, tokens
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
@@ -176,6 +176,7 @@ for _name, _group in (
     ("issuers", issuers.issuers),
     ("members", members.members),
     ("mcp-servers", mcp_servers.mcp_servers),
+    ("agents", agents.agents),
     ("operators", access.operators),
     ("operator-keys", access.operator_keys),
     ("users", reports.users),

@@ -40,13 +40,14 @@ MEMBER: Final = Resource(word="member", prefix=ids.MEMBER, listed="/tenants/{ten
 MCP_SERVER: Final = Resource(
     word="mcp-server", prefix=ids.MCP_SERVER, listed="/projects/{project}/mcp-servers", named_by=("name",)
 )
+AGENT: Final = Resource(word="agent", prefix=ids.AGENT, listed="/projects/{project}/agents", named_by=("name",))
 OPERATOR: Final = Resource(word="operator", prefix=ids.OPERATOR, listed="/operators", named_by=("email", "name"))
 OPERATOR_KEY: Final = Resource(
     word="operator-key", prefix=ids.OPERATOR_KEY, listed="/operator-keys", named_by=("name",)
 )
 RESOURCES: Final = {
     resource.word.replace("-", "_"): resource
-    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, MCP_SERVER, MEMBER, OPERATOR, OPERATOR_KEY)
+    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, AGENT, MCP_SERVER, MEMBER, OPERATOR, OPERATOR_KEY)
 }
 
 
