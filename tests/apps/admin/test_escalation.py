@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar, final
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from psycopg import sql
 
@@ -273,19 +274,23 @@ class Operating(RuleBasedStateMachine):
 def run(world: World, *, examples: int, steps: int) -> None:
     # Its annotation asks for a class, its code for whatever makes a machine.
     machine: Any = partial(Operating, world)
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=not PROVE,
-            phases=[Phase.generate],
-            report_multiple_bugs=False,
-            suppress_health_check=SLOW,
-        ),
-    )
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                database=None,
+                derandomize=not PROVE,
+                phases=[Phase.generate],
+                report_multiple_bugs=False,
+                suppress_health_check=SLOW,
+            ),
+        )
+    except FlakyFailure as failures:
+        # The world keeps what an example did: the same steps a second time may fail otherwise.
+        raise failures.exceptions[0] from None
 
 
 @pytest.mark.proof
