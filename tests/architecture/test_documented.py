@@ -150,7 +150,7 @@ def test_every_address_of_the_control_plane_is_documented() -> None:
 
 def test_every_address_of_the_data_plane_is_documented() -> None:
     routes = DataPlane(_ANY, _ANY, _ANY, _ANY, _ANY, now=lambda: datetime(2026, 11, 21, tzinfo=UTC)).routes()
-    oauth = OAuthEndpoints(_ANY, _ANY, _ANY, public_url="").routes()
+    oauth = OAuthEndpoints(_ANY, _ANY, _ANY, _ANY, public_url="").routes()
     existing = {(method, path) for path, methods in {**routes, **oauth}.items() for method in methods}
     documented = {(code(row[0]), code(row[1])) for row in table(REFERENCE / "data-plane.md", "method")}
     assert documented == existing | _FOR_MACHINES

@@ -11,6 +11,7 @@ from typing import Final, final
 from bailiwick.bootstrap.ambient import new_id, now
 from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.services.authentication import KEYS_KEPT, Authentication
+from bailiwick.services.back_channel_logout import BackChannelLogout
 from bailiwick.services.client_tokens import ClientTokens
 from bailiwick.services.granting import Granting
 from bailiwick.services.issuer_keys import IssuerKeys
@@ -43,6 +44,7 @@ class CredentialParts:
     minting: Minting
     granting: Granting
     client_tokens: ClientTokens
+    logout: BackChannelLogout
     signing: Signing
 
 
@@ -80,5 +82,6 @@ def credential_parts(
         minting=Minting(signing, public_url=public_url, now=now, new_id=new_id),
         granting=Granting(authentication, signing, public_url=public_url, now=now, new_id=new_id),
         client_tokens=ClientTokens(authentication, changes, now=now),
+        logout=BackChannelLogout(issuers, issuer_keys, changes, now=now),
         signing=signing,
     )

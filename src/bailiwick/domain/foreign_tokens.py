@@ -70,7 +70,7 @@ def read_foreign(spec: IssuerSpec, header: Mapping[str, Any], claims: Mapping[st
     return ForeignIdentity(
         issuer=spec.issuer,
         subject=_subject(claims),
-        uid=_user(spec, claims),
+        uid=user_of(spec, claims),
         sid=_session(spec, claims),
         jti=_token_id(claims),
         issued_at=issued_at,
@@ -119,12 +119,14 @@ def texts_in(claims: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 _Check = Callable[[IssuerSpec, Mapping[str, Any], Mapping[str, Any], float], object]
 
 
-def _is_by_the_issuer(spec: IssuerSpec, _header: Mapping[str, Any], claims: Mapping[str, Any], _now: float) -> None:
+def check_issuer(spec: IssuerSpec, _header: Mapping[str, Any], claims: Mapping[str, Any], _now: float) -> None:
+    """Refuse what is not by exactly this issuer; raises `RefusedToken`."""
     if claims.get("iss") != spec.issuer:
         raise RefusedToken("iss", "is not exactly the issuer's")
 
 
-def _has_the_algorithm(spec: IssuerSpec, header: Mapping[str, Any], _claims: Mapping[str, Any], _now: float) -> None:
+def check_algorithm(spec: IssuerSpec, header: Mapping[str, Any], _claims: Mapping[str, Any], _now: float) -> None:
+    """Refuse what is signed in another way than the issuer signs; raises `RefusedToken`."""
     if header.get("alg") not in spec.algorithms:
         raise RefusedToken("alg", "is none of the issuer's algorithms")
 
@@ -179,8 +181,8 @@ def _holds_what_is_required(
 
 
 _CHECKS: Final[tuple[tuple[str, _Check], ...]] = (
-    ("issuer", _is_by_the_issuer),
-    ("algorithm", _has_the_algorithm),
+    ("issuer", check_issuer),
+    ("algorithm", check_algorithm),
     ("kind", _is_an_access_token),
     ("audience", _is_for_us),
     ("time", _lives_now),
@@ -189,25 +191,26 @@ _CHECKS: Final[tuple[tuple[str, _Check], ...]] = (
 
 
 def _subject(claims: Mapping[str, Any]) -> str:
-    return _identifier("sub", claims.get("sub"))
+    return identifier_of("sub", claims.get("sub"))
 
 
 def _token_id(claims: Mapping[str, Any]) -> str | None:
-    return None if "jti" not in claims else _identifier("jti", claims["jti"])
+    return None if "jti" not in claims else identifier_of("jti", claims["jti"])
 
 
-def _user(spec: IssuerSpec, claims: Mapping[str, Any]) -> str:
+def user_of(spec: IssuerSpec, claims: Mapping[str, Any]) -> str:
+    """The end user here; raises `RefusedToken`."""
     source = spec.claims.get("user")
     path = ("sub",) if source is None else source.path
-    said = _identifier(".".join(path), claimed(claims, path))
-    return said if spec.user_prefix is None else _identifier(".".join(path), spec.user_prefix + said)
+    said = identifier_of(".".join(path), claimed(claims, path))
+    return said if spec.user_prefix is None else identifier_of(".".join(path), spec.user_prefix + said)
 
 
 def _session(spec: IssuerSpec, claims: Mapping[str, Any]) -> str | None:
     source = spec.claims.get("session")
     path = ("sid",) if source is None else source.path
     said = claimed(claims, path)
-    return None if said is None else _identifier(".".join(path), said)
+    return None if said is None else identifier_of(".".join(path), said)
 
 
 def _wanted(spec: IssuerSpec, claims: Mapping[str, Any], target: str) -> str | None:
@@ -234,8 +237,8 @@ def _single(spec: IssuerSpec, claims: Mapping[str, Any], target: str) -> str | N
 def _value(name: str, said: object) -> str:
     """A text, or an integer as its decimal string."""
     if isinstance(said, int) and not isinstance(said, bool):
-        return _identifier(name, str(said))
-    return _identifier(name, said)
+        return identifier_of(name, str(said))
+    return identifier_of(name, said)
 
 
 def _scopes(spec: IssuerSpec, claims: Mapping[str, Any]) -> frozenset[Permission] | None:
@@ -259,10 +262,11 @@ def _many(source: ClaimSource, claims: Mapping[str, Any]) -> list[str]:
     texts = said.split() if isinstance(said, str) else said
     if not isinstance(texts, list):
         raise RefusedToken(".".join(source.path), "is neither a list nor a text")
-    return [_identifier(".".join(source.path), text) for text in texts]
+    return [identifier_of(".".join(source.path), text) for text in texts]
 
 
-def _identifier(name: str, said: object) -> str:
+def identifier_of(name: str, said: object) -> str:
+    """What a claim of this name says, as an identifier; raises `RefusedToken`."""
     if not isinstance(said, str):
         raise RefusedToken(name, "is missing" if said is None else "is no text")
     try:
@@ -273,7 +277,7 @@ def _identifier(name: str, said: object) -> str:
 
 _READINGS: Final[tuple[tuple[str, _Check], ...]] = (
     ("subject", lambda _s, _h, claims, _n: _subject(claims)),
-    ("user", lambda spec, _h, claims, _n: _user(spec, claims)),
+    ("user", lambda spec, _h, claims, _n: user_of(spec, claims)),
     ("session", lambda spec, _h, claims, _n: _session(spec, claims)),
     ("project", lambda spec, _h, claims, _n: _wanted(spec, claims, "project")),
     ("tenant", lambda spec, _h, claims, _n: _wanted(spec, claims, "tenant")),

@@ -56,6 +56,7 @@ class TrustedIssuer:
     """An issuer as somebody trusts it: a project, by its `slug`, or the platform (None)."""
 
     id: IssuerId
+    tenant_id: TenantId | None
     project_id: ProjectId | None
     slug: str | None
     spec: IssuerSpec
@@ -126,9 +127,10 @@ class CredentialLookup:
 
 
 def _issuer(row: Row) -> TrustedIssuer:
-    project = row["project_id"]
+    tenant, project = row["tenant_id"], row["project_id"]
     return TrustedIssuer(
         id=IssuerId(_uuid(row["id"])),
+        tenant_id=None if tenant is None else TenantId(_uuid(tenant)),
         project_id=None if project is None else ProjectId(_uuid(project)),
         slug=row["slug"],
         spec=issuer_spec(**row["document"]),

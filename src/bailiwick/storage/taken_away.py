@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
-from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.ids import IssuerId, KeyId, ProjectId, TenantId
 from bailiwick.domain.revocations import RevocationKind
 from bailiwick.storage.scope import Database
 from bailiwick.storage.sql import load
@@ -56,4 +56,16 @@ class TakenAwayChanges:
         """
         async with self._database.acting(tenant_id) as scope:
             row = await scope.fetch_one(_SQL["revoke_token"], {"key": key_id, "jti": jti})
+        return row is not None and row["done"] is True
+
+    async def log_out(
+        self, tenant_id: TenantId, issuer_id: IssuerId, kind: RevocationKind, value: str, at: datetime
+    ) -> bool:
+        """End a session, or all that a user had by `at`, in the project of an issuer; raises `Unavailable`.
+
+        False if there is no such issuer, or if its project's issuers did so ten thousand times within an hour.
+        """
+        values = {"issuer": issuer_id, "kind": kind.value, "value": value, "at": at}
+        async with self._database.acting(tenant_id) as scope:
+            row = await scope.fetch_one(_SQL["log_out"], values)
         return row is not None and row["done"] is True

@@ -143,7 +143,9 @@ def _routes(parts: GatewayParts, settings: GatewaySettings) -> Mapping[str, Mapp
     known = parts.credentials
     operators = OperatorMinting(parts.transport, socket=settings.control_socket)
     plane = DataPlane(parts.pipeline, parts.usage, known.minting, operators, known.signing, now=now)
-    oauth = OAuthEndpoints(Clients(parts.pipeline), known.granting, known.client_tokens, public_url=settings.public_url)
+    oauth = OAuthEndpoints(
+        Clients(parts.pipeline), known.granting, known.client_tokens, known.logout, public_url=settings.public_url
+    )
     return {**plane.routes(), **oauth.routes()}
 
 

@@ -30,6 +30,7 @@ from bailiwick.domain.oauth import (
     twice,
 )
 from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, Permission
+from bailiwick.services.back_channel_logout import BackChannelLogout
 from bailiwick.services.client_tokens import ClientTokens
 from bailiwick.services.clients import Client, Clients
 from bailiwick.services.granting import Granting
@@ -47,11 +48,20 @@ _SCOPES: Final = sorted(scope.value for scope in ALL_SCOPES - FOR_KEYS_ALONE)
 class OAuthEndpoints:
     """The handlers."""
 
-    def __init__(self, clients: Clients, granting: Granting, tokens: ClientTokens, *, public_url: str) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        granting: Granting,
+        tokens: ClientTokens,
+        logout: BackChannelLogout,
+        *,
+        public_url: str,
+    ) -> None:
         """`public_url` is the issuer, and the one place where tokens are good."""
         self._clients = clients
         self._granting = granting
         self._tokens = tokens
+        self._logout = logout
         self._issuer = public_url
         self._server = msgspec.json.encode(self._server_metadata())
         self._resource = msgspec.json.encode(self._resource_metadata())
@@ -62,6 +72,7 @@ class OAuthEndpoints:
             "/oauth/token": {"POST": self.token},
             "/oauth/introspect": {"POST": self.introspect},
             "/oauth/revoke": {"POST": self.revoke},
+            "/oauth/backchannel-logout": {"POST": self.log_out},
             "/.well-known/oauth-authorization-server": {"GET": self.server_metadata},
             "/.well-known/oauth-protected-resource": {"GET": self.resource_metadata},
         }
@@ -97,6 +108,15 @@ class OAuthEndpoints:
         form = await self._form(call)
         client = await self._client(call, form)
         await self._tokens.revoke(client, required(form, "token"))
+        await call.reply.answer(b"", JSON, NO_STORE)
+
+    async def log_out(self, call: Call) -> None:
+        """`POST /p/{slug}/oauth/backchannel-logout` (OpenID Connect Back-Channel Logout 1.0 §2.5), for issuers."""
+        form = await self._form(call)
+        if call.slug is None:
+            message = "A project is logged out of at its own address: /p/{slug}/oauth/backchannel-logout."
+            raise RefusedGrant(OAuthError.INVALID_REQUEST, message)
+        await self._logout.take(required(form, "logout_token"), call.slug)
         await call.reply.answer(b"", JSON, NO_STORE)
 
     async def server_metadata(self, call: Call) -> None:
@@ -147,4 +167,6 @@ class OAuthEndpoints:
             "scopes_supported": _SCOPES,
             "bearer_methods_supported": ["header"],
             "resource_name": "Bailiwick",
+            # Of the project whose issuer it is (RFC 6570).
+            "backchannel_logout_uri_template": f"{self._issuer.rstrip('/')}/p/{{slug}}/oauth/backchannel-logout",
         }

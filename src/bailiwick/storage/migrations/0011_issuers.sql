@@ -63,7 +63,8 @@ SET LOCAL ROLE bailiwick_auth;
 
 -- An issuer as somebody trusts it. `wanted` is its exact name, a space, and who: a project's slug, `@` with a project's
 -- id, nothing for the platform, or `*` for anybody at all. So nobody's issuers stand in the way of another's.
-CREATE FUNCTION look_up_issuer(wanted text) RETURNS TABLE (id uuid, project_id uuid, slug text, document jsonb)
+CREATE FUNCTION look_up_issuer(wanted text)
+RETURNS TABLE (id uuid, tenant_id uuid, project_id uuid, slug text, document jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
     WITH asked AS (SELECT split_part(wanted, ' ', 1) AS name, split_part(wanted, ' ', 2) AS who),
     project AS (
@@ -72,14 +73,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog ROWS 1 AS $$
         UNION ALL
         SELECT p.tenant_id, p.id, p.slug FROM asked, bailiwick.projects p WHERE p.slug = asked.who
     )
-    SELECT i.id, i.project_id, project.slug, i.document
+    SELECT i.id, i.tenant_id, i.project_id, project.slug, i.document
     FROM asked, project, bailiwick.issuers i
     WHERE i.tenant_id = project.tenant_id AND i.project_id = project.id AND i.issuer = asked.name
     UNION ALL
-    SELECT i.id, NULL, NULL, i.document FROM asked, bailiwick.issuers i
+    SELECT i.id, NULL, NULL, NULL, i.document FROM asked, bailiwick.issuers i
     WHERE asked.who = '' AND i.tenant_id IS NULL AND i.project_id IS NULL AND i.issuer = asked.name
     UNION ALL
-    (SELECT i.id, i.project_id, NULL, i.document FROM asked, bailiwick.issuers i
+    (SELECT i.id, i.tenant_id, i.project_id, NULL, i.document FROM asked, bailiwick.issuers i
      WHERE asked.who = '*' AND i.issuer = asked.name LIMIT 1)
 $$;
 

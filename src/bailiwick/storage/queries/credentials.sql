@@ -6,7 +6,7 @@ FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_api_key(asked.asked)
 
 -- name: look_up_issuers
 -- Issuers, each as somebody trusts it.
-SELECT asked.asked, id, project_id, slug, document
+SELECT asked.asked, id, tenant_id, project_id, slug, document
 FROM unnest(%s::text[]) AS asked (asked), bailiwick.look_up_issuer(asked.asked);
 
 -- name: list_issuer_marks

@@ -15,3 +15,7 @@ ORDER BY change;
 -- name: revoke_token
 -- Take a token away that a key minted; true once it is, nothing if the key has ended or the project has done too many.
 SELECT bailiwick.revoke_token(%(key)s, %(jti)s) AS done;
+
+-- name: log_out
+-- End what an issuer says has ended there, as of a moment; true once it is, also if it was before.
+SELECT bailiwick.log_out(%(issuer)s, %(kind)s, %(value)s, %(at)s) AS done;
