@@ -35,6 +35,10 @@ def signed_in(browser: Browser, installation: Installation) -> StorageState:
 def addresses(installation: Installation) -> list[str]:
     """A page of each kind, with something on it."""
     project = f"/dashboard/projects/{installation.keys['project_id']}"
+    tenant = f"/dashboard/tenants/{installation.keys['tenant_id']}"
+    installation.admin.make(f"{tenant.removeprefix('/dashboard')}/members", {"subject": "user-1", "role": "member"})
+    tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
+    server = installation.admin.make(f"{project.removeprefix('/dashboard')}/mcp-servers", tools)["id"]
     with installation.client(**{"X-End-User-Id": "user-1"}) as client:
         asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
         answered = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
@@ -49,6 +53,8 @@ def addresses(installation: Installation) -> list[str]:
         "/tiers",
         "/tiers/new",
         "/models",
+        "/mcp-servers",
+        f"/mcp-servers/{server}",
         "/providers",
     )
     return [
@@ -60,7 +66,9 @@ def addresses(installation: Installation) -> list[str]:
         "/dashboard/projects",
         "/dashboard/projects/new",
         "/dashboard/tenants",
-        f"/dashboard/tenants/{installation.keys['tenant_id']}",
+        tenant,
+        f"{tenant}/members",
+        f"{tenant}/members/new",
         "/dashboard/providers",
         "/dashboard/requests",
         "/dashboard/requests?id=req_unknown",

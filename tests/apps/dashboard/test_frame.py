@@ -35,6 +35,8 @@ IDS: Final = {
     "{tier_id}": UNKNOWN["tir"],
     "{provider_id}": UNKNOWN["prv"],
     "{issuer_id}": UNKNOWN["iss"],
+    "{member_id}": UNKNOWN["mem"],
+    "{server_id}": UNKNOWN["mcp"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
     "{sign_in_provider_id}": UNKNOWN["prv"].replace("prv", "sip"),
     "{operator_key_id}": UNKNOWN["prv"].replace("prv", "opk"),
@@ -66,6 +68,10 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
         f"/projects/{key['project_id']}/issuers", issuer="https://id.example", audiences=["a"], algorithms=["ES256"]
     )
     given["issuer_id"] = trusted["id"]
+    member = await browser.control.make(f"/tenants/{key['tenant_id']}/members", subject="ann", role="member")
+    tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
+    server = await browser.control.make(f"/projects/{key['project_id']}/mcp-servers", **tools)
+    given |= {"member_id": member["id"], "server_id": server["id"]}
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"

@@ -75,6 +75,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         project, tenant = key["project_id"], key["tenant_id"]
         provider = {"name": "up", "kind": "openai", "base_url": "https://up.example.com/v1", "api_key": "sk-1"}
         trusted = {"issuer": "https://login.example.com", "audiences": ["api"], "algorithms": ["ES256"]}
+        tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
         by = {"name": "Okta", "issuer": "https://issuer.example.com", "client_id": "x"}
         own = ids.parsed(ids.TENANT, tenant), ids.parsed(ids.PROJECT, project)
         assert own[0] is not None
@@ -84,6 +85,8 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
             "tenant_id": tenant, "project_id": project, "key_id": key["id"],
             "tier_id": (await control.make(f"/projects/{project}/tiers", name="pro"))["id"],
             "issuer_id": (await control.make(f"/projects/{project}/issuers", **trusted))["id"],
+            "member_id": (await control.make(f"/tenants/{tenant}/members", subject="ann", role="member"))["id"],
+            "server_id": (await control.make(f"/projects/{project}/mcp-servers", **tools))["id"],
             "operator_id": ids.shown(ids.OPERATOR, add_person(database, tenant=tenant).id),
             "sign_in_provider_id": (await control.make("/sign-in/providers", **by))["id"],
             "of_project": (await control.make(f"/projects/{project}/providers", **provider))["id"],

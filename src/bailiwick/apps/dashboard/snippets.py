@@ -66,3 +66,56 @@ const answer = await client.chat.completions.create(
   {{ headers: {{ "X-End-User-Id": "user-1" }} }},
 );
 console.log(answer.choices[0].message.content);"""
+
+
+def mcp_snippets(address: str, name: str) -> list[Snippet]:
+    """How clients of the Model Context Protocol are told of a tool server at an address of ours, by its name."""
+    return [
+        Snippet(name="json", label="Settings file", text=_mcp_settings(address, name)),
+        Snippet(name="python", label="Python", text=_mcp_python(address)),
+        Snippet(name="typescript", label="TypeScript", text=_mcp_typescript(address)),
+    ]
+
+
+def _mcp_settings(address: str, name: str) -> str:
+    return f"""{{
+  "mcpServers": {{
+    "{name}": {{
+      "type": "http",
+      "url": "{address}",
+      "headers": {{ "Authorization": "Bearer ${{{KEY_VARIABLE}}}" }}
+    }}
+  }}
+}}"""
+
+
+def _mcp_python(address: str) -> str:
+    return f"""import asyncio
+import os
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+address = "{address}"
+headers = {{"Authorization": "Bearer " + os.environ["{KEY_VARIABLE}"]}}
+
+async def main():
+    async with httpx2.AsyncClient(headers=headers) as http:
+        async with Client(streamable_http_client(address, http_client=http)) as client:
+            for tool in (await client.list_tools()).tools:
+                print(tool.name)
+
+asyncio.run(main())"""
+
+
+def _mcp_typescript(address: str) -> str:
+    return f"""import {{ Client }} from "@modelcontextprotocol/sdk/client/index.js";
+import {{ StreamableHTTPClientTransport }} from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+
+const headers = {{ Authorization: `Bearer ${{process.env.{KEY_VARIABLE}}}` }};
+const client = new Client({{ name: "my-app", version: "1.0.0" }});
+await client.connect(
+  new StreamableHTTPClientTransport(new URL("{address}"), {{ requestInit: {{ headers }} }}),
+);
+for (const tool of (await client.listTools()).tools) console.log(tool.name);"""
