@@ -115,10 +115,7 @@ def _repeated_key(body: bytes, fields: dict[str, Raw]) -> str | None:
     comes again. Most bodies need not be walked: one that is exactly as long as these fields written without a space
     has no room for another key, and one in which each key is found once, where a key has but one spelling, has none.
     """
-    tightest = 4 * len(fields) + 1
-    for name, raw in fields.items():
-        tightest += len(name) + len(raw)
-    if tightest == len(body):
+    if 4 * len(fields) + 1 + sum(map(len, fields)) + sum(map(len, fields.values())) == len(body):
         return None
     plain = len(body) < _SHORT and (b"\\" not in body or (b"\\u" not in body and b"\\/" not in body))
     if plain:

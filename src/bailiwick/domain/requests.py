@@ -66,9 +66,9 @@ class _Known(msgspec.Struct):
 
 _known = msgspec.json.Decoder(_Known).decode
 _KNOWN: Final = frozenset(_Known.__struct_fields__)
-_ENCODED_ANEW: Final = (
+_ENCODED_ANEW: Final = frozenset({
     "metadata", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of",
-)  # fmt: skip
+})  # fmt: skip
 
 
 @final
@@ -97,10 +97,21 @@ class JsonForm:
     defers: str | None = None
     names: frozenset[str] = field(init=False, repr=False, compare=False)
     """All that is read or passed on by name; none of them may stand in another case."""
+    user_places: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    """`users`, each as a field and what is within it, or nothing."""
+    stripped_places: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
+    """`strips` likewise."""
 
     def __post_init__(self) -> None:
         """Derive what each request needs."""
         object.__setattr__(self, "names", _KNOWN | {self.content})
+        object.__setattr__(self, "user_places", tuple(_place(name) for name in self.users))
+        object.__setattr__(self, "stripped_places", tuple(_place(name) for name in self.strips))
+
+
+def _place(name: str) -> tuple[str, str]:
+    outer, _, inner = name.partition(".")
+    return outer, inner
 
 
 @final
@@ -145,9 +156,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
             fields.pop("model", None)
         if form.streams:
             fields["stream"] = self.stream
-        for name in _ENCODED_ANEW:
-            if name in fields:
-                fields[name] = decoded(self.fields, name)
+        for name in _ENCODED_ANEW & fields.keys():
+            fields[name] = decoded(self.fields, name)
         _name_user(fields, form, user)
         if form.asks_usage:
             _ask_usage(fields, self)
@@ -200,8 +210,7 @@ def _check_content(content: Raw | None, form: JsonForm) -> None:
 
 
 def _name_user(fields: dict[str, object], form: JsonForm, user: str | None) -> None:
-    for name in form.strips:
-        outer, _, inner = name.partition(".")
+    for outer, inner in form.stripped_places:
         within = {key: value for key, value in _object(fields, outer).items() if key != inner} if inner else None
         if within:
             fields[outer] = within
@@ -209,8 +218,7 @@ def _name_user(fields: dict[str, object], form: JsonForm, user: str | None) -> N
             fields.pop(outer, None)
     if user is None:
         return
-    for name in form.users:
-        outer, _, inner = name.partition(".")
+    for outer, inner in form.user_places:
         fields[outer] = {**_object(fields, outer), inner: user} if inner else user
 
 

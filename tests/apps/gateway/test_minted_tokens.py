@@ -237,7 +237,7 @@ def test_the_other_spelling_of_a_revoked_token_is_refused_too(site: Site) -> Non
 @pytest.mark.parametrize(
     "change",
     [
-        {"exp": int(time.time()) - 61}, {"exp": None}, {"aud": "https://other.example"}, {"iss": "https://other.example"},
+        {"exp": int(time.time()) - 61}, {"exp": None}, {"aud": "https://other.example"}, {"iss": "https://nobody.example"},
         {"pid": ids.shown(ids.PROJECT, UUID(int=7))}, {"client_id": ids.shown(ids.KEY, UUID(int=7))},
         {"client_id": None}, {"uid": "other"}, {"jti": None},
     ],

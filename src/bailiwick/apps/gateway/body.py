@@ -68,8 +68,12 @@ async def read_body(
     """
     if announced is not None and announced > most:
         raise _too_large(most)
+    first = await receive()
+    # Most bodies are here at once, and small: with these nothing has to be reckoned.
+    if first["type"] == "http.request" and not first["more_body"] and len(first["body"]) <= min(most, _SMALL):
+        return first["body"], False
     parts = _Parts(most, hold)
-    if not parts.add(await receive()):
+    if not parts.add(first):
         return parts.whole(), False
     try:
         async with asyncio.timeout(_SLOWEST_SECONDS):

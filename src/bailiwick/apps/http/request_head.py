@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, final
 
 import msgspec
@@ -71,16 +72,16 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
 
 def bound_head(headers: Headers, most: int) -> None:
     """Raise `Refused` (431) for headers of more than `most` bytes."""
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-    if size > most:
+    if sum(map(len, chain.from_iterable(headers))) > most:
         raise Refused(Code.REQUEST_TOO_LARGE, f"The request's headers are larger than {most} bytes.", status=431)
 
 
 def read_head(headers: Headers) -> RequestHead:
     """Read the headers; raises `Refused` (400) for what is repeated, contradictory or malformed."""
-    found = _found(headers)
+    found = {name: value.strip(_BLANKS) for name, value in headers}
+    rare = not _RARE.isdisjoint(found)
+    if rare or len(found) != len(headers):
+        found = _found(headers)
     length = found.get(_LENGTH, b"")
     uid, sid = found.get(_END_USER), found.get(_SESSION)
     if found.get(_ENCODING, _IDENTITY).lower() != _IDENTITY:
@@ -97,7 +98,7 @@ def read_head(headers: Headers) -> RequestHead:
     )
     if head.credential == "":
         head.basic = _basic(found.get(_AUTHORIZATION, b""))
-    if not _RARE.isdisjoint(found):
+    if rare:
         for name, (shown, what) in _NOT_YET.items():
             if name in found:
                 raise Refused(Code.INVALID_REQUEST, f"{shown} is not supported yet: there are no {what}.", param=shown)
