@@ -36,7 +36,7 @@ from bailiwick.domain.limits import (
 from bailiwick.limiting.snapshots import decode_buckets, encode_buckets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bailiwick.limiting.store import BucketKey, Charge
 
@@ -78,7 +78,7 @@ class InProcessLimitStore:
         if not charges:
             return Decision(admitted, None, None, (), now_ns, ())
         find = self._buckets.get
-        taken: list[Stored] = []
+        taken: dict[BucketKey, Stored] = {}
         missing: list[BucketKey] = []
         requests: Standing | None = None
         tokens: Standing | None = None
@@ -112,11 +112,11 @@ class InProcessLimitStore:
             elif remaining < fewest_tokens:
                 fewest_tokens = remaining
                 tokens = Standing(key[0], rate, remaining, -(-debt // rate.ticks))
-            taken.append((now + debt, returned, since_ns, rate))
+            taken[key] = (now + debt, returned, since_ns, rate)
         if missing and not self._has_room(missing):
             return await self._admit_after_search(charges, now_ns)
-        self._write(charges, taken, missing)
-        return Decision(admitted, requests, tokens, (), now_ns, taken)
+        self._write(taken, missing)
+        return Decision(admitted, requests, tokens, (), now_ns, [*taken.values()])
 
     async def refund(self, charges: Sequence[Charge], decision: Decision, now_ns: int) -> None:
         """See `LimitStore.refund`."""
@@ -198,11 +198,10 @@ class InProcessLimitStore:
             raise Unavailable(cause=f"the limit store holds {len(self._buckets)} buckets, of at most {self._most}")
         return await self.admit(charges, now_ns)
 
-    def _write(self, charges: Sequence[Charge], taken: Sequence[Stored], missing: Sequence[BucketKey]) -> None:
+    def _write(self, taken: Mapping[BucketKey, Stored], missing: Sequence[BucketKey]) -> None:
         if missing:
             self._open(missing)
-        for (key, _, _), stored in zip(charges, taken, strict=True):
-            self._buckets[key] = stored
+        self._buckets.update(taken)
         self._steps_due += _STEPS + _STEPS_FOR_NEW * len(missing)
         if self._steps_due >= _STEPS_AT_ONCE:
             self._forget_empty(self._steps_due)

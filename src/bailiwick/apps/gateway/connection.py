@@ -345,10 +345,10 @@ class Connection(asyncio.Protocol):
             return
         # No address may be known yet, or only its beginning.
         status, headers, body = write_error(refused, anthropic=_ANTHROPIC.match(self._url) is not None)
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        lines.append(b"x-request-id: req_%b\r\n" % self._connected.new_id().encode())
-        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(STATUS_LINES[status] + b"".join(lines) + body)
+        lines = [STATUS_LINES[status], *[b": ".join(header) for header in headers]]
+        lines.append(b"x-request-id: req_" + self._connected.new_id().encode())
+        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body))
+        self.transport.write(b"\r\n".join(lines))
         self.transport.close()
 
 

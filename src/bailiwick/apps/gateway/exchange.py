@@ -22,7 +22,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 HTTP_1_1: Final = "1.1"
 STATUS_LINES: Final = {
-    status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}\r\n".encode()
+    status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".encode()
     for status in range(100, 600)
 }
 _BODILESS: Final = (204, 304)
@@ -196,7 +196,8 @@ class Exchange:
         self._connection.transport.abort()
 
     def _write_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        lines = STATUS_LINES[status] + b"".join([b"%b: %b\r\n" % header for header in headers])
+        # Joined, which takes a third of the time that formatting takes.
+        lines = b"\r\n".join([STATUS_LINES[status], *[b": ".join(header) for header in headers], b""])
         if status not in _BODILESS and b"\r\ncontent-length: " not in lines and self.scope["method"] != "HEAD":
             if self.scope["http_version"] == HTTP_1_1:
                 self._chunked = True
