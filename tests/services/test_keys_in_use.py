@@ -9,6 +9,7 @@ from typing import Any, cast, final
 import pytest
 
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.globs import Globs
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 from bailiwick.domain.principal import Grant
 from bailiwick.services.authentication import Authentication, Presented
@@ -64,10 +65,11 @@ async def gate(database: TestDatabase, control: Control) -> AsyncIterator[Gate]:
 async def test_a_key_is_let_in_with_what_it_was_given(control: Control, gate: Gate) -> None:
     key = await control.key(models=["gpt-*"], act_as=False)
     grant = await gate.let_in(key["key"])
-    assert (grant.scopes, grant.models) == (ALL_SCOPES - {Permission.USERS_ACT_AS}, ("gpt-*",))
+    assert grant.scopes == ALL_SCOPES - {Permission.USERS_ACT_AS}
+    assert [confinement.models for confinement in grant.confinements] == [Globs(("gpt-*",))]
     await control.change(f"/keys/{key['id']}", models=None, act_as=None, scopes=["models:list"])
     grant = await gate.let_in(key["key"])
-    assert (set(grant.scopes), grant.models) == ({Permission.MODELS_LIST}, None)
+    assert (set(grant.scopes), grant.confinements) == ({Permission.MODELS_LIST}, ())
 
 
 async def test_both_texts_of_a_rotated_key_are_good_until_its_grace_ends(control: Control, gate: Gate) -> None:
