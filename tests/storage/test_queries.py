@@ -35,6 +35,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "ledger": (roles.LEDGER,),
     "limit_history": (roles.APP,),
     "members": (roles.CONTROL,),
+    "memberships": (roles.APP,),
     "operator_keys": (roles.CONTROL, roles.OPERATOR),
     "operator_keys.look_up_operator_key": (roles.CONTROL,),
     "operators": (roles.CONTROL, roles.OPERATOR),

@@ -13,6 +13,7 @@ from bailiwick.identity.keyring import GatewayKeys
 from bailiwick.services.authentication import KEYS_KEPT, Authentication
 from bailiwick.services.back_channel_logout import BackChannelLogout
 from bailiwick.services.client_tokens import ClientTokens
+from bailiwick.services.entering import Entering
 from bailiwick.services.granting import Granting
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.issuer_tokens import IssuerTokens
@@ -27,12 +28,14 @@ from bailiwick.services.trusted_issuers import TrustedIssuers
 from bailiwick.services.user_tokens import UserTokens
 from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.epoch import Epoch
+from bailiwick.storage.memberships import MembershipLookup
 from bailiwick.storage.scope import Database
 from bailiwick.storage.signing_keys import SigningKeyLookup
 from bailiwick.storage.taken_away import TakenAwayChanges
 
 _PROJECTS_KEPT: Final = 20_000
 _OPERATORS_KEPT: Final = 1_000
+_MEMBERSHIPS_KEPT: Final = 50_000
 
 
 @final
@@ -69,9 +72,10 @@ def credential_parts(
     stack.push_async_callback(issuer_keys.aclose)
     issuers = TrustedIssuers(lookup, epoch)
     projects = Remembered(lookup.find_project, epoch, capacity=_PROJECTS_KEPT)
-    foreign = IssuerTokens(issuers, projects, issuer_keys)
+    entering = Entering(Remembered(MembershipLookup(database).find, epoch, capacity=_MEMBERSHIPS_KEPT), projects)
+    foreign = IssuerTokens(issuers, projects, entering, issuer_keys)
     ends = Remembered(lookup.find_operator_end, epoch, capacity=_OPERATORS_KEPT)
-    operators = OperatorTokens(ends, projects)
+    operators = OperatorTokens(ends, projects, entering)
     own = UserTokens(on_file, operators, issuers, signing, public_url=public_url)
     tokens = Tokens(own, foreign, public_url=public_url)
     changes = TakenAwayChanges(database)

@@ -16,8 +16,9 @@ from typing import Final, final
 
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.identifiers import identifier_field
-from bailiwick.domain.ids import MemberId, TenantId
+from bailiwick.domain.ids import MemberId, ProjectId, TenantId
 from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, Permission
+from bailiwick.domain.roles import BUILT_IN
 
 _ISSUER: Final = re.compile(r"[!-~]{1,500}")
 
@@ -47,6 +48,32 @@ class Member:
     spec: MemberSpec
     created_at: datetime
     created_by: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A member's place in a tenant, as calls need it.
+
+    `names` are those of the tenant: its id as shown outside, and its slug. `project_id` is the project that is entered,
+    None if the tenant has no such one.
+    """
+
+    tenant_id: TenantId
+    names: frozenset[str]
+    project_id: ProjectId | None
+    role: str
+    scopes: frozenset[Permission] | None
+    tier: str | None
+
+    def is_among(self, organizations: Sequence[str]) -> bool:
+        """Whether its tenant is one of these."""
+        return not self.names.isdisjoint(organizations)
+
+    def narrowed(self, scopes: frozenset[Permission]) -> frozenset[Permission]:
+        """Those of them that the member holds there."""
+        held = scopes & BUILT_IN.get(self.role, frozenset())
+        return held if self.scopes is None else held & self.scopes
 
 
 def member_spec(

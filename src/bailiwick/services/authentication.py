@@ -20,6 +20,7 @@ from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
+from bailiwick.services.entering import Target
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.taken_away import TakenAwayKeeper
@@ -72,14 +73,15 @@ class Authentication:
         self._keys = keys
 
     async def authenticate(self, presented: Presented) -> Principal:
-        """Say who calls; raises `Refused` (401) or `Unavailable`."""
+        """Say who calls; raises `Refused` (400, 401, 403) or `Unavailable`."""
         text = presented.credential
         if text is None:
             message = "No credential was sent. Use the header Authorization: Bearer <API key or token>."
             raise Refused(Code.MISSING_CREDENTIALS, message)
         now = presented.as_of or self.now()
         if "." in text:  # A key has none, and a token two.
-            return await self._token_holder(await self._tokens.recognize(text, presented.slug, now), presented)
+            target = Target(slug=presented.slug, organization=presented.organization, project=presented.project)
+            return await self._token_holder(await self._tokens.recognize(text, target, now), presented)
         on_file = await self._recognize(text, now)
         self._check_state(on_file, now)
         grant = on_file.grant
@@ -137,7 +139,11 @@ class Authentication:
 
     async def _check_not_taken(self, token: Recognized) -> bool:
         """Raise `Refused` (401) for a token that was taken away; returns whether its user is blocked."""
-        grant = token.grant
+        if token.home is not None:
+            await self._check_not_taken_in(token.home, token)
+        return await self._check_not_taken_in(token.grant, token)
+
+    async def _check_not_taken_in(self, grant: Grant, token: Recognized) -> bool:
         taken = self._taken_away.known(grant.project_id)
         if taken is None:
             taken = await self._taken_away.read(grant)

@@ -25,12 +25,13 @@ from bailiwick.services.absence import found
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.storage import issuers as storage
 from bailiwick.storage.issuers import IssuerRows
+from bailiwick.storage.members import is_member
 from bailiwick.storage.projects import ProjectRows
 from bailiwick.storage.scope import Database
 from bailiwick.storage.tenants import TenantRows
 
 _REVOKED: Final = {"token": "it was revoked", "session": "its session was revoked", "user": "its user's were revoked"}
-_NO_MEMBER: Final = "an issuer of the platform lets in only who is a member of the tenant, and nobody is yet"
+_NO_MEMBER: Final = "an issuer of the platform lets in only who is a member of the tenant, and this one is none"
 
 
 @final
@@ -130,12 +131,13 @@ class IssuerTester:
         for name, status in (("tenant", tenant.status), ("project", project.status)):
             if status is not Status.ACTIVE:
                 return f"the {name} is suspended"
-        if issuer.place.project_id is None:
-            return _NO_MEMBER
         if identity is None:
             return None
         async with self._database.reading(tenant.id) as scope:
-            taken = await IssuerRows(scope, issuer.place).taken_away(identity)
+            if issuer.place.project_id is None and not await is_member(scope, tenant.id, identity):
+                return _NO_MEMBER
+            place = Place(tenant_id=tenant.id, project_id=project.id)
+            taken = await IssuerRows(scope, place).taken_away(identity)
         return "the user is blocked" if taken.blocked else _REVOKED[taken.revoked] if taken.revoked else None
 
 

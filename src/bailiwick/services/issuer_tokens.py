@@ -14,13 +14,14 @@ from typing import Final, final
 import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS
-from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.foreign_tokens import ForeignIdentity, read_foreign
-from bailiwick.domain.ids import PROJECT, TENANT, ProjectId, shown
+from bailiwick.domain.ids import ProjectId
 from bailiwick.domain.permissions import CredentialKind
+from bailiwick.domain.roles import FOR_TOKENS
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
 from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
+from bailiwick.services.entering import Entering, Target, fits, not_a_member
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.project_grants import ProjectGrants
 from bailiwick.services.recognized import Recognized
@@ -60,11 +61,13 @@ class IssuerTokens:
         self,
         issuers: TrustedIssuers,
         projects: Remembered[ProjectId, ProjectTerms | None],
+        entering: Entering,
         keys: IssuerKeys,
     ) -> None:
-        """`projects` finds what projects say."""
+        """`projects` finds what projects say, `entering` what members enter."""
         self._issuers = issuers
         self._projects = projects
+        self._entering = entering
         self._keys = keys
         self._proven: dict[_Place, _Proven] = {}
         self._grants = ProjectGrants(CredentialKind.ISSUER_TOKEN)
@@ -73,8 +76,9 @@ class IssuerTokens:
         """Whether the token of this digest was proven at this address."""
         return (digest, slug) in self._proven
 
-    async def recall(self, digest: bytes, slug: str | None, now: datetime) -> Recognized:
-        """Say whose token it is that was proven before; raises `Refused` (401, 403) or `Unavailable`."""
+    async def recall(self, digest: bytes, target: Target, now: datetime) -> Recognized:
+        """Say whose token it is that was proven before; raises `Refused` (400, 401, 403) or `Unavailable`."""
+        slug = target.slug
         proven = self._proven[digest, slug]
         identity, issuer = proven.identity, proven.issuer
         if identity.expires_at + LEEWAY_SECONDS < now.timestamp():
@@ -90,21 +94,26 @@ class IssuerTokens:
         if key is not proven.key:
             del self._proven[digest, slug]
             raise ProofNeeded
-        return await self._recognized(proven)
+        return await self._recognized(proven, target)
 
-    async def prove(self, token: Unverified, digest: bytes, slug: str | None, now: datetime) -> Recognized:
+    async def prove(self, token: Unverified, digest: bytes, target: Target, now: datetime) -> Recognized:
         """Say whose token this is; raises `Refused` (400, 401, 403) or `Unavailable`."""
-        proven = await self._verified(token, slug, now)
-        recognized = await self._recognized(proven)
+        proven = await self._verified(token, target.slug, now)
+        recognized = await self._recognized(proven, target)
         while len(self._proven) >= _TOKENS_KEPT:
             del self._proven[next(iter(self._proven))]
-        self._proven[digest, slug] = proven
+        self._proven[digest, target.slug] = proven
         return recognized
 
     async def read(self, token: Unverified, slug: str, now: datetime) -> tuple[ForeignIdentity, Recognized]:
-        """Say the same of a token that calls nothing, and who it is by what it says; raises as `prove`."""
+        """Say the same of a project's token that calls nothing, and who it is by what it says; raises as `prove`.
+
+        What is taken for a token of the platform's would outlive the membership that it goes by: it is refused.
+        """
         proven = await self._verified(token, slug, now)
-        return proven.identity, await self._recognized(proven)
+        if proven.issuer.project_id is None:
+            raise not_a_member()
+        return proven.identity, await self._recognized(proven, Target(slug=slug))
 
     async def _verified(self, token: Unverified, slug: str | None, now: datetime) -> _Proven:
         trust, issuer = await self._issuers.choose(token.claims, slug)
@@ -118,26 +127,21 @@ class IssuerTokens:
         named = replace(token, header={}, claims={}, signed=b"", signature=b"")
         return _Proven(identity=identity, trust=trust, issuer=issuer, key=key, named=named)
 
-    async def _recognized(self, proven: _Proven) -> Recognized:
+    async def _recognized(self, proven: _Proven, target: Target) -> Recognized:
         identity, issuer = proven.identity, proven.issuer
         if issuer.project_id is None:
-            # Of the platform's issuers only members of a tenant enter it, and nobody is a member of any yet.
-            raise Refused(Code.NOT_A_MEMBER, "The credential does not belong to this organization.")
-        terms = await self._projects.get(issuer.project_id)
-        if terms is None or not _fits(identity, terms):
-            raise refused_credentials()
+            terms, membership = await self._entering.with_foreign(identity, target)
+            scopes = membership.narrowed(FOR_TOKENS if identity.scopes is None else identity.scopes)
+            grant = self._grants.of(terms, membership.tier or identity.tier, scopes)
+        else:
+            own = await self._projects.get(issuer.project_id)
+            if own is None or not fits(identity, own):
+                raise refused_credentials()
+            grant = self._grants.of(own, identity.tier, identity.scopes)
         return Recognized(
-            grant=self._grants.of(terms, identity.tier, identity.scopes),
+            grant=grant,
             uid=identity.uid,
             sid=identity.sid,
             jti=identity.jti,
             issued_at=identity.issued_at,
         )
-
-
-def _fits(identity: ForeignIdentity, terms: ProjectTerms) -> bool:
-    """Whether tenant and project, where the token says them, are those that it is used in."""
-    tenant, project = identity.tenant, identity.project
-    return (tenant is None or tenant in (terms.tenant_slug, shown(TENANT, terms.tenant_id))) and (
-        project is None or project in (terms.slug, shown(PROJECT, terms.project_id))
-    )

@@ -12,6 +12,7 @@ from bailiwick.domain.permissions import CredentialKind
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
+from bailiwick.services.entering import Entering, Target, not_a_member
 from bailiwick.services.project_grants import ProjectGrants
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.credentials import OperatorEnd
@@ -25,21 +26,35 @@ class OperatorTokens:
         self,
         operators: Remembered[OperatorKeyId, OperatorEnd | None],
         projects: Remembered[ProjectId, ProjectTerms | None],
+        entering: Entering,
     ) -> None:
         self._operators = operators
         self._projects = projects
+        self._entering = entering
         self._grants = ProjectGrants(CredentialKind.USER_TOKEN)
 
-    async def grant(self, claims: TokenClaims, key_id: OperatorKeyId, now: datetime) -> Grant:
-        """What its claims stand for now; raises `Refused` (401) or `Unavailable`."""
+    async def grants(
+        self, claims: TokenClaims, key_id: OperatorKeyId, target: Target, now: datetime
+    ) -> tuple[Grant, Grant]:
+        """What its claims stand for now: where the call asks to be carried out, and where it is at home.
+
+        Raises `Refused` (400, 401, 403) or `Unavailable`.
+        """
         operator, project = await self._operators.get(key_id), await self._projects.get(claims.project_id)
         if operator is None or project is None or operator.tenant_id not in (None, project.tenant_id):
             raise refused_credentials()
-        grant = self._grants.of(project, claims.tier, claims.scopes)
+        home = self._grants.of(project, claims.tier, claims.scopes)
         if operator.revoked_at is not None:
             message = "The operator key that minted this token was revoked."
-            raise EndedCredential(Code.REVOKED_CREDENTIALS, message, grant)
+            raise EndedCredential(Code.REVOKED_CREDENTIALS, message, home)
         if operator.expires_at is not None and operator.expires_at <= now:
             message = "The operator key that minted this token has expired."
-            raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, grant)
-        return grant
+            raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, home)
+        entered = await self._entering.with_own(claims, project, target)
+        if entered is None:
+            return home, home
+        terms, membership = entered
+        if operator.tenant_id not in (None, terms.tenant_id):
+            raise not_a_member()
+        # A tier is a plan of the project that the token was minted for, and says nothing elsewhere.
+        return self._grants.of(terms, membership.tier, membership.narrowed(claims.scopes)), home

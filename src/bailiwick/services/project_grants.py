@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final, final
 
 from bailiwick.domain.ids import ProjectId
-from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, CredentialKind, Permission
+from bailiwick.domain.permissions import CredentialKind, Permission
 from bailiwick.domain.principal import Grant
+from bailiwick.domain.roles import FOR_TOKENS
 from bailiwick.domain.terms import ProjectTerms
 
 _KEPT: Final = 20_000
-FOR_TOKENS: Final = ALL_SCOPES - FOR_KEYS_ALONE
-"""All that a token may hold."""
 
 _Grantee = tuple[ProjectId, str | None, frozenset[Permission]]
 

@@ -11,7 +11,11 @@ from bailiwick.domain.principal import Grant
 
 @final
 class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Whose token it is. `issued_at` is Unix seconds, `source_jti` the id of the token that it was exchanged for."""
+    """Whose token it is, and what it stands for where the call is carried out.
+
+    `home` is what it stands for where it was minted for, if that is elsewhere: there, too, it can be taken away.
+    `issued_at` is Unix seconds, `source_jti` the id of the token that it was exchanged for.
+    """
 
     grant: Grant
     uid: str | None
@@ -19,3 +23,4 @@ class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     jti: str | None
     issued_at: float
     source_jti: str | None = None
+    home: Grant | None = None

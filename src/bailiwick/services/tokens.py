@@ -10,6 +10,7 @@ from bailiwick.domain.access_tokens import TokenClaims
 from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.identity import jws
 from bailiwick.services.credential_errors import refused_credentials
+from bailiwick.services.entering import Target
 from bailiwick.services.issuer_tokens import IssuerTokens, ProofNeeded
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.user_tokens import UserTokens
@@ -25,23 +26,23 @@ class Tokens:
         self._foreign = foreign
         self._issuer = public_url
 
-    async def recognize(self, text: str, slug: str | None, now: datetime) -> Recognized:
-        """Say whose token this is, sent to the project `slug` if the address names one; `now` is in UTC.
+    async def recognize(self, text: str, target: Target, now: datetime) -> Recognized:
+        """Say whose token this is, and what it stands for where the call asks to be carried out; `now` is in UTC.
 
         Raises `Refused` (400, 401, 403) or `Unavailable`.
         """
         digest = hashlib.sha256(text.encode()).digest()
         if self._own.knows(digest):
-            return await self._own.recall(digest, now)
-        if self._foreign.knows(digest, slug):
+            return await self._own.recall(digest, target, now)
+        if self._foreign.knows(digest, target.slug):
             try:
-                return await self._foreign.recall(digest, slug, now)
+                return await self._foreign.recall(digest, target, now)
             except ProofNeeded:
                 pass
         token = _read(text)
         if token.claims.get("iss") == self._issuer:
-            return await self._own.prove(token, digest, now)
-        return await self._foreign.prove(token, digest, slug, now)
+            return await self._own.prove(token, digest, target, now)
+        return await self._foreign.prove(token, digest, target, now)
 
     async def read_own(self, text: str, now: datetime) -> tuple[TokenClaims, Recognized]:
         """Say what one of our own tokens says, and whose it is; raises `Refused` (401) or `Unavailable`."""

@@ -20,6 +20,7 @@ from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permiss
 from bailiwick.domain.principal import Grant
 from bailiwick.identity.jws import InvalidToken, Unverified
 from bailiwick.services.credential_errors import EndedCredential, expired_token, refused_credentials, told_alike
+from bailiwick.services.entering import Target
 from bailiwick.services.operator_tokens import OperatorTokens
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
@@ -29,6 +30,8 @@ from bailiwick.storage.credentials import KeyOnFile
 
 TOKENS_KEPT: Final = 20_000
 _GRANTS_KEPT: Final = 20_000
+
+_HOME: Final = Target(slug=None)
 
 _Grantee = tuple[str, CredentialKind, str | None, frozenset[Permission]]
 
@@ -69,27 +72,27 @@ class UserTokens:
         """Whether the token of this digest was proven."""
         return digest in self._proven
 
-    async def recall(self, digest: bytes, now: datetime) -> Recognized:
-        """Say whose token it is that was proven before; raises `Refused` (401) or `Unavailable`."""
+    async def recall(self, digest: bytes, target: Target, now: datetime) -> Recognized:
+        """Say whose token it is that was proven before; raises `Refused` (400, 401, 403) or `Unavailable`."""
         proven = self._proven[digest]
         if proven.claims.expires_at + LEEWAY_SECONDS < now.timestamp():
             raise expired_token()
         if proven.kid not in (await self._signing.ring()).kids:
             raise refused_credentials()
-        return await self._recognized(proven, now)
+        return await self._recognized(proven, target, now)
 
-    async def prove(self, token: Unverified, digest: bytes, now: datetime) -> Recognized:
-        """Say whose token this is, which says that it is ours; raises `Refused` (401) or `Unavailable`."""
+    async def prove(self, token: Unverified, digest: bytes, target: Target, now: datetime) -> Recognized:
+        """Say whose token this is, which says that it is ours; raises `Refused` (400, 401, 403) or `Unavailable`."""
         proven = await self._verified(token, now)
         while len(self._proven) >= TOKENS_KEPT:
             del self._proven[next(iter(self._proven))]
         self._proven[digest] = proven
-        return await self._recognized(proven, now)
+        return await self._recognized(proven, target, now)
 
     async def read(self, token: Unverified, now: datetime) -> tuple[TokenClaims, Recognized]:
         """Say the same of a token that calls nothing, and what it says; raises as `prove`."""
         proven = await self._verified(token, now)
-        return proven.claims, await self._recognized(proven, now)
+        return proven.claims, await self._recognized(proven, _HOME, now)
 
     async def _verified(self, token: Unverified, now: datetime) -> _Proven:
         try:
@@ -110,12 +113,12 @@ class UserTokens:
             operator_key=None if operator_key is None else OperatorKeyId(operator_key),
         )
 
-    async def _recognized(self, proven: _Proven, now: datetime) -> Recognized:
+    async def _recognized(self, proven: _Proven, target: Target, now: datetime) -> Recognized:
         claims = proven.claims
         if proven.key is not None:
-            grant = await self._granted_by_key(proven.key, claims, now)
+            grant = home = await self._granted_by_key(proven.key, claims, now)
         elif proven.operator_key is not None:
-            grant = await self._operators.grant(claims, proven.operator_key, now)
+            grant, home = await self._operators.grants(claims, proven.operator_key, target, now)
         else:
             raise refused_credentials()
         source = claims.source
@@ -124,6 +127,7 @@ class UserTokens:
             raise EndedCredential(Code.REVOKED_CREDENTIALS, message, grant)
         return Recognized(
             grant=grant,
+            home=None if home is grant else home,
             uid=claims.uid,
             sid=claims.sid,
             jti=claims.jti,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, final
 
+from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.ids import MemberId, TenantId
 from bailiwick.domain.members import Member, MemberSpec
 from bailiwick.domain.paging import Page, PageRequest
@@ -17,6 +18,12 @@ from bailiwick.storage.sql import load
 _SQL: Final = load("members")
 OURSELVES: Final = ""
 """The issuer that this installation is to itself, so that its members stay when its address changes."""
+
+
+async def is_member(scope: Scope, tenant_id: TenantId, identity: ForeignIdentity) -> bool:
+    """Whether whoever a token speaks for is a member of the tenant in scope."""
+    values = {"tenant": tenant_id, "issuer": identity.issuer, "subject": identity.subject}
+    return await scope.fetch_one(_SQL["is_member"], values) is not None
 
 
 @final

@@ -37,7 +37,8 @@ _ADVICE: Final[dict[Code, Advice]] = {
         text="Every call of the project is refused until somebody resumes it.", label="Settings", ending="/settings"
     ),
     Code.NOT_A_MEMBER: Advice(
-        text="The call names another tenant by a header. A project's key stays in its own: leave the header out."
+        text="The call names another tenant by a header. A project's key stays in its own: leave the header out. "
+        "Whoever comes with a token of a platform issuer must be a member of the tenant."
     ),
     Code.ACT_AS_NOT_ALLOWED: Advice(
         text="The call names an end user. Give the key the scope users:act_as, or leave X-End-User-Id out.",

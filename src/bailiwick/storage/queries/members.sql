@@ -20,6 +20,10 @@ WHERE tenant_id = %(tenant)s AND (%(subject)s::text IS NULL OR subject = %(subje
 ORDER BY id
 LIMIT %(limit)s;
 
+-- name: is_member
+-- Whether somebody is a member of a tenant.
+SELECT id FROM bailiwick.members WHERE tenant_id = %(tenant)s AND subject = %(subject)s AND issuer = %(issuer)s;
+
 -- name: add_member
 -- Add a member to a tenant; no row if it is one already.
 INSERT INTO bailiwick.members (id, tenant_id, issuer, subject, role, scopes, tier, created_at, created_by)
