@@ -48,9 +48,8 @@ def _may_name_others(body: bytes, fields: Mapping[str, msgspec.Raw]) -> bool:
     return (
         (body.count(b"odel") > named and (body.count(b'model"') > named or b'odels"' in body or b"odel_list" in body))
         or b"allback" in body
-        or b'"preset"' in body
-        or b'"route"' in body
-        or b"\\u00" in body
+        or not _ROUTERS.isdisjoint(fields)
+        or (b"\\" in body and b"\\u00" in body)
     )
 
 

@@ -43,6 +43,8 @@ class _Usage(msgspec.Struct):
     completion_tokens_details: _CompletionDetails | None = None
 
 
+_NOTHING_OF_PROMPT: Final = _PromptDetails()
+_NOTHING_OF_COMPLETION: Final = _CompletionDetails()
 _read_usage: Final = msgspec.json.Decoder(_Usage).decode
 
 
@@ -228,11 +230,14 @@ def _tokens(usage: _Usage) -> TokenUsage | None:
     # Written out, and not by `count`: eleven calls would take more time than all else here.
     read, wrote = int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)
     thought = max(int(usage.total_tokens or 0) - read - wrote, 0)
-    of_prompt = usage.prompt_tokens_details
-    of_completion = usage.completion_tokens_details
-    if of_prompt is None and of_completion is None and not thought and not usage.prompt_cache_hit_tokens:
+    of_prompt = usage.prompt_tokens_details or _NOTHING_OF_PROMPT
+    of_completion = usage.completion_tokens_details or _NOTHING_OF_COMPLETION
+    if not (
+        thought or usage.prompt_cache_hit_tokens
+        or of_prompt.cached_tokens or of_prompt.cache_write_tokens or of_prompt.audio_tokens or of_prompt.image_tokens
+        or of_completion.reasoning_tokens or of_completion.audio_tokens or of_completion.image_tokens
+    ):  # fmt: skip
         return TokenUsage.of(input_tokens=read, output_tokens=wrote)
-    of_prompt, of_completion = of_prompt or _PromptDetails(), of_completion or _CompletionDetails()
     return TokenUsage.of(
         input_tokens=read,
         output_tokens=wrote + thought,
