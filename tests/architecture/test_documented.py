@@ -14,9 +14,11 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from bailiwick.apps.admin.app import create_app
 from bailiwick.apps.cli.main import app as command_line
+from bailiwick.apps.gateway.mcp import ToolServerDoor
 from bailiwick.apps.gateway.oauth import OAuthEndpoints
 from bailiwick.apps.gateway.routes import DataPlane
 from bailiwick.apps.http import request_head
+from bailiwick.apps.http.mcp_address import DOOR
 from bailiwick.config import SETTINGS
 from bailiwick.domain.administration import NEEDS, AdminPermission
 from bailiwick.domain.errors import STATUS, Code
@@ -151,7 +153,9 @@ def test_every_address_of_the_control_plane_is_documented() -> None:
 def test_every_address_of_the_data_plane_is_documented() -> None:
     routes = DataPlane(_ANY, _ANY, _ANY, _ANY, _ANY, now=lambda: datetime(2026, 11, 21, tzinfo=UTC)).routes()
     oauth = OAuthEndpoints(_ANY, _ANY, _ANY, _ANY, public_url="").routes()
-    existing = {(method, path) for path, methods in {**routes, **oauth}.items() for method in methods}
+    tools = dict(ToolServerDoor(_ANY, public_url="").routes())
+    tools[f"/p/{{slug}}{DOOR}"] = tools.pop(DOOR)  # There is no other form of it.
+    existing = {(method, path) for path, methods in {**routes, **oauth, **tools}.items() for method in methods}
     documented = {(code(row[0]), code(row[1])) for row in table(REFERENCE / "data-plane.md", "method")}
     assert documented == existing | _FOR_MACHINES
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from bailiwick.bootstrap.ambient import SteadyClock, new_id
 from bailiwick.bootstrap.credentials import CredentialParts, credential_parts
+from bailiwick.bootstrap.mcp import tool_calls, tool_servers
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.models import ProviderKind
 from bailiwick.identity.keyring import GatewayKeys
@@ -38,6 +39,7 @@ from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.refusals import Refusals
 from bailiwick.services.serving import Serving
+from bailiwick.services.tool_calls import ToolCalls
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage.epoch import Epoch, follow_epoch
 from bailiwick.storage.ledger import Ledger
@@ -63,6 +65,7 @@ class GatewayParts:
     """What a gateway process serves with."""
 
     pipeline: Pipeline
+    tool_calls: ToolCalls
     origins: Origins
     usage: UsageReports
     credentials: CredentialParts
@@ -104,16 +107,12 @@ async def gateway(
         known = credential_parts(stack, database, epoch, keys, documents, sealing=sealing, public_url=public_url)
         speakers = Speakers(transport, sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
+        serving = _serving(database, epoch, speakers)
+        pipeline = _pipeline(known, serving, admission, metering, attempts, keys, aside)
+        servers = tool_servers(database, epoch, transport, sealing, timeouts)
         yield GatewayParts(
-            pipeline=Pipeline(
-                authentication=known.authentication,
-                serving=_serving(database, epoch, speakers),
-                admission=admission,
-                metering=metering,
-                attempts=attempts,
-                pseudonym_key=keys.pseudonyms,
-                aside=aside,
-            ),
+            pipeline=pipeline,
+            tool_calls=tool_calls(pipeline, servers, admission, metering, keys, aside),
             origins=Origins(OriginLookup(database), epoch),
             usage=UsageReports(reports),
             credentials=known,
@@ -122,6 +121,26 @@ async def gateway(
             epoch=epoch,
             standing=partial(_standing, transport, (database, reports), ledger, admission, attempts, epoch, observer),
         )
+
+
+def _pipeline(
+    known: CredentialParts,
+    serving: Serving,
+    admission: Admission,
+    metering: Metering,
+    attempts: Attempts,
+    keys: GatewayKeys,
+    aside: Executor,
+) -> Pipeline:
+    return Pipeline(
+        authentication=known.authentication,
+        serving=serving,
+        admission=admission,
+        metering=metering,
+        attempts=attempts,
+        pseudonym_key=keys.pseudonyms,
+        aside=aside,
+    )
 
 
 def _transport(

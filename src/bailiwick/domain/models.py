@@ -27,6 +27,8 @@ class ProviderKind(StrEnum):
     ANTHROPIC = "anthropic"
     GEMINI = "gemini"
     ECHO = "echo"
+    MCP = "mcp"
+    """No model: a project's tool server. Operators set none of this kind up as a provider."""
 
     # Enum's own is a Python function, and every call asks for it.
     __hash__ = str.__hash__

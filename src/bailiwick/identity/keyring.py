@@ -141,6 +141,11 @@ def gateway_keys(lasting: bytes) -> GatewayKeys:
     )
 
 
+def mcp_session_key(pseudonyms: bytes) -> bytes:
+    """The key that sessions of tool servers are sealed with: a gateway's own, from what it has for pseudonyms."""
+    return _derived(pseudonyms, "mcp-sessions/1")
+
+
 def fingerprint(key: bytes, secret: str | None) -> str | None:
     """How the audit log tells one secret from another without holding either: 64 bits under a key of ours.
 

@@ -7,32 +7,15 @@ addresses.
 
 from __future__ import annotations
 
-import re
 from typing import Final, final
 from urllib.parse import urlsplit
 
 from bailiwick.domain.models import ProviderKind
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.provider import Ask, Exchange
+from bailiwick.providers.scrubbing import Scrubber
 from bailiwick.providers.transport import Origin, Transport
 
-# Every alternative begins where a word does and looks no further than it takes: a provider chooses this text, and
-# must not be able to keep us busy with it.
-_SECRETS: Final = re.compile(
-    r"""(?ix)
-      (?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://\S+             # URLs
-    | \b(?:bearer|basic)\s+[\w.~+/=-]{20,}               # credentials as headers write them
-    | \b(?:sk|pk|rk|bwk|bwa|gsk|xai)[-_][\w.*…-]{6,}     # keys, also when masked
-    | \b(?:key[-_]|AIza|AKIA|eyJ)[\w.*…-]{16,}           # keys and tokens of others
-    | (?<![\w:])(?=[0-9a-f:]{0,40}?::|(?:[0-9a-f]{1,4}:){5})  # IPv6 and MAC addresses, but no time of day
-      (?:[0-9a-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4})(?![\w:])
-    | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b              # IPv4
-    | (?<![a-z0-9.-])(?:[a-z0-9-]+\.)+                   # hosts
-      (?:ai|app|cloud|com|corp|dev|internal|io|lan|local|net|org|svc)(?::\d+)?\b
-    | \blocalhost(?::\d+)?\b
-    """
-)
-_HIDDEN: Final = "[removed]"
 # Where Anthropic speaks its own language; elsewhere it speaks OpenAI's.
 _NATIVE: Final = "/messages"
 _MODELS: Final = "/models"
@@ -41,8 +24,6 @@ _VERSION: Final = b"anthropic-version: 2023-06-01\r\n"
 _AUDIO: Final = "/audio/"
 # Azure's keys go by a header of their own; what its identities issue goes as everybody's.
 _AZURE: Final = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
-_LONGEST_MESSAGE: Final = 2000
-_LONGEST_READ: Final = 16_000
 
 
 @final
@@ -66,8 +47,7 @@ class OpenAIProvider:
         self._transport = transport
         self._origin = Origin(scheme=parts.scheme, host=host, port=port, guarded=guarded)
         self._timeouts = timeouts
-        hidden = (re.escape(text) for text in (secret, parts.netloc, host) if text)
-        self._hidden = re.compile("|".join(hidden), re.IGNORECASE)
+        self._scrubber = Scrubber(secret, parts.netloc, host)
         self._base = parts.path.rstrip("/")
         self._host = parts.netloc
         self._kind = kind
@@ -114,7 +94,4 @@ class OpenAIProvider:
 
     def scrub(self, text: str) -> str:
         """Take out the account's key, addresses and hosts, and cut what is too long."""
-        if len(text) > _LONGEST_READ:
-            # Without its last word: half a key would not be known as one.
-            text = text[:_LONGEST_READ].rsplit(None, 1)[0]
-        return _SECRETS.sub(_HIDDEN, self._hidden.sub(_HIDDEN, text))[:_LONGEST_MESSAGE]
+        return self._scrubber.scrub(text)

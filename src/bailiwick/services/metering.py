@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, Protocol, final
 from uuid import UUID
 
 import msgspec
 
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.metering import OpenCall, Settlement
-from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.models import ProviderKind, Route
+from bailiwick.domain.pricing import Price
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.usage import (
     AUDIO_AS_TEXT,
@@ -35,6 +36,7 @@ from bailiwick.domain.usage import (
 )
 from bailiwick.providers.answers.form import Answer
 from bailiwick.services.admission import Admission, Place
+from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
 from bailiwick.telemetry.observer import Observation, Observer
@@ -45,6 +47,20 @@ _US: Final = 1_000
 _LONGEST_MS: Final = 2**31 - 1
 # By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
 _REPORTED: Final = UsageSource.REPORTED
+
+
+class Use(Protocol):
+    """What a call is for, as far as its row is concerned: who is asked for what, and what that costs."""
+
+    @property
+    def route(self) -> Route:
+        """Who is asked, for which model or tool."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """What it costs; None: nobody knows."""
+        ...
 
 
 @final
@@ -73,7 +89,7 @@ class Metering:
         self._settling: set[asyncio.Task[None]] = set()
 
     async def open(
-        self, seen: Observation, principal: Principal, served: Served, place: Place, *, size: int, stream: bool
+        self, seen: Observation, principal: Principal, served: Use, place: Place, *, size: int, stream: bool
     ) -> Meter:
         """Open a call whose request has `size` bytes; raises `Refused` (503), and then nothing was opened."""
         grant = principal.grant
@@ -167,7 +183,7 @@ class Meter:
     )  # fmt: skip
 
     def __init__(
-        self, metering: Metering, seen: Observation, call: OpenCall, served: Served, place: Place, began: int
+        self, metering: Metering, seen: Observation, call: OpenCall, served: Use, place: Place, began: int
     ) -> None:
         self._metering = metering
         self._seen = seen
@@ -266,6 +282,13 @@ class Meter:
             return TokenUsage(input_tokens=self._call.input_estimate, output_tokens=written), UsageSource.ESTIMATED
         # Some providers report with each frame what they have written up to there, or nothing yet.
         return reported._replace(output_tokens=max(written, reported.output_tokens)), UsageSource.ESTIMATED
+
+
+def cut_by(reply: Reply) -> Outcome:
+    """Why a call was cancelled."""
+    if reply.taken_away:
+        return Outcome.TAKEN_AWAY
+    return Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE
 
 
 def failed(failure: ProviderFailed) -> Outcome:

@@ -35,7 +35,7 @@ from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
 from bailiwick.services.credential_errors import EndedCredential
 from bailiwick.services.doors import Door
-from bailiwick.services.metering import Meter, Metering, failed
+from bailiwick.services.metering import Meter, Metering, cut_by, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served, Serving
@@ -271,18 +271,11 @@ class Pipeline:
             raise failure_of(error) from error
         except asyncio.CancelledError:
             # What was generated is still to be paid for.
-            meter.settle_behind(_cut_by(reply))
+            meter.settle_behind(cut_by(reply))
             raise
         except BaseException:
             await meter.settle(Outcome.OUR_FAILURE)
             raise
-
-
-def _cut_by(reply: Reply) -> Outcome:
-    """Why a call was cancelled."""
-    if reply.taken_away:
-        return Outcome.TAKEN_AWAY
-    return Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE
 
 
 def _authorized(principal: Principal, target: Served, others: str | None) -> Decision:

@@ -47,6 +47,7 @@ PROVIDERS: Final = {
     ProviderKind.ANTHROPIC: "anthropic",
     ProviderKind.GEMINI: "gcp.gemini",
     ProviderKind.ECHO: "echo",
+    ProviderKind.MCP: "mcp",
 }
 _TRACEPARENT: Final = "traceparent"
 _W3C: Final = TraceContextTextMapPropagator()

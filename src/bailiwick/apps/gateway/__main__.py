@@ -22,6 +22,7 @@ from bailiwick.apps.child import background, heed_parent, read_settings, say_rea
 from bailiwick.apps.gateway.app import Gateway, Handler
 from bailiwick.apps.gateway.body import Room
 from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.mcp import ToolServerDoor
 from bailiwick.apps.gateway.metrics_page import MetricsPage
 from bailiwick.apps.gateway.oauth import OAuthEndpoints
 from bailiwick.apps.gateway.operator_minting import OperatorMinting
@@ -111,6 +112,7 @@ async def run(settings: GatewaySettings) -> None:
                 [ip_network(text) for text in settings.metrics_allow],
             ),
             new_id=new_id,
+            public_url=settings.public_url,
             report=lambda call_id, error: log.failure(f"req_{call_id}", error),
             base_domain=settings.base_domain,
             max_body=settings.max_body_bytes,
@@ -146,7 +148,8 @@ def _routes(parts: GatewayParts, settings: GatewaySettings) -> Mapping[str, Mapp
     oauth = OAuthEndpoints(
         Clients(parts.pipeline), known.granting, known.client_tokens, known.logout, public_url=settings.public_url
     )
-    return {**plane.routes(), **oauth.routes()}
+    tools = ToolServerDoor(parts.tool_calls, public_url=settings.public_url)
+    return {**plane.routes(), **oauth.routes(), **tools.routes()}
 
 
 @asynccontextmanager

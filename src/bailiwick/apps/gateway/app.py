@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: addresses to handlers, refusals to answers.
 
     /v1/…  /p/{slug}/v1/…  {slug}.{base_domain}/v1/…     the data plane
+    /p/{slug}/mcp/{server}                                a project's tool servers
     /oauth/…  /.well-known/…                              credentials, and what there is to know of them
     /healthz  /readyz  /metrics                           for machines
     /admin…  /dashboard…                                  relayed to the control process
@@ -26,6 +27,8 @@ from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Receive, Watch
 from bailiwick.apps.http.client_ip import ClientIp
 from bailiwick.apps.http.cors import is_preflight
+from bailiwick.apps.http.mcp_address import described_at, form_of
+from bailiwick.apps.http.mcp_errors import write_mcp_error
 from bailiwick.apps.http.oauth_errors import write_oauth_error
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
 from bailiwick.apps.http.request_head import bound_head, read_head
@@ -42,6 +45,7 @@ _DATA_PLANE: Final = "/v1/"
 _PROJECT: Final = "/p/"
 _ANTHROPIC: Final = "/v1/messages"
 _OAUTH: Final = "/oauth/"
+_TOOLS: Final = "/mcp/"
 _CONTROL: Final = ("/admin", "/dashboard")
 _BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
 _METRICS: Final = "/metrics"
@@ -67,6 +71,7 @@ class Gateway:
         metrics: MetricsPage,
         new_id: Callable[[], str],
         report: Report,
+        public_url: str,
         base_domain: str | None,
         max_body: int,
         room: Room,
@@ -84,6 +89,7 @@ class Gateway:
         self._metrics = metrics
         self._new_id = new_id
         self._report = report
+        self._public_url = public_url
         self._domain = None if base_domain is None else f".{base_domain.lower()}".encode()
         self._max_body = max_body
         self._room = room
@@ -132,8 +138,12 @@ class Gateway:
                 await self._pages.show(reply, scope["headers"], self._named(scope), refused)
             except Exception as error:  # noqa: BLE001 - it is refused all the same, only that no page can read why
                 self._report(seen.id, error)
-        if _project(scope["path"])[1].startswith(_OAUTH):
+        below = _project(scope["path"])[1]
+        if below.startswith(_OAUTH):
             await reply.error(*write_oauth_error(refused))
+            return
+        if below.startswith(_TOOLS):
+            await reply.error(*write_mcp_error(refused, described_at(self._public_url, self._named(scope), below)))
             return
         await reply.error(*write_error(refused, anthropic=reply.anthropic))
 
@@ -160,6 +170,8 @@ class Gateway:
         methods = self._routes.get(below)
         if methods is not None:
             seen.door = below
+        elif (methods := self._routes.get(form := form_of(below))) is not None:  # Few have a name in them.
+            seen.door = form
         handler = None if methods is None else methods.get(scope["method"])
         if handler is None:
             if is_preflight(scope["method"], headers):
@@ -178,6 +190,8 @@ class Gateway:
             ip=ip,
             address=partial(self._exact_address, scope),
             query=scope["query_string"],
+            below=below,
+            headers=headers,
             receive=receive,
             reply=reply,
             watch=self._watch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import final
 
@@ -23,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 @final
 class Call(msgspec.Struct, kw_only=True):
-    """`slug` is the project in the address, `query` the raw query string.
+    """`slug` is the project in the address, `query` the raw query string, `below` the path below the project.
 
     `ip` is the address that limits count, `address` finds the client's very own.
     `seen` takes what is learnt of it; `held` is how many bytes of `room` it takes, for `owner`, and `answer` how many
@@ -36,6 +36,8 @@ class Call(msgspec.Struct, kw_only=True):
     ip: str
     address: Callable[[], IPv4Address | IPv6Address | None]
     query: bytes
+    below: str
+    headers: Sequence[tuple[bytes, bytes]]
     receive: Receive
     reply: HttpReply
     watch: Watch

@@ -75,11 +75,16 @@ class HttpReply:
         await self._start(204, headers)
         await self._end(b"")
 
-    async def begin_stream(self, content_type: bytes | None = None) -> None:
+    async def accept(self, *more: Header) -> None:
+        """Say that a message was taken which nothing answers."""
+        await self._start(202, [(b"content-length", b"0"), *more])
+        await self._end(b"")
+
+    async def begin_stream(self, content_type: bytes | None = None, *more: Header) -> None:
         """Send the head of a stream of events, or of something of a type of its own."""
         self._streaming = content_type is None
         headers = _EVENTS if content_type is None else ((b"content-type", content_type),)
-        await self._start(200, [*headers])
+        await self._start(200, [*headers, *more])
 
     async def send(self, events: bytes) -> None:
         """Send events; waits while the client does not read."""

@@ -17,6 +17,7 @@ MAX_AGE_SECONDS: Final = 7200
 VARY: Final = (b"vary", b"Origin")
 # Beyond those few that every page may read; a name with a star would be taken for a header of that name.
 EXPOSED: Final = (
+    b"mcp-session-id", b"www-authenticate",
     b"retry-after", b"x-should-retry", b"x-request-id", b"ratelimit", b"ratelimit-policy",
     b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests",
     b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens",
