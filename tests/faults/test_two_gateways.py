@@ -146,7 +146,8 @@ async def principals(node: Node) -> list[Principal]:
     made: list[Principal] = []
     for number in (os.urandom(4).hex() for _ in range(OF_EACH_KIND)):
         made += [
-            await _key(node), await _token_of_key(node), await _by_name(node, "token", f"t-{number}"),
+            await _key(node), await _token_of_key(node), await _token_of_operator(node),
+            await _by_name(node, "token", f"t-{number}"),
             await _by_name(node, "session", f"s-{number}"), await _by_name(node, "user", f"u-{number}"),
             await _blocked(node, f"b-{number}"), await _suspended(node), await _of_issuer(node),
         ]  # fmt: skip
@@ -163,6 +164,21 @@ async def _token_of_key(node: Node) -> Principal:
     token = await node.minted("of-key", key["key"])
     return Principal(
         kind="token of a key", credential=token, take_away=lambda: node.admin.post(f"/keys/{key['id']}/revoke")
+    )
+
+
+async def _token_of_operator(node: Node) -> Principal:
+    key = await node.make("/operator-keys", name="k", role="admin")
+    answer = await node.admin.post(
+        f"{node.urls[0]}/v1/auth/mint",
+        json={"user_id": "of-operator", "project_id": node.project["id"]},
+        headers={"authorization": f"Bearer {key['key']}"},
+    )
+    assert answer.status_code == 200, answer.text
+    return Principal(
+        kind="token of an operator key",
+        credential=answer.json()["token"],
+        take_away=lambda: node.admin.post(f"/operator-keys/{key['id']}/revoke"),
     )
 
 
