@@ -31,6 +31,7 @@ from bench.systems.litellm import LiteLLM
 from bench.systems.nginx import Direct, Nginx
 from bench.systems.ours import Ours, serve_command
 from bench.systems.portkey import Portkey
+from bench.tokens import measure_tokens
 
 if TYPE_CHECKING:
     from bench.systems.system import System
@@ -123,13 +124,14 @@ def _run(options: argparse.Namespace) -> int:
         rig = Rig(folder=folder, mock_pid=mock.pid)
         systems = [_system(name, folder, options) for name in names]
         outcome = run_rounds([Direct(), *systems], plan, rig)
-        startup = ledger = doors = None
+        startup = ledger = doors = tokens = None
         if "ours" in names:
             command = serve_command(options.serve)
             if plan.ledger_rounds:
                 ledger = measure_ledger(command, plan, rig)
             if plan.door_seconds:
                 doors = measure_doors(command, plan, rig)
+                tokens = measure_tokens(command, rig)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             startup = measure_startup(command, plan, folder)
     finally:
@@ -138,7 +140,9 @@ def _run(options: argparse.Namespace) -> int:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    report = Report(plan=plan, machine=describe(), outcome=outcome, startup=startup, ledger=ledger, doors=doors)
+    report = Report(
+        plan=plan, machine=describe(), outcome=outcome, startup=startup, ledger=ledger, doors=doors, tokens=tokens
+    )
     print(f"\n{report.tables()}\n\ntook {time.perf_counter() - began:.0f} s")
     whole = plan.name == "full" and set(names) == set(NAMES) and options.serve is None
     if options.write or whole:

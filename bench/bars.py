@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.ledger import LedgerOutcome
     from bench.startup import Startup
     from bench.stats import Figure
+    from bench.tokens import TokensOutcome
 
 # Gaps below this are noise even between interleaved rounds.
 FLAT_WITHIN: Final = 1.2
@@ -41,7 +42,9 @@ class Bar:
         return {True: "holds", False: "**does not hold**", None: "not measured"}[self.holds]
 
 
-def bars(table: Table, startup: Startup | None, ledger: LedgerOutcome | None) -> list[Bar]:
+def bars(
+    table: Table, startup: Startup | None, ledger: LedgerOutcome | None, tokens: TokensOutcome | None
+) -> list[Bar]:
     """Return every bar with its figure; medians, but for memory, where the greatest counts."""
     full, cpu = Scenario.SATURATED, "cpu_ms"
     kept = None
@@ -67,6 +70,10 @@ def bars(table: Table, startup: Startup | None, ledger: LedgerOutcome | None) ->
         _most("ready, database exists", 2, "s", startup.warm_s if startup else None),
         _most("ready, first start", 5, "s", startup.cold_s if startup else None),
         _most("`import bailiwick`", 150, "ms", startup.import_ms if startup else None),
+        Bar(what="a user token seen before, added CPU", limit=15, unit="µs", value=tokens.seen_us if tokens else None),
+        Bar(what="a new user token, added CPU", limit=250, unit="µs", value=tokens.new_us if tokens else None),
+        Bar(what="tokens minted a second on the core", limit=2000, unit="", at_least=True,
+            value=tokens.minted_a_second if tokens else None),
     ]  # fmt: skip
 
 

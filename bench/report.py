@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.rounds import Outcome
     from bench.startup import Startup
+    from bench.tokens import TokensOutcome
 
 _HERE: Final = Path(__file__).parent
 
@@ -41,13 +42,14 @@ class Report:
     startup: Startup | None
     ledger: LedgerOutcome | None
     doors: DoorsOutcome | None
+    tokens: TokensOutcome | None
 
     def tables(self) -> str:
         """Return the bars and every table, as Markdown."""
         table = Table(self.outcome.slots)
         sections = [
             tables.quietness(self.outcome),
-            tables.bars_table(bars(table, self.startup, self.ledger)),
+            tables.bars_table(bars(table, self.startup, self.ledger, self.tokens)),
             tables.saturated_tables(self.outcome, table),
             tables.rate_table(self.outcome, table),
             tables.stream_table(self.outcome, table),
@@ -59,6 +61,8 @@ class Report:
             sections.append(tables.ledger_table(self.ledger))
         if self.doors is not None:
             sections.append(tables.doors_table(self.doors))
+        if self.tokens is not None:
+            sections.append(tables.tokens_table(self.tokens))
         if self.outcome.absent:
             sections.append(tables.absent(self.outcome))
         sections.append(tables.doubts(self.outcome, self.ledger))
@@ -85,15 +89,17 @@ class Report:
     def results(self) -> str:
         """Return everything measured, as JSON."""
         table = Table(self.outcome.slots)
+        held = bars(table, self.startup, self.ledger, self.tokens)
         found = {
             "machine": dataclasses.asdict(self.machine),
             "plan": dataclasses.asdict(self.plan),
-            "bars": [{**dataclasses.asdict(bar), "holds": bar.holds} for bar in bars(table, self.startup, self.ledger)],
+            "bars": [{**dataclasses.asdict(bar), "holds": bar.holds} for bar in held],
             "absent": self.outcome.absent,
             "slots": [_rounded(slot) for slot in self.outcome.slots],
             "startup": dataclasses.asdict(self.startup) if self.startup else None,
             "ledger": dataclasses.asdict(self.ledger) if self.ledger else None,
             "doors": dataclasses.asdict(self.doors) if self.doors else None,
+            "tokens": dataclasses.asdict(self.tokens) if self.tokens else None,
         }
         return portable(json.dumps(found, indent=1, default=str)) + "\n"
 

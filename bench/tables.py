@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Final
 
 from bench.ledger import EMPTY, FULL
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bench.rounds import Outcome
     from bench.startup import Startup
     from bench.stats import Figure
+    from bench.tokens import TokensOutcome
 
 _NOTHING: Final = "-"
 _MUCH: Final = 5  # more than a fifth of the measurements
@@ -221,6 +223,25 @@ def doors_table(doors: DoorsOutcome) -> str:
         for cost in doors.costs
     ]
     return f"{title}\n\n{grid(head, rows)}"
+
+
+def tokens_table(tokens: TokensOutcome) -> str:
+    """Return what a call costs with a key, and with tokens."""
+    title = "## Tokens: what a call costs us at `/v1/me`, by credential, saturated"
+    if tokens.problem is not None:
+        return f"{title}\n\nNot measured: {tokens.problem}."
+    added = {"new token": tokens.new_us, "token seen before": tokens.seen_us}
+    rows = [
+        [
+            name,
+            f"{statistics.median(rounds):.3f} ({min(rounds):.3f} to {max(rounds):.3f})",
+            "" if (more := added.get(name)) is None else f"{more:.0f}",
+        ]
+        for name, rounds in tokens.cpu_ms.items()
+    ]
+    table = grid(["", "CPU ms a call, gateway", "added, µs"], rows)
+    minted = "" if tokens.minted_a_second is None else f"{tokens.minted_a_second:,.0f} tokens a second are minted."
+    return f"{title}\n\n{table}\n\n{minted}"
 
 
 def absent(outcome: Outcome) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.calls import Call
 
 CONNECTIONS: Final = 64
-_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_FOLDER: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +43,16 @@ def saturate(call: Call, *, seconds: int, folder: Path) -> Saturated:
     """Load `call` for `seconds` from core 1; raise `BenchError` if wrk itself fails."""
     body = folder / f"{call.kind}.json"
     body.write_bytes(call.body())
+    headers = (f"{name}={value}" for name, value in call.all_headers())
+    url = f"http://127.0.0.1:{call.port}{call.path}"
+    return run_wrk("wrk.lua", url, str(body), str(USERS), *headers, seconds=seconds)
+
+
+def run_wrk(script: str, url: str, *arguments: str, seconds: int) -> Saturated:
+    """Load `url` by a script of this folder from core 1; raise `BenchError` if wrk itself fails."""
     command = [
         "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s",
-        "-s", str(_SCRIPT), f"http://127.0.0.1:{call.port}{call.path}", "--",
-        str(body), str(USERS), *(f"{name}={value}" for name, value in call.all_headers()),
+        "-s", str(_FOLDER / script), url, "--", *arguments,
     ]  # fmt: skip
     done = subprocess.run(
         pinned(command, LOAD_CORE),

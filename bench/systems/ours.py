@@ -120,6 +120,11 @@ class Ours:
         """Return the call with the project's key."""
         return Call(port=self._port, kind=kind, bearer=self._known().api_key)
 
+    @property
+    def key(self) -> str:
+        """The project's key."""
+        return self._known().api_key
+
     def recorded(self) -> int | None:
         """Return how many settled calls the ledger holds, as the usage report counts them."""
         project = self._known().project_id
