@@ -39,6 +39,9 @@ def addresses(installation: Installation) -> list[str]:
     installation.admin.make(f"{tenant.removeprefix('/dashboard')}/members", {"subject": "user-1", "role": "member"})
     tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
     server = installation.admin.make(f"{project.removeprefix('/dashboard')}/mcp-servers", tools)["id"]
+    made = {"name": "support", "model": "echo", "instructions": "Be brief."}
+    agent = installation.admin.make(f"{project.removeprefix('/dashboard')}/agents", made)["id"]
+    installation.admin.change(f"{project.removeprefix('/dashboard')}/agents/{agent}", {"instructions": "Be kind."})
     with installation.client(**{"X-End-User-Id": "user-1"}) as client:
         asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
         answered = client.post("/v1/chat/completions", json=asked).headers["x-request-id"]
@@ -53,6 +56,9 @@ def addresses(installation: Installation) -> list[str]:
         "/tiers",
         "/tiers/new",
         "/models",
+        "/agents",
+        f"/agents/{agent}",
+        f"/agents/{agent}/versions",
         "/mcp-servers",
         f"/mcp-servers/{server}",
         "/providers",

@@ -47,12 +47,22 @@ class Agents:
             return found(await AgentRows(scope, tenant_id, project_id).find(agent_id))
 
     async def versions(
-        self, tenant_id: TenantId, project_id: ProjectId, agent_id: AgentId, page: PageRequest
+        self,
+        tenant_id: TenantId,
+        project_id: ProjectId,
+        agent_id: AgentId,
+        page: PageRequest,
+        *,
+        is_there: bool = False,
     ) -> Page[AgentVersion]:
-        """A page of an agent's versions, the oldest first; raises `Refused` (404)."""
+        """A page of an agent's versions, the oldest first.
+
+        Raises `Refused` (404) unless whoever asks sees by an empty page that there is no such agent.
+        """
         async with self._database.reading(tenant_id) as scope:
             rows = AgentRows(scope, tenant_id, project_id)
-            found(await rows.find(agent_id))
+            if not is_there:
+                found(await rows.find(agent_id))
             return await rows.versions(agent_id, page)
 
     async def create(self, actor: Actor, tenant_id: TenantId, project_id: ProjectId, spec: AgentSpec) -> Agent:

@@ -37,6 +37,7 @@ IDS: Final = {
     "{issuer_id}": UNKNOWN["iss"],
     "{member_id}": UNKNOWN["mem"],
     "{server_id}": UNKNOWN["mcp"],
+    "{agent_id}": UNKNOWN["agt"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
     "{sign_in_provider_id}": UNKNOWN["prv"].replace("prv", "sip"),
     "{operator_key_id}": UNKNOWN["prv"].replace("prv", "opk"),
@@ -71,7 +72,8 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     member = await browser.control.make(f"/tenants/{key['tenant_id']}/members", subject="ann", role="member")
     tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
     server = await browser.control.make(f"/projects/{key['project_id']}/mcp-servers", **tools)
-    given |= {"member_id": member["id"], "server_id": server["id"]}
+    agent = await browser.control.make(f"/projects/{key['project_id']}/agents", name="support", model="echo")
+    given |= {"member_id": member["id"], "server_id": server["id"], "agent_id": agent["id"]}
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"

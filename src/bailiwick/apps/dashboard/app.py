@@ -14,6 +14,7 @@ from starlette.routing import Route
 from bailiwick.apps.dashboard.assets import PREFIX, own_assets
 from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
 from bailiwick.apps.dashboard.pages import (
+    agents,
     audit,
     issuers,
     keys,
@@ -50,6 +51,7 @@ PAGES: Final[Sequence[Page]] = (
     *limits.PAGES,
     *tiers.PAGES,
     *models.PAGES,
+    *agents.PAGES,
     *mcp_servers.PAGES,
     *issuers.PAGES,
     *origins.PAGES,
