@@ -34,7 +34,7 @@ TOKENS = st.builds(
     tier=TEXTS,
     role=TEXTS,
     orgs=st.lists(IDENTIFIERS, max_size=3).map(tuple),
-    source=st.none() | st.builds(Source, issuer=IDENTIFIERS, jti=TEXTS),
+    source=st.none() | st.builds(Source, issuer=IDENTIFIERS, issued_at=st.integers(NOW - 86_400, NOW), jti=TEXTS),
 )
 SAMPLE = TokenClaims(
     issuer=ISSUER,
@@ -102,7 +102,8 @@ def test_an_expired_token_is_told_so(late: float) -> None:
         *(("sid", value) for value in ("", 7, "a\nb")),
         *(("scope", value) for value in (7, ["chat:create"])),
         *((name, 7) for name in ("tier", "role", "orgs", "src")),
-        ("orgs", ["ten_1", 7]), ("src", {"iss": 7}), ("src", {"iss": "x", "jti": 7}),
+        ("orgs", ["ten_1", 7]), ("src", {"iss": 7, "iat": 1}), ("src", {"iss": "x", "iat": 1, "jti": 7}),
+        ("src", {"iss": "x"}), ("src", {"iss": "x", "iat": "1"}),
     ],
 )  # fmt: skip
 def test_a_claim_that_is_missing_wrong_or_of_another_type_is_refused(claim: str, value: Any) -> None:
@@ -113,7 +114,7 @@ def test_a_claim_that_is_missing_wrong_or_of_another_type_is_refused(claim: str,
     assert raised.value.claim in (
         claim,
         {"uid": "sub", "iat": "exp", "src": "iss"}.get(claim),
-        *(["jti"] * (claim == "src")),
+        *(["iat", "jti"] * (claim == "src")),
     )
 
 

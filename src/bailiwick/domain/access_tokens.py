@@ -6,7 +6,8 @@
     iat exp jti when, until when, and which one (what `jti`, `sid` and `iat` with `uid` are revoked by)
     tid pid sid tenant, project and session
     tier role scope orgs    what the user may; left out where there is none
-    src         of a token that was exchanged (RFC 8693): the issuer and the id of the foreign one
+    src         of a token that was exchanged (RFC 8693): the issuer (`iss`), the time (`iat`) and the id (`jti`) of the
+                foreign one
 
 The format is public. Members may be added; none is renamed or changes its meaning. Whoever reads one passes over what
 it does not know, an unknown scope among it. The text is signed with ES256 and its header says `typ: at+jwt`, so that
@@ -62,9 +63,13 @@ class IssuedFor(Enum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a token was exchanged for: the issuer and, if it had one, the `jti` of the foreign token."""
+    """What a token was exchanged for: the issuer and, if it had one, the `jti` of the foreign token.
+
+    `issued_at` is when that one was issued, in Unix seconds: what its user had by then includes this one.
+    """
 
     issuer: str
+    issued_at: int
     jti: str | None
 
 
@@ -113,7 +118,7 @@ class TokenClaims:
         if self.orgs:
             claims["orgs"] = list(self.orgs)
         if self.source is not None:
-            claims["src"] = {"iss": self.source.issuer, "jti": self.source.jti}
+            claims["src"] = {"iss": self.source.issuer, "iat": self.source.issued_at, "jti": self.source.jti}
         return claims
 
 
@@ -214,4 +219,4 @@ def _source(claims: Mapping[str, Any]) -> Source | None:
     said = _of(claims, "src", dict, None)
     if said is None:
         return None
-    return Source(issuer=_of(said, "iss", str, ""), jti=_of(said, "jti", str, None))
+    return Source(issuer=_of(said, "iss", str, ""), issued_at=int(_time(said, "iat")), jti=_of(said, "jti", str, None))

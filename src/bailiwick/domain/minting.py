@@ -12,6 +12,7 @@ import msgspec
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.identifiers import read_identifier
+from bailiwick.domain.json_body import decoded, read_object
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, Permission
 
 SHORTEST_SECONDS: Final = 60
@@ -35,14 +36,11 @@ class MintRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_mint_request(body: bytes) -> MintRequest:
     """Read the body of `POST /v1/auth/mint`; raises `Refused` (400)."""
-    try:
-        document = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refused(Code.INVALID_REQUEST, "The body must be a JSON object.") from None
-    for name in document:
+    fields = read_object(body, content="", names=_FIELDS)
+    for name in fields:
         if name not in _FIELDS:
             raise _wrong(name[:64], f"is no field of this request; fields are {', '.join(sorted(_FIELDS))}")
-    return mint_request(document)
+    return mint_request({name: decoded(fields, name) for name in fields})
 
 
 def mint_request(document: Mapping[str, object]) -> MintRequest:
@@ -63,9 +61,7 @@ def read_tier_claim(field: str, value: object) -> str | None:
     """A tier's name as tokens carry it: a string, or an integer as its decimal string; None for none."""
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _identifier(field, value)
+    return _identifier(field, str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
 def new_session(unguessable: str) -> str:

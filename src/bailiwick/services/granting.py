@@ -109,7 +109,7 @@ class Granting:
             scopes=granted_scopes(grant.scopes, asked, at_most=theirs.scopes),
             tier=tier,
             role=identity.role,
-            source=Source(issuer=identity.issuer, jti=identity.jti),
+            source=Source(issuer=identity.issuer, issued_at=identity.issued_at, jti=identity.jti),
         )
         return await self._signed(claims, now, exchange.issued_token_type)
 

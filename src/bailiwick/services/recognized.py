@@ -14,7 +14,8 @@ class Recognized(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whose token it is, and what it stands for where the call is carried out.
 
     `home` is what it stands for where it was minted for, if that is elsewhere: there, too, it can be taken away.
-    `issued_at` is Unix seconds, `source_jti` the id of the token that it was exchanged for.
+    `source_jti` is the id of the token that it was exchanged for. `issued_at` is Unix seconds; of a token that was
+    exchanged, when the one was issued that it was exchanged for.
     """
 
     grant: Grant

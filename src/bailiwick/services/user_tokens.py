@@ -131,7 +131,7 @@ class UserTokens:
             uid=claims.uid,
             sid=claims.sid,
             jti=claims.jti,
-            issued_at=claims.issued_at,
+            issued_at=claims.issued_at if source is None else source.issued_at,
             source_jti=None if source is None else source.jti,
         )
 

@@ -107,6 +107,8 @@ def test_me_tells_a_token_what_it_is(site: Site) -> None:
         b'{"user_id": "u", "tier": []}', b'{"user_id": "u", "tier": true}', b'{"user_id": "u", "session_id": ""}',
         b'{"user_id": "u", "scopes": "chat:create"}', b'{"user_id": "u", "scopes": ["chat:delete"]}',
         b'{"user_id": "u", "scopes": [[]]}', b'{"user_id": "u", "role": 1}', b'{"user_id": "u", "ttI": 900}',
+        b'{"user_id": "u", "user_id": "v"}', b'{"user_id": "u", "scopes": ["models:list"], "sc\\u006fpes": null}',
+        b'{"user_id": "u", "tier": %s}' % (b"9" * 256),
     ],
 )  # fmt: skip
 def test_what_cannot_be_minted_is_a_malformed_request(site: Site, body: bytes) -> None:

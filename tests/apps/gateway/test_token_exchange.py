@@ -17,6 +17,7 @@ from bailiwick.domain.permissions import FOR_KEYS_ALONE, Permission
 from bailiwick.identity import jws, signing_keys
 from bailiwick.identity.signing_keys import SigningKey
 from tests.apps.gateway.oauth import ask, error_of, granted
+from tests.apps.gateway.test_backchannel_logout import logout, send
 from tests.apps.gateway.test_issuer_tokens import ISSUER, token, trust
 from tests.apps.gateway.test_minted_tokens import mint, revoke
 from tests.serving import Caller, Site, until
@@ -64,7 +65,7 @@ def test_a_foreign_token_becomes_one_of_our_own_for_the_same_user(site: Site, ke
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert (document["issued_token_type"], document["token_type"]) == (ACCESS_TOKEN, "Bearer")
     said = dict(jws.read(document["access_token"]).claims)
-    assert said["src"] == {"iss": ISSUER, "jti": "t-1"}
+    assert said["src"] == {"iss": ISSUER, "iat": jws.read(subject.key).claims["iat"], "jti": "t-1"}
     assert (said["iss"], said["client_id"]) == (site.installation.url, caller.key_id)
     assert (said["sub"], said["uid"], said["sid"], said["tier"], said["role"]) == (
         "auth0|abc", "auth0|abc", "s-1", "pro", "editor",
@@ -216,6 +217,16 @@ def test_what_is_revoked_is_not_exchanged_and_takes_along_what_was(
     until(lambda: user.chat().status_code == 401, patience=1.0)
     assert user.chat().json()["error"]["code"] == "revoked_credentials"
     assert error_of(exchange(caller, subject)) == (400, "invalid_request")
+
+
+def test_what_was_exchanged_counts_as_given_when_the_foreign_token_was(site: Site, key: SigningKey) -> None:
+    caller, now = trusting(site, key), int(time.time())
+    user = replace(caller, key=exchanged(caller, token(caller, key, iat=now - 60).key)["access_token"])
+    assert user.chat().status_code == 200
+    # The user signed out at the issuer before the exchange, of which nobody here had heard by then.
+    assert send(caller, logout(key, sub="auth0|abc", iat=now - 5)).status_code == 200
+    until(lambda: user.chat().status_code == 401, patience=1.0)
+    assert user.chat().json()["error"]["code"] == "revoked_credentials"
 
 
 def test_an_issuer_that_is_removed_takes_along_what_its_tokens_were_exchanged_for(site: Site, key: SigningKey) -> None:
