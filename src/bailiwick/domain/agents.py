@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, final
 
 from bailiwick.domain.agent_parameters import read_parameters
 from bailiwick.domain.agent_tools import read_definitions
 from bailiwick.domain.fields import Findings, invalid
-from bailiwick.domain.ids import AGENT, AgentId, AgentVersionId, ProjectId, TenantId
+from bailiwick.domain.ids import AGENT, AgentId, AgentVersionId, ProjectId, TenantId, shown
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.model_names import read_model
 from bailiwick.domain.tools import ToolRules, tool_rules
@@ -90,6 +90,27 @@ class AgentVersion:
     spec: AgentSpec
     created_at: datetime
     created_by: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedAgent:
+    """An enabled agent as its project knows it: enough to find it. Calls and globs know it by its `names`."""
+
+    id: AgentId
+    name: str
+    model: str
+    version: int
+    names: tuple[str, str] = field(init=False, compare=False)
+
+    @property
+    def model_name(self) -> str:
+        """How a call names it as a model."""
+        return f"{AGENT_MODELS}/{self.name}"
+
+    def __post_init__(self) -> None:
+        """Derive what is looked up."""
+        object.__setattr__(self, "names", (self.name, shown(AGENT, self.id)))
 
 
 def agent_spec(

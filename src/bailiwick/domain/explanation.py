@@ -16,7 +16,7 @@ from typing import Final, final
 from uuid import UUID
 
 from bailiwick.domain.errors import Code
-from bailiwick.domain.ids import KEY, PROJECT, TENANT, KeyId, ProjectId, TenantId, shown
+from bailiwick.domain.ids import AGENT, KEY, PROJECT, TENANT, AgentId, KeyId, ProjectId, TenantId, shown
 from bailiwick.domain.money import usd
 from bailiwick.domain.times import written
 from bailiwick.domain.usage import Outcome, UsageSource
@@ -59,6 +59,7 @@ STEP_OF: Final[dict[Code, Step]] = {
     Code.MODEL_NOT_FOUND: _S.MODEL,
     Code.MODEL_NOT_ALLOWED: _S.MODEL,
     Code.AGENT_NOT_ALLOWED: _S.AGENT,
+    Code.NOT_FOUND: _S.AGENT,
     Code.TOOL_NOT_ALLOWED: _S.TOOLS,
     Code.RATE_LIMITED: _S.LIMITS,
     Code.PROVIDER_ERROR: _S.PROVIDER,
@@ -81,7 +82,10 @@ _PASSED: Final[dict[Step, str]] = {
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFacts:
-    """Which call it is, and whose. `door` is its address, None where nothing kept it."""
+    """Which call it is, and whose. `door` is its address, None where nothing kept it.
+
+    `agent` is what it was made as, with the version: None for none, and for a call that was refused.
+    """
 
     id: UUID
     tenant_id: TenantId
@@ -91,6 +95,7 @@ class CallFacts:
     sid: str | None
     at: datetime
     door: str | None
+    agent: tuple[AgentId, int] | None
 
 
 @final
@@ -157,6 +162,7 @@ def explained(found: Found) -> dict[str, object]:
         "key_id": None if call.key_id is None else shown(KEY, call.key_id),
         "user_id": call.uid,
         "session_id": call.sid,
+        "agent": None if call.agent is None else {"id": shown(AGENT, call.agent[0]), "version": call.agent[1]},
         "at": written(call.at),
         "address": call.door,
         "status": None if refused is None else refused.status,
@@ -206,6 +212,8 @@ def _passed(step: Step, call: CallFacts) -> str:
         if call.uid is None:
             return "The call names no end user, and the project does not require one."
         return f"The key may act for end users, and {call.uid!r} is not blocked."
+    if step is Step.AGENT and call.agent is not None:
+        return f"The call was made as the agent {shown(AGENT, call.agent[0])}, by its version {call.agent[1]}."
     return _PASSED[step]
 
 

@@ -21,7 +21,8 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     """A call as it is opened. `id` is 32 hex digits of a UUIDv7; `opened_us` is Unix time in microseconds.
 
     `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost. `held_tokens` is what it
-    took from limits on tokens, None if there are none.
+    took from limits on tokens, None if there are none. It was made as the agent `agent_id`, by
+    its `agent_version`, if as any.
     """
 
     id: str
@@ -37,6 +38,8 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     input_estimate: int
     cost_estimate_nano: int | None
     held_tokens: int | None = None
+    agent_id: UUID | None = None
+    agent_version: int | None = None
 
 
 @final

@@ -118,7 +118,8 @@ def _place(name: str) -> tuple[str, str]:
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the client made it. `size` is the whole body's, in bytes of text; `model` UNNAMED if not `named`.
 
-    `others` is the field that names models beside it, None for none.
+    `others` is the field that names models beside it, None for none. `before` is JSON that goes before the first
+    element of the content, with the comma after it.
     """
 
     form: JsonForm
@@ -130,6 +131,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     usage_wanted: bool
     size: int
     content_type: None = None
+    before: bytes = b""
 
     def tokens(self) -> int:
         """Estimate the tokens that it takes: those of its text, and as many as it lets the model write, if it says."""
@@ -154,6 +156,9 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
             raise wrong("model", "is required")
         else:
             fields.pop("model", None)
+        if self.before:
+            rest = memoryview(self.fields[form.content])[1:]
+            fields[form.content] = Raw(b"".join((b"[", self.before, rest)))
         if form.streams:
             fields["stream"] = self.stream
         for name in _ENCODED_ANEW & fields.keys():
@@ -170,8 +175,11 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         return _encode(fields)
 
 
-def read_request(body: bytes, form: JsonForm) -> ModelRequest:
-    """Read a client's body; raises `Refused` (400) saying which field is wrong."""
+def read_request(body: bytes, form: JsonForm, *, as_agent: bool = False) -> ModelRequest:
+    """Read a client's body; raises `Refused` (400) saying which field is wrong.
+
+    `as_agent`: it may leave out the model, which is the agent's to say.
+    """
     fields = read_object(body, content=form.content, names=form.names)
     # Not the body, which may be large, a second time.
     checked = _encode({name: raw for name, raw in fields.items() if name in _KNOWN})
@@ -183,7 +191,7 @@ def read_request(body: bytes, form: JsonForm) -> ModelRequest:
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise explained(str(problem)) from None
     named = known.model or form.default_model
-    if named is None and not form.unnamed:
+    if named is None and not (form.unnamed or as_agent):
         raise wrong("model", "is required")
     model = named or UNNAMED
     if not model.isprintable():

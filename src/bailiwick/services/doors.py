@@ -10,6 +10,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, final
 
+from bailiwick.domain.agent_calls import (
+    CHAT_AS_AGENT,
+    COUNTED_AS_AGENT,
+    MESSAGES_AS_AGENT,
+    RESPONSES_AS_AGENT,
+    AgentForm,
+)
 from bailiwick.domain.form_data import FormRequest, read_form
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.permissions import Permission
@@ -35,7 +42,7 @@ class Door:
     """One address. `path` is below `/v1`, here and at the provider.
 
     `body` None: the request is multipart/form-data. `media`: the answer may be sound or text. `kinds` are the providers
-    that have this address. `billed` is False where nothing is generated.
+    that have this address. `billed` is False where nothing is generated. `as_agent` is how agents are taken, None: not.
     """
 
     path: str
@@ -45,10 +52,13 @@ class Door:
     kinds: AbstractSet[ProviderKind]
     media: bool = False
     billed: bool = True
+    as_agent: AgentForm | None = None
 
-    def read(self, body: bytes, content_type: bytes) -> ModelRequest | FormRequest:
-        """Read a client's body; raises `Refused` (400) saying what is wrong."""
-        return read_form(body, content_type) if self.body is None else read_request(body, self.body)
+    def read(self, body: bytes, content_type: bytes, agent: str | None) -> ModelRequest | FormRequest:
+        """Read a client's body, of a call that names an `agent` in its head; raises `Refused` (400) if it is wrong."""
+        if self.body is None:
+            return read_form(body, content_type)
+        return read_request(body, self.body, as_agent=agent is not None)
 
 
 CHAT: Final = Door(
@@ -57,6 +67,7 @@ CHAT: Final = Door(
     body=JsonForm(content="messages", conversation=True, users=_BY_USER, asks_usage=True, defers="deferred"),
     answer=COMPLETIONS,
     kinds=_EVERY_KIND,
+    as_agent=CHAT_AS_AGENT,
 )
 DOORS: Final[tuple[Door, ...]] = (
     CHAT,
@@ -80,6 +91,7 @@ DOORS: Final[tuple[Door, ...]] = (
         body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True, defers="background"),
         answer=RESPONSES,
         kinds=_OPENAI | _ECHO,
+        as_agent=RESPONSES_AS_AGENT,
     ),
     Door(
         path="/moderations",
@@ -117,6 +129,7 @@ DOORS: Final[tuple[Door, ...]] = (
         body=JsonForm(content="messages", conversation=True, users=_BY_METADATA, strips=_BY_USER + _BY_METADATA),
         answer=MESSAGES,
         kinds=_ANTHROPIC | _ECHO,
+        as_agent=MESSAGES_AS_AGENT,
     ),
     Door(
         path="/messages/count_tokens",
@@ -124,6 +137,7 @@ DOORS: Final[tuple[Door, ...]] = (
         body=JsonForm(content="messages", conversation=True, strips=_BY_USER + _BY_METADATA, streams=False),
         answer=MESSAGES,
         kinds=_ANTHROPIC | _ECHO,
+        as_agent=COUNTED_AS_AGENT,
         billed=False,
     ),
 )

@@ -20,6 +20,7 @@ from uuid import UUID
 
 import msgspec
 
+from bailiwick.domain.agent_calls import CalledAgent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind, Route
@@ -89,7 +90,15 @@ class Metering:
         self._settling: set[asyncio.Task[None]] = set()
 
     async def open(
-        self, seen: Observation, principal: Principal, served: Use, place: Place, *, size: int, stream: bool
+        self,
+        seen: Observation,
+        principal: Principal,
+        served: Use,
+        place: Place,
+        *,
+        size: int,
+        stream: bool,
+        agent: CalledAgent | None = None,
     ) -> Meter:
         """Open a call whose request has `size` bytes; raises `Refused` (503), and then nothing was opened."""
         grant = principal.grant
@@ -110,6 +119,8 @@ class Metering:
             input_estimate=estimate,
             cost_estimate_nano=None if price is None else price.cost(TokenUsage(estimate)),
             held_tokens=min(place.tokens, MAX_TOKENS) if place.tokens else None,
+            agent_id=None if agent is None else agent.agent_id,
+            agent_version=None if agent is None else agent.version,
         )
         began = self._monotonic_ns()
         try:

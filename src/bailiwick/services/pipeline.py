@@ -18,6 +18,7 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
+from bailiwick.domain.agent_calls import CalledAgent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
@@ -30,6 +31,7 @@ from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, failure_of
 from bailiwick.providers.transport_errors import TransportError
+from bailiwick.services.acting import called_agent
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
@@ -53,15 +55,16 @@ Result = TypeVar("Result")
 class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as it was asked for.
 
-    `seen` takes what is learnt of it, `ip` is the address that limits count. `headers` are lines that are meant for the
-    provider, each with its end. `read_body` is told whose it is, and says whether it waited for it; `let_go` is told
-    that the body is not needed any more.
+    `seen` takes what is learnt of it, `ip` is the address that limits count, `agent` the one that the head names.
+    `headers` are lines that are meant for the provider, each with its end. `read_body` is told whose it
+    is, and says whether it waited for it; `let_go` is told that the body is not needed any more.
     """
 
     seen: Observation
     presented: Presented
     ip: str
     content_type: bytes
+    agent: str | None
     headers: bytes
     read_body: Callable[[Principal], Awaitable[tuple[bytes, bool]]]
     let_go: Callable[[], None]
@@ -115,25 +118,26 @@ class Pipeline:
         if waited:  # A body may be a minute on its way: what was taken away in the meantime is gone.
             principal = await self.authenticate(asked.presented, door.permission, asked.seen)
         large = len(body) > LARGE
-        read = partial(door.read, body, asked.content_type)
+        read = partial(door.read, body, asked.content_type, asked.agent)
         request = await self._aside(read) if large else read()
-        attempt = await self._attempt(door, asked, principal, request, large=large)
+        attempt, called, agent = await self._attempt(door, asked, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
         place = await self._admission.admit(
-            principal, asked.ip, request.tokens() if counted else 0, len(attempt.ask.body)
+            principal, asked.ip, called.tokens() if counted else 0, len(attempt.ask.body)
         )
         try:
             if place.waited:  # As above: it is decided on what holds now.
                 principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-                attempt = await self._attempt(door, asked, principal, request, large=large)
+                attempt, called, agent = await self._attempt(door, asked, principal, request, large=large)
             attempt = await self._attempts.first(attempt)
             meter = await self._metering.open(
                 asked.seen,
                 principal,
                 attempt.served,
                 place,
-                size=request.size if door.billed else 0,
+                size=called.size if door.billed else 0,
                 stream=request.stream,
+                agent=agent,
             )
         except BaseException:
             await self._admission.give_back(place)
@@ -180,12 +184,16 @@ class Pipeline:
     async def models(self, presented: Presented, seen: Observation) -> list[str]:
         """The models that the caller may call, by name."""
         principal = await self.authenticate(presented, Permission.MODELS_LIST, seen)
-        if not authorize_agent(principal).allowed:
-            return []
         models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
+        listed = models.listed() if authorize_agent(principal).allowed else ()
+        agents = [
+            (named.model_name, [served.route for served in models.resolve(named.model, self._serving.today())])
+            for named in models.agents
+            if authorize_agent(principal, *named.names).allowed
+        ]
         return [
             name
-            for name, routes in models.listed()
+            for name, routes in (*listed, *agents)
             if any(authorize_model(principal, *route.names).allowed for route in routes)
         ]
 
@@ -194,9 +202,16 @@ class Pipeline:
 
     async def _attempt(
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
-    ) -> Attempt:
-        """Find who may serve a request, and write it for the first of them; raises `Refused`."""
-        authorize_agent(principal).or_raise()
+    ) -> tuple[Attempt, ModelRequest | FormRequest, CalledAgent | None]:
+        """Find who may serve a request, and write it for the first of them; raises `Refused`.
+
+        Returns the request as the agent makes it, too, that it is made as.
+        """
+        agent = await called_agent(self._serving, principal, request, door.as_agent, asked.agent)
+        if agent is not None and isinstance(request, ModelRequest) and door.as_agent is not None:
+            principal = agent.called_by(principal)
+            apply = partial(agent.applied, request, door.as_agent)
+            request = await self._aside(apply) if large else apply()
         served, *later = await self._served(principal, request, door)
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
 
@@ -211,7 +226,7 @@ class Pipeline:
                 headers=asked.headers + asked.seen.for_provider,
             )
 
-        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write)
+        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write), request, agent
 
     async def _served(self, principal: Principal, request: ModelRequest | FormRequest, door: Door) -> list[Served]:
         """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""

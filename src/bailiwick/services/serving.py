@@ -1,4 +1,4 @@
-"""What a project can call: its providers with their accounts and prices, and which of them serves a name."""
+"""What a project can call: its providers with their accounts and prices, which of them serves a name, its agents."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, final
 
+from bailiwick.domain.agent_calls import CalledAgent
+from bailiwick.domain.agents import ListedAgent
 from bailiwick.domain.durations import DAY
-from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
+from bailiwick.domain.ids import AgentId, ProjectId, ProviderId, TenantId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
 from bailiwick.domain.pricing import Price
 from bailiwick.providers.provider import ModelProvider
@@ -19,6 +21,8 @@ from bailiwick.storage.serving import ServingLookup, StoredOffer
 
 _PROJECTS_KEPT: Final = 5_000
 _NAMES_KEPT: Final = 500
+# Each may have as much text as its operator wrote.
+_AGENTS_KEPT: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Connect = Callable[[StoredOffer | None], ModelProvider]
@@ -47,8 +51,11 @@ class ProjectModels:
         providers: Mapping[ProviderId | None, ModelProvider],
         overrides: Mapping[ProviderId | None, Mapping[str, Price]],
         list_price: ListPrice,
+        agents: Sequence[ListedAgent] = (),
     ) -> None:
         self._tenant_id = tenant_id
+        self.agents = tuple(agents)
+        self._called = {name: agent for agent in agents for name in agent.names}
         self._catalogue = catalogue
         self._providers = providers
         self._overrides = overrides
@@ -68,6 +75,10 @@ class ProjectModels:
                 self._served.clear()
             self._served[key] = tuple(self._serve(route, today) for route in self._catalogue.routes(name))
         return self._served[key]
+
+    def agent(self, name: str) -> ListedAgent | None:
+        """The agent of this name or id; None if there is none that can be called as."""
+        return self._called.get(name)
 
     def listed(self) -> Sequence[tuple[str, tuple[Route, ...]]]:
         """Every name that can be told to a client, and where it leads: found out once, since there may be thousands."""
@@ -104,6 +115,9 @@ class Serving:
         self._connect = connect
         self._list_price = list_price
         self._now_ns = now_ns
+        self._agents: Remembered[tuple[TenantId, ProjectId, AgentId, int], CalledAgent | None] = Remembered(
+            self._read_agent, epoch, capacity=_AGENTS_KEPT
+        )
         self._projects: Remembered[tuple[TenantId, ProjectId], ProjectModels] = Remembered(
             self._read, epoch, capacity=_PROJECTS_KEPT
         )
@@ -112,12 +126,20 @@ class Serving:
         """The models of a project; raises `Unavailable`."""
         return await self._projects.get((tenant_id, project_id))
 
+    async def agent(self, tenant_id: TenantId, project_id: ProjectId, listed: ListedAgent) -> CalledAgent | None:
+        """What an agent of a project says; None if it was removed a moment ago. Raises `Unavailable`."""
+        return await self._agents.get((tenant_id, project_id, listed.id, listed.version))
+
     def today(self) -> int:
         """The day, in days since the epoch, UTC."""
         return self._now_ns() // DAY
 
+    async def _read_agent(self, key: tuple[TenantId, ProjectId, AgentId, int]) -> CalledAgent | None:
+        spec = await self._lookup.find_agent(*key)
+        return None if spec is None else CalledAgent(key[2], key[3], spec)
+
     async def _read(self, key: tuple[TenantId, ProjectId]) -> ProjectModels:
-        stored, aliases = await self._lookup.find(*key)
+        stored, aliases, agents = await self._lookup.find(*key)
         offers: list[Offer] = []
         providers: dict[ProviderId | None, ModelProvider] = {None: self._connect(None)}
         overrides: dict[ProviderId | None, Mapping[str, Price]] = {}
@@ -125,4 +147,4 @@ class Serving:
             offers.append(entry.offer)
             providers[entry.offer.id] = self._connect(entry)
             overrides[entry.offer.id] = entry.prices
-        return ProjectModels(key[0], Catalogue(offers, aliases), providers, overrides, self._list_price)
+        return ProjectModels(key[0], Catalogue(offers, aliases), providers, overrides, self._list_price, agents)

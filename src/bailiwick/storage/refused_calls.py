@@ -14,7 +14,7 @@ import psycopg
 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.explanation import CallFacts, Found, OpenedCall, RefusedCall, SettledCall, Step
-from bailiwick.domain.ids import KeyId, ProjectId, TenantId
+from bailiwick.domain.ids import AgentId, KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.refusals import RefusalCount as Counted
 from bailiwick.domain.refusals import RefusalsReport, step_of
@@ -161,4 +161,5 @@ def _facts(row: Row) -> CallFacts:
         sid=row["sid"],
         at=row["at"],
         door=row["door"],
+        agent=None if row.get("agent_id") is None else (AgentId(row["agent_id"]), row["agent_version"]),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, final
 
-from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
+from bailiwick.domain.agents import AgentSpec, ListedAgent, agent_spec
+from bailiwick.domain.ids import AgentId, ProjectId, ProviderId, TenantId
 from bailiwick.domain.models import Offer, ProviderKind
 from bailiwick.domain.pricing import Price, Rate, rate_from_usd
 from bailiwick.storage.scope import Database, Row
@@ -40,14 +41,32 @@ class ServingLookup:
 
     async def find(
         self, tenant_id: TenantId, project_id: ProjectId
-    ) -> tuple[list[StoredOffer], dict[str, tuple[str, ...]]]:
-        """The project's providers, nearest first, and its aliases. Raises `Unavailable`."""
+    ) -> tuple[list[StoredOffer], dict[str, tuple[str, ...]], list[ListedAgent]]:
+        """The project's providers, nearest first, its aliases and its enabled agents. Raises `Unavailable`."""
         params = {"tenant": tenant_id, "project": project_id}
         async with self._database.reading(tenant_id) as scope:
             rows = await scope.fetch_all(_SQL["offers"], params)
             project = await scope.fetch_one(_SQL["aliases"], params)
+            agents = await scope.fetch_all(_SQL["agents"], params)
         aliases = {} if project is None else project["aliases"]
-        return [_offer(row) for row in rows], {name: tuple(targets) for name, targets in aliases.items()}
+        return (
+            [_offer(row) for row in rows],
+            {name: tuple(targets) for name, targets in aliases.items()},
+            [_listed(row) for row in agents],
+        )
+
+    async def find_agent(
+        self, tenant_id: TenantId, project_id: ProjectId, agent_id: AgentId, version: int
+    ) -> AgentSpec | None:
+        """What a version of a project's agent says; None if there is none. Raises `Unavailable`."""
+        params = {"tenant": tenant_id, "project": project_id, "agent": agent_id, "version": version}
+        async with self._database.reading(tenant_id) as scope:
+            row = await scope.fetch_one(_SQL["agent"], params)
+        return None if row is None else agent_spec(**row["spec"])
+
+
+def _listed(row: Row) -> ListedAgent:
+    return ListedAgent(id=AgentId(row["id"]), name=row["name"], model=row["model"], version=row["version"])
 
 
 def _offer(row: Row) -> StoredOffer:

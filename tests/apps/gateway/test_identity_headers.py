@@ -65,7 +65,7 @@ def test_a_repeated_identity_is_refused(caller: Caller, header: str, second: str
     assert error_of(answer) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("header", ["X-Thread-Id", "X-Agent-Id"])
+@pytest.mark.parametrize("header", ["X-Thread-Id"])
 @pytest.mark.parametrize("value", ["a", "", "x" * 256])
 def test_what_asks_for_something_that_does_not_exist_yet_is_refused_and_not_ignored(
     site: Site, upstream: Upstream, header: str, value: str

@@ -325,6 +325,13 @@ class RequestUsageShown(BaseModel):
     latency_ms: int
 
 
+class AgentRunShown(BaseModel):
+    """The agent that a call was made as, and the version that it then had."""
+
+    id: str
+    version: int
+
+
 class RequestShown(BaseModel):
     """A call, and the decisions that it met, in order."""
 
@@ -335,6 +342,7 @@ class RequestShown(BaseModel):
     key_id: str | None
     user_id: str | None
     session_id: str | None
+    agent: AgentRunShown | None
     at: str
     address: str | None
     status: int | None

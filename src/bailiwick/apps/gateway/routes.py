@@ -76,6 +76,7 @@ class DataPlane:
             presented=call.presented(),
             ip=call.ip,
             content_type=head.content_type,
+            agent=head.agent,
             headers=head.for_provider if door.answer is MESSAGES else b"",
             read_body=call.body,
             let_go=call.let_go,

@@ -37,11 +37,12 @@ _DIGITS: Final = 19
 # Around a value they are no part of it (RFC 9110 §5.5); the parser takes away only those before.
 _BLANKS: Final = b" \t"
 _ORGANIZATIONS: Final = (b"x-org-id", b"x-tenant-id", b"openai-organization")
+_AGENT: Final = b"x-agent-id"
 _PROJECTS: Final = (b"x-project-id", b"openai-project")
 # What they ask for does not exist yet, and a call that went on without it would be answered as if it did.
-_NOT_YET: Final = {b"x-thread-id": ("X-Thread-Id", "stored conversations"), b"x-agent-id": ("X-Agent-Id", "agents")}
+_NOT_YET: Final = {b"x-thread-id": ("X-Thread-Id", "stored conversations")}
 # Few calls have any of these.
-_RARE: Final = frozenset({*_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS, *_NOT_YET})
+_RARE: Final = frozenset({*_FOR_PROVIDER, *_ORGANIZATIONS, *_PROJECTS, *_NOT_YET, _AGENT})
 _READ: Final = _RARE | {_AUTHORIZATION, _API_KEY, _END_USER, _SESSION, _LENGTH, _HOST, _TYPE, _ENCODING, _ORIGIN}
 # Headers of OpenAI's own; they speak to us only when they hold one of our ids.
 _OURS_IF: Final = {b"openai-organization": f"{TENANT}_".encode(), b"openai-project": f"{PROJECT}_".encode()}
@@ -63,6 +64,7 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     sid: str | None = None
     organization: str | None = None
     project: str | None = None
+    agent: str | None = None
     length: int | None = None
     host: bytes = b""
     origin: bytes | None = None
@@ -104,6 +106,8 @@ def read_head(headers: Headers) -> RequestHead:
                 raise Refused(Code.INVALID_REQUEST, f"{shown} is not supported yet: there are no {what}.", param=shown)
         head.organization = _target(found, _ORGANIZATIONS)
         head.project = _target(found, _PROJECTS)
+        if _AGENT in found:
+            head.agent = read_identifier("X-Agent-Id", found[_AGENT])
         head.for_provider = b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found)
     return head
 

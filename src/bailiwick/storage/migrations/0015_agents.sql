@@ -50,3 +50,7 @@ END $$;
 GRANT SELECT ON agents, agent_versions TO bailiwick_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON agents TO bailiwick_control, bailiwick_operator;
 GRANT SELECT, INSERT ON agent_versions TO bailiwick_control, bailiwick_operator;
+
+-- Which agent a call was made as, and which version of it; NULL for none. They outlive the agent.
+ALTER TABLE open_calls ADD COLUMN agent_id uuid, ADD COLUMN agent_version integer;
+ALTER TABLE ledger ADD COLUMN agent_id uuid, ADD COLUMN agent_version integer;

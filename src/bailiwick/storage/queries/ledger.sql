@@ -1,25 +1,27 @@
 -- name: open_calls
 -- Write the open rows of a batch; a batch that is tried again changes nothing.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
-                                  streamed, input_estimate, cost_estimate_nano, held_tokens)
+                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
-       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens
+       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
-    model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer)
+    model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
+    agent_id uuid, agent_version integer)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: open_calls_again
 -- Write the open rows of a batch of which some may have been written, and settled, before; those stay as they are.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
-                                  streamed, input_estimate, cost_estimate_nano, held_tokens)
+                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
-       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens
+       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
-    model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer)
+    model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
+    agent_id uuid, agent_version integer)
 WHERE NOT EXISTS (
     SELECT FROM bailiwick.ledger l
     WHERE l.tenant_id = c.tenant_id AND l.project_id = c.project_id
@@ -52,14 +54,17 @@ WITH settled AS MATERIALIZED (
         first_byte_ms integer, status smallint, outcome smallint, usage_source smallint, provider text, model text)
 ), closed AS (
     DELETE FROM bailiwick.open_calls o USING settled s WHERE o.id = s.id
-    RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed
+    RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed, o.agent_id,
+              o.agent_version
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
-                              first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model)
+                              first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, agent_id,
+                              agent_version)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.input_tokens, s.output_tokens,
        s.cached_tokens, s.cache_write_tokens, s.reasoning_tokens, s.audio_tokens, s.latency_ms,
-       s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model
+       s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model,
+       c.agent_id, c.agent_version
 FROM closed c JOIN settled s ON s.id = c.id;
 
 -- name: correct_lost
@@ -107,14 +112,15 @@ WITH closed AS (
     WHERE NOT EXISTS (SELECT FROM bailiwick.processes p
                       WHERE p.id = o.process_id AND p.beat_at > now() - $1 * interval '1 second')
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed,
-              o.input_estimate, o.cost_estimate_nano, o.held_tokens
+              o.input_estimate, o.cost_estimate_nano, o.held_tokens, o.agent_id, o.agent_version
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
-                              first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, held_tokens)
+                              first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, held_tokens,
+                              agent_id, agent_version)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_estimate_nano, c.input_estimate, 0, 0, 0, 0, 0,
        greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3, c.streamed,
-       c.uid, c.sid, c.provider, c.model, c.held_tokens
+       c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version
 FROM closed c;
 
 -- name: beat
