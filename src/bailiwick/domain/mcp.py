@@ -48,6 +48,8 @@ METHODS: Final = frozenset(
         "tools/list", "prompts/list", "resources/list", "resources/templates/list",
     }
 )  # fmt: skip
+# What the stateless revision has no more.
+REMOVED: Final = frozenset({INITIALIZE, "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"})
 NOTIFICATIONS: Final = "notifications/"
 
 

@@ -29,6 +29,7 @@ from bailiwick.domain.mcp import (
     NAMING,
     NOTIFICATIONS,
     PARSE_ERROR,
+    REMOVED,
     REVISIONS,
     STATELESS,
     TOOLS_CALL,
@@ -95,7 +96,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 def check_version(head: McpHead) -> None:
     """Raise `RefusedMessage` (400) for a revision that we do not speak."""
     if head.version is not None and head.version not in REVISIONS:
-        asked = {"supported": REVISIONS, "requested": head.version}
+        # Those with a handshake are agreed on in it.
+        asked = {"supported": [STATELESS], "requested": head.version}
         data = msgspec.Raw(msgspec.json.encode(asked))
         raise RefusedMessage(UNSUPPORTED_VERSION, "Unsupported protocol version", data=data)
 
@@ -119,18 +121,23 @@ def _message(fields: dict[str, Raw], message_id: bytes | None, head: McpHead) ->
     if "method" not in fields:
         if message_id is None or ("result" in fields) == ("error" in fields):
             raise RefusedMessage(INVALID_REQUEST, "The message is neither a request nor an answer.")
+        check_version(head)
         return Message(method=None, id=message_id)
     method = _text(fields["method"])
     if method is None or "result" in fields or "error" in fields:
         raise RefusedMessage(INVALID_REQUEST, "The message is neither a request nor an answer.")
     params = _params(fields)
     if message_id is None:
+        check_version(head)
         if not method.startswith(NOTIFICATIONS):
             raise RefusedMessage(INVALID_REQUEST, "A message without an id is a notification.")
         return Message(method=method, id=None)
     _check_headers(head, method, params)
-    if method not in METHODS:
+    check_version(head)
+    if method not in METHODS or (head.stateless and method in REMOVED):
         raise RefusedMessage(METHOD_NOT_FOUND, "Method not found", status=_NOT_FOUND)
+    if method == TOOLS_CALL and "task" in params and not head.stateless:
+        raise RefusedMessage(INVALID_PARAMS, "Tasks are not supported here: call the tool without one.")
     wanted = _wanted(method, params)
     if method in NAMED_IN_HEADERS and (head.stateless or head.name is not None):
         _agree("Mcp-Name", None if head.name is None else _decoded(head.name), wanted[0][1])
@@ -142,6 +149,8 @@ def _check_headers(head: McpHead, method: str, params: dict[str, Raw]) -> None:
     said = None
     if meta is not None:
         said = _object(meta, content="", names=_META, number=INVALID_PARAMS).get(_VERSION_KEY)
+    if head.stateless and said is None:
+        raise RefusedMessage(INVALID_PARAMS, f"params._meta must name the revision as {_VERSION_KEY}.")
     if head.stateless or (said is not None and method != INITIALIZE):
         _agree("MCP-Protocol-Version", head.version, None if said is None else _text(said))
     if head.stateless or head.method is not None:
@@ -154,8 +163,6 @@ def _agree(header: str, said: str | None, meant: str | None) -> None:
 
 
 def _wanted(method: str, params: dict[str, Raw]) -> tuple[tuple[Kind, str], ...]:
-    if method == TOOLS_CALL and "task" in params:
-        raise RefusedMessage(INVALID_PARAMS, "Tasks are not supported here: call the tool without one.")
     if method in NAMING:
         return ((KIND_OF[method], _name(params, NAMING[method])),)
     if method == COMPLETE:

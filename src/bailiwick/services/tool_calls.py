@@ -102,14 +102,15 @@ class ToolCalls:
     async def call(self, asked: ToolAsked, reply: ToolReply) -> None:
         """Carry out one request; raises `Refused` while nothing of the answer was sent."""
         principal, server = await self._known(asked)
-        check_version(asked.head)
         if asked.method != _POST and (asked.head.stateless or asked.head.session is None):
             raise RefusedMessage(INVALID_REQUEST, _ONE_METHOD, code=Code.METHOD_NOT_ALLOWED)
         body, waited = await asked.read_body(principal)
         if waited:
             principal, server = await self._known(asked)
         message = None
-        if asked.method == _POST:
+        if asked.method != _POST:
+            check_version(asked.head)
+        else:
             read = partial(read_message, body, asked.head)
             message = await self._aside(read) if len(body) > LARGE else read()
         decided = self._decided(asked, principal, server, message)

@@ -72,7 +72,7 @@ def test_another_projects_server_is_one_that_does_not_exist(site: Site) -> None:
     switched = scripted(site, server={"enabled": False})
     asked = [call(caller, "search", at=name) for name in ("theirs", "no-such-server")]
     site.upstream.on("/mcp", result())
-    assert ask(caller, "ping").status_code == 200
+    assert ask(caller, "server/discover").status_code == 200
     asked.append(call(switched, "search"))
     bodies = {(answer.status_code, answer.content) for answer in asked}
     assert len(bodies) == 1
@@ -130,7 +130,7 @@ def test_a_server_that_lies_about_its_list_gains_nothing(site: Site, upstream: U
     ]
     for lie in lies:
         upstream.on("/mcp", result(**lie))
-        for method in ("tools/list", "ping", "prompts/list"):
+        for method in ("tools/list", "server/discover", "prompts/list"):
             said = ask(caller, method).json()["result"]
             assert [tool["name"] for tool in said["tools"]] == ["search"]
             assert said["cacheScope"] == "private"
@@ -243,11 +243,21 @@ def test_a_message_beyond_four_mebibytes_is_refused(site: Site) -> None:
 
 def test_a_revision_that_nobody_speaks_is_told_which_are(site: Site) -> None:
     caller = scripted(site)
-    answer = ask(caller, "ping", more={"mcp-protocol-version": "2099-01-01"})
+    body = json.dumps(message("tools/list")).replace("2026-07-28", "2099-01-01")
+    given = {**headers("tools/list"), "mcp-protocol-version": "2099-01-01"}
+    answer = caller.ask("POST", door(caller), headers=given, content=body)
     assert answer.status_code == 400
+    assert answer.json()["id"] == 7
     error = answer.json()["error"]
-    assert error["code"] == -32022
-    assert error["data"]["supported"][:2] == ["2026-07-28", "2025-11-25"]
+    assert (error["code"], error["data"]) == (-32022, {"supported": ["2026-07-28"], "requested": "2099-01-01"})
+    untouched(caller)
+
+
+@pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "resources/subscribe"])
+def test_what_the_stateless_revision_has_no_more_is_no_method_there(site: Site, method: str) -> None:
+    caller = scripted(site)
+    answer = ask(caller, method, uri="file:///a")
+    assert error_of(answer)[:2] == (404, -32601)
     untouched(caller)
 
 
