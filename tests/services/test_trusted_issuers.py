@@ -120,6 +120,15 @@ async def test_a_project_is_named_only_where_its_own_issuer_says_that_it_is(find
     assert await finder.chosen(None, iss="https://nobody.example", pid=one["id"]) == Code.INVALID_CREDENTIALS
 
 
+async def test_a_token_of_many_texts_names_no_project_and_costs_no_look_up_of_each(finder: Finder) -> None:
+    project = await finder.project()
+    await finder.trust(project, claims={"project": "pid"})
+    few, many = ({f"claim-{number}": f"name-{number}" for number in range(count)} for count in (98, 99))
+    assert await finder.chosen(None, **few, pid=project["slug"]) == project["slug"]
+    assert await finder.chosen(None, **many, pid=project["slug"]) == Code.PROJECT_REQUIRED
+    assert await finder.chosen(project["slug"], **many) == project["slug"]
+
+
 async def test_no_flood_of_names_that_nobody_has_asks_the_database(finder: Finder) -> None:
     project = await finder.project()
     await finder.trust(project, claims={"project": "pid"})

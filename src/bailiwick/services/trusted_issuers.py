@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, final
 
 from bailiwick.domain.bloom_filter import BloomFilter
@@ -27,6 +28,8 @@ from bailiwick.storage.epoch import Epoch
 
 _ISSUERS_KEPT: Final = 2_000
 _FILTER_BITS: Final = 1 << 24
+# Of a token that nobody has verified: each text costs some microseconds, and 8 KiB hold hundreds of them.
+_MOST_TEXTS: Final = 100
 
 
 @final
@@ -94,8 +97,11 @@ class TrustedIssuers:
 
 
 def _named(name: str, claims: Mapping[str, Any], known: BloomFilter) -> Iterator[tuple[Path, Trust]]:
-    """Every project with such an issuer that a token could name, and where."""
-    for path, text in texts_in(claims):
+    """Every project with such an issuer that a token could name, and where; none of a token with too many texts."""
+    texts = list(islice(texts_in(claims), _MOST_TEXTS + 1))
+    if len(texts) > _MOST_TEXTS:
+        return
+    for path, text in texts:
         if is_slug(text):
             trust = _by_slug(name, text)
         elif (project_id := parsed(PROJECT, text)) is not None:
