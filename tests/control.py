@@ -38,6 +38,7 @@ UNKNOWN: Final = {
         ids.PROVIDER,
         ids.ISSUER,
         ids.MEMBER,
+        ids.ROLE,
         ids.MCP_SERVER,
         ids.AGENT,
         ids.OPERATOR,

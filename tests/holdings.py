@@ -25,6 +25,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "revocations"): {"user_id": "intruder"},
     ("post", "signing-keys"): {},
     ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
+    ("post", "roles"): {"name": "intruder", "permissions": []},
     ("post", "members"): {"subject": "intruder", "role": "member"},
     ("post", "mcp-servers"): {"name": "intruder", "url": "https://intruder.example/mcp"},
     ("post", "agents"): {"name": "intruder", "model": "echo"},
@@ -68,6 +69,7 @@ async def holding(control: Control, name: str) -> Holding:
         user_prefix=name,
         jwks={"keys": [signing_keys.make().public_jwk()]},
     )
+    role = await control.make(f"/tenants/{tenant['id']}/roles", name=name, permissions=[], models=[name])
     member = await control.make(f"/tenants/{tenant['id']}/members", subject=name, role="member", tier=name)
     server = await control.make(
         f"/projects/{project['id']}/mcp-servers", name=name, url=f"https://{name}.example/mcp", credential=name
@@ -91,6 +93,7 @@ async def holding(control: Control, name: str) -> Holding:
             "revocation_id": revocation["id"],
             "provider_id": own["id"],
             "issuer_id": trusted["id"],
+            "role_id": role["id"],
             "member_id": member["id"],
             "mcp_server_id": server["id"],
             "agent_id": agent["id"],
@@ -126,6 +129,8 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch" and "/issuers/" in path:
         return {"max_lifetime": 600}
+    if method == "patch" and "/roles/" in path:
+        return {"permissions": ["chat:create"]}
     if method == "patch" and "/members/" in path:
         return {"role": "viewer"}
     if method == "patch":

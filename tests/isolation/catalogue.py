@@ -146,6 +146,12 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         " VALUES (%s, %s, '', 'u', 'member', now(), 'test')",
         (new_id(), tenant),
     )
+    connection.execute(
+        "INSERT INTO bailiwick.roles (id, tenant_id, name, permissions, created_at, created_by)"
+        " VALUES (%s, %s, 'r', '{}', now(), 'test')",
+        (new_id(), tenant),
+    )
+    connection.execute("INSERT INTO bailiwick.removed_roles VALUES (%s, 'gone', now())", (tenant,))
     agent = new_id()
     connection.execute(
         "INSERT INTO bailiwick.agents"

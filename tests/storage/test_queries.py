@@ -70,6 +70,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "sign_in_providers.forget_finished_sign_ins": (roles.CONTROL, roles.OPERATOR),
     "sign_in.look_up_sign_in_link": (roles.CONTROL,),
     "rotation": (roles.OWNER,),
+    "tenant_roles": (roles.CONTROL,),
     "tenants": (roles.CONTROL,),
     "tenants.add_tenant": (roles.OPERATOR,),
     "tenants.list_tenants": (roles.OPERATOR,),

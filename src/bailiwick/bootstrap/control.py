@@ -51,6 +51,7 @@ from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
 from bailiwick.services.repeats import Repeats
 from bailiwick.services.revocations import Revocations
+from bailiwick.services.roles import Roles
 from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.tiers import Tiers
 from bailiwick.services.usage import UsageReports
@@ -86,6 +87,7 @@ class ControlPlane:
     mcp_servers: McpServers
     issuer_tester: IssuerTester
     members: Members
+    roles: Roles
     agents: Agents
     usage: UsageReports
     end_users: EndUsers
@@ -155,6 +157,7 @@ async def control_plane(
             issuers=Issuers(database, acts, guard=guard, public_url=public_url),
             mcp_servers=McpServers(database, acts, sealing=keys.sealing, guard=guard),
             issuer_tester=IssuerTester(database, issuer_keys, now=now, public_url=public_url),
+            roles=Roles(database, acts),
             members=Members(database, acts, public_url=public_url),
             agents=Agents(database, acts),
             usage=UsageReports(database),

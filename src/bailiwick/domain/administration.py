@@ -45,6 +45,8 @@ class AdminPermission(StrEnum):
     ISSUERS_WRITE = "issuers:write"
     PLATFORM_ISSUERS_READ = "platform_issuers:read"
     PLATFORM_ISSUERS_WRITE = "platform_issuers:write"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
     MCP_SERVERS_READ = "mcp_servers:read"
@@ -107,6 +109,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.ISSUERS_WRITE: Need(_ADMIN),
     _P.PLATFORM_ISSUERS_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.PLATFORM_ISSUERS_WRITE: Need(_ADMIN, Reach.INSTALLATION),
+    _P.ROLES_READ: Need(_VIEWER),
+    _P.ROLES_WRITE: Need(_ADMIN),
     _P.MEMBERS_READ: Need(_VIEWER),
     _P.MEMBERS_WRITE: Need(_ADMIN),
     _P.MCP_SERVERS_READ: Need(_VIEWER),

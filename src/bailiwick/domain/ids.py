@@ -23,6 +23,7 @@ IssuerId = NewType("IssuerId", UUID)
 AgentId = NewType("AgentId", UUID)
 AgentVersionId = NewType("AgentVersionId", UUID)
 MemberId = NewType("MemberId", UUID)
+RoleId = NewType("RoleId", UUID)
 McpServerId = NewType("McpServerId", UUID)
 
 TENANT: Final = "ten"
@@ -40,6 +41,7 @@ ISSUER: Final = "iss"
 AGENT: Final = "agt"
 AGENT_VERSION: Final = "agv"
 MEMBER: Final = "mem"
+ROLE: Final = "rol"
 MCP_SERVER: Final = "mcp"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"

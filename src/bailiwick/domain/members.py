@@ -17,8 +17,8 @@ from typing import Final, final
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.identifiers import identifier_field
 from bailiwick.domain.ids import MemberId, ProjectId, TenantId
-from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, Permission
-from bailiwick.domain.roles import BUILT_IN
+from bailiwick.domain.permissions import Permission
+from bailiwick.domain.roles import read_scopes
 
 _ISSUER: Final = re.compile(r"[!-~]{1,500}")
 
@@ -71,9 +71,8 @@ class Membership:
         return not self.names.isdisjoint(organizations)
 
     def narrowed(self, scopes: frozenset[Permission]) -> frozenset[Permission]:
-        """Those of them that the member holds there."""
-        held = scopes & BUILT_IN.get(self.role, frozenset())
-        return held if self.scopes is None else held & self.scopes
+        """Those of them that the member holds there, as far as the role lets."""
+        return scopes if self.scopes is None else scopes & self.scopes
 
 
 def member_spec(
@@ -92,15 +91,3 @@ def member_spec(
     )
     findings.or_raise()
     return spec
-
-
-def read_scopes(field: str, names: Sequence[str]) -> frozenset[Permission]:
-    """Take scopes that a token may hold; raises `Invalid`."""
-    findings = Findings()
-    for place, name in enumerate(names):
-        if name not in ALL_SCOPES:
-            findings.add(f"{field}.{place}", f"is no scope; scopes are {', '.join(Permission)}")
-        elif name in FOR_KEYS_ALONE:
-            findings.add(f"{field}.{place}", "is for keys alone")
-    findings.or_raise()
-    return frozenset(map(Permission, names))

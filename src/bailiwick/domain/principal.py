@@ -6,6 +6,7 @@ A `Grant` is what a credential carries, the same for all its calls until somethi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import final
@@ -17,6 +18,21 @@ from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
 from bailiwick.domain.tenancy import OnDisconnect
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """Where what a grant holds comes from, for people: the tier and the role that were said, and by what.
+
+    `limits` says of each level whose it is.
+    """
+
+    limits: Mapping[str, str]
+    tier: str | None = None
+    tier_by: str | None = None
+    role: str | None = None
+    role_by: str | None = None
 
 
 @final
@@ -44,6 +60,8 @@ class Grant:
     key_bucket: str | None
     confinements: tuple[Confinement, ...] = ()
     tier: str | None = None
+    role: str | None = None
+    resolution: Resolution = Resolution(limits={})
     max_output_tokens: int | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
 

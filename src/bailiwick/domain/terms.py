@@ -9,6 +9,7 @@ from typing import final
 from bailiwick.domain.confinement import THE_PROJECT, Confinement, confining
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits, parse_limits
+from bailiwick.domain.roles import OwnRoles
 from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.tools import ToolRules
 
@@ -26,12 +27,13 @@ class TierTerms:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What holds for a call under a tier, None if it runs under none."""
+    """What holds for a call under a tier, None if it runs under none. `sources` says which level of limits is whose."""
 
     tier: str | None
     limits: Limits
     confinements: tuple[Confinement, ...]
     max_output_tokens: int | None
+    sources: Mapping[str, str]
 
 
 @final
@@ -47,6 +49,7 @@ class ProjectTerms:
     tiers: Mapping[str, TierTerms]
     default_tier: str | None
     tools: ToolRules | None
+    roles: OwnRoles
     require_end_user: bool
     on_disconnect: OnDisconnect
     tenant_active: bool
@@ -54,6 +57,7 @@ class ProjectTerms:
 
     def under(self, tier: str | None) -> Terms:
         """What holds for a call that comes with `tier`."""
+        own = dict.fromkeys(self.limits, THE_PROJECT)
         for name in (tier, self.default_tier):
             if name is not None and (said := self.tiers.get(name)) is not None:
                 return Terms(
@@ -61,9 +65,16 @@ class ProjectTerms:
                     limits=parse_limits({**self.limits, **said.limits}),
                     confinements=confining(self._own, said.confinement),
                     max_output_tokens=said.max_output_tokens,
+                    sources={**own, **dict.fromkeys(said.limits, said.confinement.source)},
                 )
         limits = parse_limits(self.limits)
-        return Terms(tier=None, limits=limits, confinements=confining(self._own), max_output_tokens=None)
+        return Terms(
+            tier=None,
+            limits=limits,
+            confinements=confining(self._own),
+            max_output_tokens=None,
+            sources=own,
+        )
 
     @property
     def _own(self) -> Confinement:

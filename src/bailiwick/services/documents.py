@@ -19,6 +19,7 @@ from bailiwick.domain.operators import OperatorKey, Person
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.providers import Provider
 from bailiwick.domain.revocations import FIELDS, Revocation
+from bailiwick.domain.roles import Role
 from bailiwick.domain.sign_in import Session
 from bailiwick.domain.sign_in_providers import SignInProvider
 from bailiwick.domain.signing import Standing
@@ -167,6 +168,21 @@ def tier_document(tier: Tier) -> Document:
         "agents": None if tier.spec.agents is None else list(tier.spec.agents),
         "created_at": written(tier.created_at),
         "created_by": tier.created_by,
+    }
+
+
+def role_document(role: Role) -> Document:
+    """A role of a tenant's own."""
+    spec = role.spec
+    return {
+        "id": ids.shown(ids.ROLE, role.id),
+        "tenant_id": ids.shown(ids.TENANT, role.tenant_id),
+        "name": spec.name,
+        "permissions": sorted(spec.permissions),
+        "models": None if spec.models is None else list(spec.models),
+        "agents": None if spec.agents is None else list(spec.agents),
+        "created_at": written(role.created_at),
+        "created_by": role.created_by,
     }
 
 

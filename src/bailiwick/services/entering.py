@@ -19,6 +19,7 @@ from bailiwick.domain.members import Membership
 from bailiwick.domain.policy import NOT_A_MEMBER, NOT_ITS_PROJECT
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.services.credential_errors import refused_credentials
+from bailiwick.services.project_grants import THE_MEMBERSHIP, Named
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.members import OURSELVES
 from bailiwick.storage.memberships import Sought
@@ -39,6 +40,16 @@ class Entered(NamedTuple):
 
     terms: ProjectTerms
     membership: Membership
+
+    @property
+    def role(self) -> Named:
+        """The membership's."""
+        return Named(self.membership.role, THE_MEMBERSHIP)
+
+    def tier(self, said: str | None) -> Named:
+        """The membership's, or else what the token said."""
+        own = self.membership.tier
+        return Named(said) if own is None else Named(own, THE_MEMBERSHIP)
 
 
 @final

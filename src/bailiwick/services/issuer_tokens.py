@@ -23,7 +23,7 @@ from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
 from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
 from bailiwick.services.entering import Entering, Target, fits, not_a_member
 from bailiwick.services.issuer_keys import IssuerKeys
-from bailiwick.services.project_grants import ProjectGrants
+from bailiwick.services.project_grants import Named, ProjectGrants
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.trusted_issuers import TrustedIssuers
@@ -130,14 +130,14 @@ class IssuerTokens:
     async def _recognized(self, proven: _Proven, target: Target) -> Recognized:
         identity, issuer = proven.identity, proven.issuer
         if issuer.project_id is None:
-            terms, membership = await self._entering.with_foreign(identity, target)
-            scopes = membership.narrowed(FOR_TOKENS if identity.scopes is None else identity.scopes)
-            grant = self._grants.of(terms, membership.tier or identity.tier, scopes)
+            there = await self._entering.with_foreign(identity, target)
+            scopes = there.membership.narrowed(FOR_TOKENS if identity.scopes is None else identity.scopes)
+            grant = self._grants.of(there.terms, there.tier(identity.tier), there.role, scopes)
         else:
             own = await self._projects.get(issuer.project_id)
             if own is None or not fits(identity, own):
                 raise refused_credentials()
-            grant = self._grants.of(own, identity.tier, identity.scopes)
+            grant = self._grants.of(own, Named(identity.tier), Named(identity.role), identity.scopes)
         return Recognized(
             grant=grant,
             uid=identity.uid,

@@ -15,7 +15,6 @@ from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import MemberId, TenantId
 from bailiwick.domain.members import Member, MemberSpec
 from bailiwick.domain.paging import Page, PageRequest
-from bailiwick.domain.roles import BUILT_IN
 from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
@@ -54,7 +53,6 @@ class Members:
         async with self._database.acting(tenant_id) as scope:
             if not await TenantRows(scope, tenant_id).hold():
                 raise not_found()
-            _check_role(spec)
             member_id = MemberId(self._acts.new_id())
             member = await self._rows(scope, tenant_id).add(
                 member_id, spec, created_at=self._acts.now(), created_by=actor.name
@@ -80,7 +78,6 @@ class Members:
             for field in ("issuer", "subject"):
                 if getattr(spec, field) != getattr(before.spec, field):
                     raise invalid(field, "cannot be changed: it says who it is")
-            _check_role(spec)
             after = found(await rows.change(member_id, spec))
             await self._record(scope, actor, "change", after, changes(member_document(before), member_document(after)))
             return after
@@ -102,8 +99,3 @@ class Members:
     async def _record(self, scope: Scope, actor: Actor, verb: str, member: Member, detail: dict[str, object]) -> None:
         target = ids.shown(ids.MEMBER, member.id)
         await self._acts.record(scope, actor, f"member.{verb}", target, tenant_id=member.tenant_id, detail=detail)
-
-
-def _check_role(spec: MemberSpec) -> None:
-    if spec.role not in BUILT_IN:
-        raise invalid("role", f"must be one of {', '.join(BUILT_IN)}")

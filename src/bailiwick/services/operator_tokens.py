@@ -13,7 +13,7 @@ from bailiwick.domain.principal import Grant
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
 from bailiwick.services.entering import Entering, Target, not_a_member
-from bailiwick.services.project_grants import ProjectGrants
+from bailiwick.services.project_grants import Named, ProjectGrants
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.credentials import OperatorEnd
 
@@ -43,18 +43,18 @@ class OperatorTokens:
         operator, project = await self._operators.get(key_id), await self._projects.get(claims.project_id)
         if operator is None or project is None or operator.tenant_id not in (None, project.tenant_id):
             raise refused_credentials()
-        home = self._grants.of(project, claims.tier, claims.scopes)
+        home = self._grants.of(project, Named(claims.tier), Named(claims.role), claims.scopes)
         if operator.revoked_at is not None:
             message = "The operator key that minted this token was revoked."
             raise EndedCredential(Code.REVOKED_CREDENTIALS, message, home)
         if operator.expires_at is not None and operator.expires_at <= now:
             message = "The operator key that minted this token has expired."
             raise EndedCredential(Code.EXPIRED_CREDENTIALS, message, home)
-        entered = await self._entering.with_own(claims, project, target)
-        if entered is None:
+        there = await self._entering.with_own(claims, project, target)
+        if there is None:
             return home, home
-        terms, membership = entered
-        if operator.tenant_id not in (None, terms.tenant_id):
+        if operator.tenant_id not in (None, there.terms.tenant_id):
             raise not_a_member()
         # A tier is a plan of the project that the token was minted for, and says nothing elsewhere.
-        return self._grants.of(terms, membership.tier, membership.narrowed(claims.scopes)), home
+        scopes = there.membership.narrowed(claims.scopes)
+        return self._grants.of(there.terms, there.tier(None), there.role, scopes), home

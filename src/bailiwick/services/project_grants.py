@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
+from bailiwick.domain.confinement import confining
 from bailiwick.domain.ids import ProjectId
 from bailiwick.domain.permissions import CredentialKind, Permission
-from bailiwick.domain.principal import Grant
-from bailiwick.domain.roles import FOR_TOKENS
-from bailiwick.domain.terms import ProjectTerms
+from bailiwick.domain.principal import Grant, Resolution
+from bailiwick.domain.roles import FOR_TOKENS, RoleTerms, role_of_member, role_of_token
+from bailiwick.domain.terms import ProjectTerms, Terms
 
 _KEPT: Final = 20_000
+THE_TOKEN: Final = "the token"  # noqa: S105 - no password
+THE_MEMBERSHIP: Final = "the membership"
 
-_Grantee = tuple[ProjectId, str | None, frozenset[Permission]]
+
+@final
+class Named(NamedTuple):
+    """The tier or the role that a credential comes with, and what says so."""
+
+    name: str | None
+    by: str = THE_TOKEN
+
+    def held(self, project: ProjectTerms) -> RoleTerms:
+        """What it lets as a role: one that a membership names must be known, one that a token names need not."""
+        if self.by == THE_MEMBERSHIP:
+            return role_of_member(self.name or "", project.roles)
+        return role_of_token(self.name, project.roles)
+
+
+def resolution(terms: Terms, tier: Named, role: Named) -> Resolution:
+    """Where a grant under these terms has them from."""
+    return Resolution(limits=terms.sources, tier=tier.name, tier_by=tier.by, role=role.name, role_by=role.by)
+
+
+_Grantee = tuple[ProjectId, Named, Named, frozenset[Permission]]
 
 
 @final
@@ -23,21 +46,21 @@ class ProjectGrants:
         self._kind = kind
         self._grants: dict[_Grantee, tuple[ProjectTerms, Grant]] = {}
 
-    def of(self, project: ProjectTerms, tier: str | None, named: frozenset[Permission] | None) -> Grant:
-        """The grant of a token that names a tier and scopes; None for scopes: all that a token may hold."""
+    def of(self, project: ProjectTerms, tier: Named, role: Named, named: frozenset[Permission] | None) -> Grant:
+        """The grant of a token with this tier, role and scopes; None for scopes: all that a token may hold."""
         scopes = FOR_TOKENS if named is None else named & FOR_TOKENS
-        known = (project.project_id, tier, scopes)
+        known = (project.project_id, tier, role, scopes)
         kept = self._grants.get(known)
         if kept is not None and kept[0] is project:
             return kept[1]
-        terms = project.under(tier)
+        terms, held = project.under(tier.name), role.held(project)
         grant = Grant(
             kind=self._kind,
             tenant_id=project.tenant_id,
             project_id=project.project_id,
             project_slug=project.slug,
             key_id=None,
-            scopes=scopes,
+            scopes=scopes & held.permissions,
             limits=terms.limits,
             require_end_user=project.require_end_user,
             on_disconnect=project.on_disconnect,
@@ -46,7 +69,9 @@ class ProjectGrants:
             bucket=project.project_id.hex,
             key_bucket=None,
             tier=terms.tier,
-            confinements=terms.confinements,
+            role=held.name,
+            resolution=resolution(terms, tier, role),
+            confinements=terms.confinements + confining(held.confinement),
             max_output_tokens=terms.max_output_tokens,
         )
         while len(self._grants) >= _KEPT:

@@ -14,14 +14,17 @@ from typing import Final, final
 import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS, IssuedFor, TokenClaims, read_own
+from bailiwick.domain.confinement import confining
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import KEY, OPERATOR_KEY, OperatorKeyId, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.principal import Grant
+from bailiwick.domain.roles import role_of_token
 from bailiwick.identity.jws import InvalidToken, Unverified
 from bailiwick.services.credential_errors import EndedCredential, expired_token, refused_credentials, told_alike
 from bailiwick.services.entering import Target
 from bailiwick.services.operator_tokens import OperatorTokens
+from bailiwick.services.project_grants import Named, resolution
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
@@ -33,7 +36,7 @@ _GRANTS_KEPT: Final = 20_000
 
 _HOME: Final = Target(slug=None)
 
-_Grantee = tuple[str, CredentialKind, str | None, frozenset[Permission]]
+_Grantee = tuple[str, CredentialKind, str | None, str | None, frozenset[Permission]]
 
 
 @final
@@ -151,18 +154,20 @@ class UserTokens:
         """What a token stands for: what it says, within what its key holds now."""
         for_machine = claims.issued_for is IssuedFor.MACHINE
         kind = CredentialKind.MACHINE if for_machine else CredentialKind.USER_TOKEN
-        known = (on_file.lookup_id, kind, claims.tier, claims.scopes)
+        known = (on_file.lookup_id, kind, claims.tier, claims.role, claims.scopes)
         kept = self._grants.get(known)
         if kept is not None and kept[0] is on_file:
             return kept[1]
-        terms = on_file.terms.under(claims.tier)
+        terms, role = on_file.terms.under(claims.tier), role_of_token(claims.role, on_file.terms.roles)
         grant = replace(
             on_file.grant,
             kind=kind,
-            scopes=(claims.scopes & on_file.grant.scopes) - FOR_KEYS_ALONE,
+            scopes=(claims.scopes & on_file.grant.scopes & role.permissions) - FOR_KEYS_ALONE,
             limits=terms.limits,
             tier=terms.tier,
-            confinements=on_file.confinements + terms.confinements,
+            role=role.name,
+            resolution=resolution(terms, Named(claims.tier), Named(claims.role)),
+            confinements=on_file.confinements + terms.confinements + confining(role.confinement),
             max_output_tokens=terms.max_output_tokens,
         )
         while len(self._grants) >= _GRANTS_KEPT:

@@ -20,6 +20,16 @@ def tier_name_taken() -> Refused:
     return Refused(Code.CONFLICT, "A tier of this name exists already.", param="name")
 
 
+def role_name_taken() -> Refused:
+    """The tenant has a role of this name, or every tenant has."""
+    return Refused(Code.CONFLICT, "A role of this name exists already.", param="name")
+
+
+def role_held() -> Refused:
+    """Whoever has the role would have none."""
+    return Refused(Code.CONFLICT, "Members have this role: give them another one first.")
+
+
 def member_taken() -> Refused:
     """The tenant has this member already."""
     return Refused(Code.CONFLICT, "There is a member of this issuer and subject already.", param="subject")

@@ -14,7 +14,8 @@ from bailiwick.domain.globs import Globs
 from bailiwick.domain.ids import IssuerId, KeyId, OperatorKeyId, ProjectId, TenantId
 from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
-from bailiwick.domain.principal import Grant
+from bailiwick.domain.principal import Grant, Resolution
+from bailiwick.domain.roles import role_spec, role_terms
 from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.terms import ProjectTerms, TierTerms
 from bailiwick.domain.tools import tool_rules
@@ -166,6 +167,7 @@ def _key(row: Row) -> KeyOnFile:
             bucket=project.project_id.hex,
             key_bucket=row["id"].hex,
             tier=terms.tier,
+            resolution=Resolution(limits=terms.sources, tier=row["tier"], tier_by=THE_KEY),
             confinements=own + terms.confinements,
             max_output_tokens=terms.max_output_tokens,
             ip_allow=_networks(row["ip_allow"]),
@@ -191,6 +193,10 @@ def _terms(said: Mapping[str, Any]) -> ProjectTerms:
         tiers={name: _tier(name, tier) for name, tier in (said["tiers"] or {}).items()},
         default_tier=said["default_tier"],
         tools=tool_rules("tools", said["tools"]),
+        roles={
+            **dict.fromkeys(said["removed_roles"] or ()),
+            **{name: role_terms(role_spec(name=name, **role)) for name, role in (said["roles"] or {}).items()},
+        },
         require_end_user=said["require_end_user"],
         on_disconnect=OnDisconnect(said["on_disconnect"]),
         tenant_active=said["tenant_status"] == "active",

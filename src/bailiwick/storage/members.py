@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, final
 
+from psycopg.errors import ForeignKeyViolation
+
+from bailiwick.domain.fields import invalid
 from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.ids import MemberId, TenantId
 from bailiwick.domain.members import Member, MemberSpec
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.permissions import Permission
+from bailiwick.domain.roles import BUILT_IN
 from bailiwick.storage.conflicts import member_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -54,18 +58,25 @@ class MemberRows:
         """Add a member; raises `Refused` (409) if it is one already."""
         who = {"issuer": OURSELVES if spec.issuer == self._public_url else spec.issuer, "subject": spec.subject}
         made = {"member": member_id, "created_at": created_at, "created_by": created_by}
-        added = await self._one("add_member", {**who, **_settable(spec), **made})
+        added = await self._changed("add_member", {**who, **_settable(spec), **made})
         if added is None:
             raise member_taken()
         return added
 
     async def change(self, member_id: MemberId, spec: MemberSpec) -> Member | None:
         """Make a member what `spec` says; who it is stays."""
-        return await self._one("change_member", {"member": member_id, **_settable(spec)})
+        return await self._changed("change_member", {"member": member_id, **_settable(spec)})
 
     async def remove(self, member_id: MemberId) -> bool:
         """Remove a member; False if there was none."""
         return await self._scope.execute(_SQL["remove_member"], {**self._place, "member": member_id}) > 0
+
+    async def _changed(self, query: str, values: Mapping[str, object]) -> Member | None:
+        try:
+            return await self._one(query, values)
+        except ForeignKeyViolation:
+            message = f"must be one of {', '.join(BUILT_IN)}, or a role of the tenant's own"
+            raise invalid("role", message) from None
 
     async def _one(self, query: str, values: Mapping[str, object]) -> Member | None:
         row = await self._scope.fetch_one(_SQL[query], {**self._place, **values})
@@ -90,6 +101,7 @@ class MemberRows:
 def _settable(spec: MemberSpec) -> dict[str, object]:
     return {
         "role": spec.role,
+        "own_role": None if spec.role in BUILT_IN else spec.role,
         "scopes": None if spec.scopes is None else sorted(spec.scopes),
         "tier": spec.tier,
     }

@@ -44,13 +44,14 @@ PREFIXES: Final = {
     "issuers": ids.ISSUER,
     "agents": ids.AGENT,
     "members": ids.MEMBER,
+    "roles": ids.ROLE,
     "mcp_servers": ids.MCP_SERVER,
     "operator_keys": ids.OPERATOR_KEY,
     "operators": ids.OPERATOR,
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|agt|mem|mcp|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|agt|mem|rol|mcp|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -257,7 +258,7 @@ class Operating(RuleBasedStateMachine):
             name = {
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
                 "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "rev": "revocation",
-                "agt": "agent", "mem": "member",
+                "agt": "agent", "mem": "member", "rol": "role",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)

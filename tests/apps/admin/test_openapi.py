@@ -15,6 +15,8 @@ CONTRACT = {
     "/admin/v1/tenants/{tenant_id}/projects/{project_id}": {"get", "patch", "delete"},
     "/admin/v1/tenants/{tenant_id}/providers": {"get", "post"},
     "/admin/v1/tenants/{tenant_id}/providers/{provider_id}": {"get", "patch", "delete"},
+    "/admin/v1/tenants/{tenant_id}/roles": {"get", "post"},
+    "/admin/v1/tenants/{tenant_id}/roles/{role_id}": {"get", "patch", "delete"},
     "/admin/v1/tenants/{tenant_id}/members": {"get", "post"},
     "/admin/v1/tenants/{tenant_id}/members/{member_id}": {"get", "patch", "delete"},
     "/admin/v1/tenants/{tenant_id}/usage": {"get"},

@@ -77,6 +77,7 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         "issuer_id": made(
             f"/projects/{project}/issuers", issuer=f"https://{name}.example", audiences=[name], algorithms=["ES256"]
         )["id"],
+        "role_id": made(f"/tenants/{tenant}/roles", name=name, permissions=[])["id"],
         "member_id": made(f"/tenants/{tenant}/members", subject=name, role="member")["id"],
         "mcp_server_id": made(f"/projects/{project}/mcp-servers", name=name, url="https://a.example/mcp")["id"],
         "agent_id": made(f"/projects/{project}/agents", name=name, model="echo")["id"],

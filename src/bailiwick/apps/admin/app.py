@@ -26,6 +26,7 @@ from bailiwick.apps.admin.routes import (
     providers,
     requests,
     revocations,
+    roles,
     sessions,
     sign_in,
     signing_keys,
@@ -60,7 +61,19 @@ def create_app(
     app.state.plane = plane
     resources = (
         *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
-        *(agents, issuers, mcp_servers, members, operator_keys, operators, sessions, sign_in, signing_keys, tokens),
+        *(
+            agents,
+            issuers,
+            mcp_servers,
+            members,
+            roles,
+            operator_keys,
+            operators,
+            sessions,
+            sign_in,
+            signing_keys,
+            tokens,
+        ),
     )
     routers = [resource.router for resource in resources]
     for router in routers:

@@ -25,6 +25,7 @@ from bailiwick.domain.ids import (
     ProjectId,
     ProviderId,
     RevocationId,
+    RoleId,
     SessionId,
     SignInProviderId,
     TenantId,
@@ -94,6 +95,10 @@ def _issuer(request: Request) -> IssuerId:
     return IssuerId(id_of(request, "issuer_id", ids.ISSUER))
 
 
+def _role(request: Request) -> RoleId:
+    return RoleId(id_of(request, "role_id", ids.ROLE))
+
+
 def _member(request: Request) -> MemberId:
     return MemberId(id_of(request, "member_id", ids.MEMBER))
 
@@ -137,6 +142,7 @@ AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
+AtRole = Annotated[RoleId, Depends(_role)]
 AtMember = Annotated[MemberId, Depends(_member)]
 AtAgent = Annotated[AgentId, Depends(_agent)]
 AtOperatorKey = Annotated[OperatorKeyId, Depends(_operator_key)]

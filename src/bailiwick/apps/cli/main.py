@@ -15,7 +15,18 @@ import typer
 from bailiwick import config
 from bailiwick.apps.audit_witness import NoWitness
 from bailiwick.apps.cli import audit, rotation
-from bailiwick.apps.cli.admin import access, agents, issuers, mcp_servers, members, providers, reports, tenancy, tokens
+from bailiwick.apps.cli.admin import (
+    access,
+    agents,
+    issuers,
+    mcp_servers,
+    members,
+    providers,
+    reports,
+    roles,
+    tenancy,
+    tokens,
+)
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.children import ChildFailed
@@ -175,6 +186,7 @@ for _name, _group in (
     ("providers", providers.providers),
     ("issuers", issuers.issuers),
     ("members", members.members),
+    ("roles", roles.roles),
     ("mcp-servers", mcp_servers.mcp_servers),
     ("agents", agents.agents),
     ("operators", access.operators),

@@ -22,6 +22,7 @@ from bailiwick.domain.ids import KEY, PROJECT, TENANT, shown
 from bailiwick.domain.minting import read_mint_request
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.principal import Grant
+from bailiwick.domain.resolved import resolved
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
 from bailiwick.providers.answers.messages import MESSAGES
 from bailiwick.services.doors import DOORS, Door
@@ -105,12 +106,14 @@ class DataPlane:
                     "project_slug": grant.project_slug,
                     "key_id": None if grant.key_id is None else shown(KEY, grant.key_id),
                     "tier": grant.tier,
+                    "role": grant.role,
                     "scopes": sorted(scope.value for scope in grant.scopes),
                     "models": None if models is None else models.patterns,
                     "agents": None if agents is None else agents.patterns,
                     "act_as": Permission.USERS_ACT_AS in grant.scopes,
                     "user_id": principal.uid,
                     "session_id": principal.sid,
+                    "resolved": resolved(grant),
                 }
             )
         )

@@ -26,16 +26,16 @@ SELECT id FROM bailiwick.members WHERE tenant_id = %(tenant)s AND subject = %(su
 
 -- name: add_member
 -- Add a member to a tenant; no row if it is one already.
-INSERT INTO bailiwick.members (id, tenant_id, issuer, subject, role, scopes, tier, created_at, created_by)
-VALUES (%(member)s, %(tenant)s, %(issuer)s, %(subject)s, %(role)s, %(scopes)s::text[], %(tier)s, %(created_at)s,
-        %(created_by)s)
+INSERT INTO bailiwick.members (id, tenant_id, issuer, subject, role, own_role, scopes, tier, created_at, created_by)
+VALUES (%(member)s, %(tenant)s, %(issuer)s, %(subject)s, %(role)s, %(own_role)s, %(scopes)s::text[], %(tier)s,
+        %(created_at)s, %(created_by)s)
 ON CONFLICT (tenant_id, subject, issuer) DO NOTHING
 RETURNING id, tenant_id, issuer, subject, role, scopes, tier, created_at, created_by;
 
 -- name: change_member
 -- Change what can be changed of a member.
 UPDATE bailiwick.members
-SET role = %(role)s, scopes = %(scopes)s::text[], tier = %(tier)s
+SET role = %(role)s, own_role = %(own_role)s, scopes = %(scopes)s::text[], tier = %(tier)s
 WHERE tenant_id = %(tenant)s AND id = %(member)s
 RETURNING id, tenant_id, issuer, subject, role, scopes, tier, created_at, created_by;
 

@@ -12,7 +12,7 @@ from bailiwick.apps.cli.admin.output import columns
 
 _ABOVE: Final = ("tenant",)
 _OF_MEMBER: Final = (
-    Option(name="role", help="viewer, member, developer, admin or owner."),
+    Option(name="role", help="viewer, member, developer, admin, owner, or one of the tenant's own."),
     Option(name="scope", field="scopes", several=True, help="A scope that they hold; may be repeated; any otherwise."),
     Option(name="tier", help="The tier that their calls run under; that of their token otherwise."),
 )

@@ -36,6 +36,7 @@ KEY: Final = Resource(word="key", prefix=ids.KEY, listed="/projects/{project}/ke
 TIER: Final = Resource(word="tier", prefix=ids.TIER, listed="/projects/{project}/tiers", named_by=("name",))
 PROVIDER: Final = Resource(word="provider", prefix=ids.PROVIDER, listed="{place}/providers", named_by=("name",))
 ISSUER: Final = Resource(word="issuer", prefix=ids.ISSUER, listed="{place}/issuers", named_by=("issuer",))
+ROLE: Final = Resource(word="role", prefix=ids.ROLE, listed="/tenants/{tenant}/roles", named_by=("name",))
 MEMBER: Final = Resource(word="member", prefix=ids.MEMBER, listed="/tenants/{tenant}/members", named_by=("subject",))
 MCP_SERVER: Final = Resource(
     word="mcp-server", prefix=ids.MCP_SERVER, listed="/projects/{project}/mcp-servers", named_by=("name",)
@@ -47,7 +48,20 @@ OPERATOR_KEY: Final = Resource(
 )
 RESOURCES: Final = {
     resource.word.replace("-", "_"): resource
-    for resource in (TENANT, PROJECT, KEY, TIER, PROVIDER, ISSUER, AGENT, MCP_SERVER, MEMBER, OPERATOR, OPERATOR_KEY)
+    for resource in (
+        TENANT,
+        PROJECT,
+        KEY,
+        TIER,
+        PROVIDER,
+        ISSUER,
+        ROLE,
+        AGENT,
+        MCP_SERVER,
+        MEMBER,
+        OPERATOR,
+        OPERATOR_KEY,
+    )
 }
 
 
