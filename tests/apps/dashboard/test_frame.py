@@ -164,6 +164,10 @@ async def test_a_page_takes_the_permission_that_it_states(browser: Browser) -> N
             assert (answer.status == 403) is not allowed, (role, page, answer.text)
 
 
+def test_every_form_takes_a_permission_to_change_something() -> None:
+    assert not [page.path for page in FORMS if not page.needs.endswith((":write", ":administer"))]
+
+
 async def test_a_tenants_operator_sees_nothing_of_another(browser: Browser) -> None:
     key, other = await browser.control.key(), await browser.control.tenant()
     given = {"tenant_id": key["tenant_id"], "project_id": key["project_id"], "key_id": key["id"]}

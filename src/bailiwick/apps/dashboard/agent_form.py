@@ -7,7 +7,7 @@ from typing import Final
 
 from bailiwick.apps.admin.body import read_json
 from bailiwick.apps.dashboard.forms import Form
-from bailiwick.apps.dashboard.pages.tool_fields import TOOL_FIELDS, tool_rules_given, tool_rules_shown
+from bailiwick.apps.dashboard.pages.tool_fields import TOOL_FIELDS, tool_rules_given, tool_rules_sent, tool_rules_shown
 from bailiwick.domain.agents import AgentSpec
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
@@ -25,7 +25,7 @@ FIELDS: Final = (
 def agent_shown(spec: AgentSpec | None) -> dict[str, str]:
     """The fields of an agent, or of none yet."""
     if spec is None:
-        return {**dict.fromkeys(FIELDS, ""), "enabled": "yes"}
+        return {**dict.fromkeys(FIELDS, ""), **tool_rules_shown(None), "enabled": "yes"}
     parameters = {name: spec.parameters.get(name) for name in _PARAMETERS}
     return {
         "name": spec.name,
@@ -37,6 +37,11 @@ def agent_shown(spec: AgentSpec | None) -> dict[str, str]:
         **{f"parameters.{name}": _written(value) for name, value in parameters.items()},
         **tool_rules_shown(spec.tools),
     }
+
+
+def agent_sent(form: Form) -> dict[str, str]:
+    """The fields as they were sent, to be shown again."""
+    return {**{name: form.text(name) for name in FIELDS}, **tool_rules_sent(form)}
 
 
 def agent_given(form: Form, before: AgentSpec | None) -> Document:

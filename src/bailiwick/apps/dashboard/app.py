@@ -32,6 +32,7 @@ from bailiwick.apps.dashboard.pages import (
     sign_in_providers,
     tenants,
     tiers,
+    tool_fields,
     usage,
     users,
 )
@@ -50,6 +51,7 @@ PAGES: Final[Sequence[Page]] = (
     *keys.PAGES,
     *limits.PAGES,
     *tiers.PAGES,
+    *tool_fields.PAGES,
     *models.PAGES,
     *agents.PAGES,
     *mcp_servers.PAGES,

@@ -5,7 +5,7 @@ Nothing here decides anything: what a limit means is `domain/limit_settings.py`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -88,8 +88,29 @@ def counted(amount: int, noun: str) -> str:
 
 def limits(document: Mapping[str, object]) -> list[str]:
     """A project's limits, a sentence for each level; raises `InvalidLimit`."""
-    parsed = parse_limits(document)
-    return [f"{_LEVELS[level]}: {_level(found)}" for level, found in _levels(parsed)]
+    return [f"{level}: {said}" for level, said in limits_by_level(document).items()]
+
+
+def limits_by_level(document: Mapping[str, object]) -> dict[str, str]:
+    """What is said of each level that something is said of, by whose it is; raises `InvalidLimit`."""
+    return {_LEVELS[level]: _level(found) for level, found in _levels(parse_limits(document))}
+
+
+def tools(document: Mapping[str, object] | None) -> str:
+    """Rules of tools: any but those that match mcp; only those that match search_* or read."""
+    allow, deny = (_patterns((document or {}).get(name)) for name in ("allow", "deny"))
+    if allow == []:
+        return "none"
+    said = "any" if allow is None else f"only those that match {_either(allow)}"
+    return said if not deny else f"{said}, but none that matches {_either(deny)}"
+
+
+def _patterns(said: object) -> list[str] | None:
+    return list(map(str, said)) if isinstance(said, Sequence) else None
+
+
+def _either(patterns: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(patterns[:-1]), patterns[-1])))
 
 
 def _levels(parsed: Limits) -> list[tuple[LimitLevel, LevelLimits]]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bailiwick.apps.admin.address import id_of
 from bailiwick.apps.admin.agent_wire import AgentBody, agent_asked
 from bailiwick.apps.admin.wire import read_body_as
-from bailiwick.apps.dashboard.agent_form import FIELDS, agent_given, agent_shown
+from bailiwick.apps.dashboard.agent_form import agent_given, agent_sent, agent_shown
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import expected
 from bailiwick.apps.dashboard.pages.projects import framed
@@ -120,8 +120,7 @@ async def _around(visit: Visit, agent: Agent | None) -> dict[str, object]:
 
 
 async def _again(visit: Visit, refused: Refused, agent: Agent | None) -> Response:
-    given = {name: visit.form.text(name) for name in FIELDS}
-    return visit.again("agents/form.html", refused, **await _around(visit, agent), given=given)
+    return visit.again("agents/form.html", refused, **await _around(visit, agent), given=agent_sent(visit.form))
 
 
 def _id(visit: Visit) -> AgentId:

@@ -27,7 +27,7 @@ from bailiwick.services.documents import key_document
 
 _READ: Final = AdminPermission.KEYS_READ
 _WRITE: Final = AdminPermission.KEYS_WRITE
-_FIELDS: Final = ("name", "scopes", "all_scopes", "models", "tier", "ip_allow", "lifetime")
+_FIELDS: Final = ("name", "scopes", "all_scopes", "models", "agents", "tier", "ip_allow", "lifetime")
 _SCOPES: Final = tuple(permission.value for permission in Permission)
 
 
@@ -126,6 +126,7 @@ def _body(visit: Visit) -> Document:
         "name": form.text("name").strip(),
         "scopes": None if form.checked("all_scopes") else form.chosen("scopes"),
         "models": form.lines("models") or None,
+        "agents": form.lines("agents") or None,
         "tier": form.optional("tier"),
         "ip_allow": form.lines("ip_allow") or None,
         "expires_at": expires_at,
@@ -140,6 +141,7 @@ def _given(visit: Visit) -> Document:
         "name": form.text("name"),
         "scopes": scopes,
         "models": form.lines("models"),
+        "agents": form.lines("agents"),
         "tier": form.text("tier"),
         "ip_allow": form.lines("ip_allow"),
     }

@@ -15,7 +15,7 @@ from bailiwick.apps.admin.wire import read_body_as
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import expected
 from bailiwick.apps.dashboard.pages.projects import framed
-from bailiwick.apps.dashboard.pages.tool_fields import TOOL_FIELDS, tool_rules_given, tool_rules_shown
+from bailiwick.apps.dashboard.pages.tool_fields import TOOL_FIELDS, tool_rules_given, tool_rules_sent, tool_rules_shown
 from bailiwick.apps.dashboard.snippets import mcp_snippets
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
@@ -115,7 +115,7 @@ async def _around(visit: Visit, server: McpServer | None) -> dict[str, object]:
 
 async def _again(visit: Visit, refused: Refused, server: McpServer | None) -> Response:
     form = visit.form
-    given: Document = {name: form.text(name) for name in (*_TEXTS, *TOOL_FIELDS)}
+    given: Document = {**{name: form.text(name) for name in _TEXTS}, **tool_rules_sent(form)}
     given["enabled"] = form.checked("enabled")
     return visit.again("mcp_servers/form.html", refused, **await _around(visit, server), given=given)
 

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from bailiwick.apps.admin.address import id_of
 from bailiwick.apps.admin.token_bodies import TierBody, tier_asked, tier_body
 from bailiwick.apps.admin.wire import read_body_as
-from bailiwick.apps.dashboard import words
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import change_project, expected
 from bailiwick.apps.dashboard.pages.limit_fields import FIELDS, filled, limit_fields, limits_given
 from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.apps.dashboard.tier_changes import tier_changes
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
@@ -27,14 +27,19 @@ from bailiwick.services.documents import tier_document
 
 _READ: Final = AdminPermission.TIERS_READ
 _WRITE: Final = AdminPermission.TIERS_WRITE
-_FIELDS: Final = ("name", "models", *FIELDS)
+_FIELDS: Final = ("name", "models", "agents", *FIELDS)
+_NOTHING: Final[Document] = {"name": "", "models": (), "agents": ()}
 
 
 async def list_tiers(visit: Visit) -> Response:
     """Every tier of a project, in words."""
     frame = await framed(visit, "tiers")
     page = await visit.plane.tiers.list(*visit.at, PageRequest(limit=MAX_LIMIT), is_there=True)
-    tiers = [(tier_document(tier), words.limits(tier.spec.limits), tier.created_at) for tier in page.items]
+    default = next((tier for tier in page.items if tier.spec.name == frame.project.default_tier), None)
+    tiers = [
+        (tier_document(tier), tier_changes(frame.project, tier, None if tier is default else default), tier.created_at)
+        for tier in page.items
+    ]
     return visit.show("tiers/list.html", **frame.values, tiers=tiers)
 
 
@@ -47,9 +52,7 @@ async def choose_default(visit: Visit) -> Response:
 async def new_tier(visit: Visit) -> Response:
     """The form for a new one."""
     frame = await framed(visit, "tiers")
-    return visit.show(
-        "tiers/form.html", **frame.values, tier=None, given={"name": "", "models": ()}, **filled(limit_fields({}))
-    )
+    return visit.show("tiers/form.html", **frame.values, tier=None, given=_NOTHING, **filled(limit_fields({})))
 
 
 async def create_tier(visit: Visit) -> Response:
@@ -65,7 +68,7 @@ async def show_tier(visit: Visit) -> Response:
     """What a tier says, to be changed."""
     frame = await framed(visit, "tiers")
     tier = await visit.plane.tiers.find(*visit.at, _tier_id(visit))
-    given = {"name": tier.spec.name, "models": tier.spec.models or ()}
+    given = {**_NOTHING, **tier_body(tier)}
     values = {**_shown(tier), "given": given, **filled(limit_fields(tier.spec.limits))}
     return visit.show("tiers/form.html", **{**frame.values, **values})
 
@@ -90,7 +93,7 @@ async def remove_tier(visit: Visit) -> Response:
 async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
     frame = await framed(visit, "tiers")
     form = visit.form
-    given = {"name": form.text("name"), "models": form.lines("models")}
+    given = {"name": form.text("name"), "models": form.lines("models"), "agents": form.lines("agents")}
     fields = filled({name: form.text(name) for name in FIELDS})
     shown = {"tier": None} if tier is None else _shown(tier)
     return visit.again("tiers/form.html", refused, **{**frame.values, **shown, "given": given, **fields})
@@ -99,7 +102,12 @@ async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
 def _asked(visit: Visit, before: Tier | None = None) -> TierSpec:
     """The form as the API's body; what it does not show stays as it was `before`. Raises `Refused`."""
     form = visit.form.known(*_FIELDS)
-    body: Document = {"name": form.text("name"), "models": form.lines("models") or None, "limits": limits_given(form)}
+    body: Document = {
+        "name": form.text("name"),
+        "models": form.lines("models") or None,
+        "agents": form.lines("agents") or None,
+        "limits": limits_given(form),
+    }
     kept = {} if before is None else tier_body(before)
     return tier_asked(read_body_as(TierBody, {**kept, **body}))
 

@@ -1,0 +1,55 @@
+"""What a tier changes: its terms in plain words, beside those of whoever comes without a tier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from bailiwick.apps.dashboard import words
+from bailiwick.domain.tenancy import Project
+from bailiwick.domain.tiers import Tier
+
+_UNLIMITED: Final = "unlimited"
+_ANY: Final = "any"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierChange:
+    """One thing that is otherwise: `says` it, `instead` of that."""
+
+    about: str
+    says: str
+    instead: str
+
+
+def tier_changes(project: Project, tier: Tier, default: Tier | None) -> list[TierChange]:
+    """What `tier` changes of what holds without a tier: the `default` one's terms, if any, else the project's own."""
+    usual, terms = _terms(project, default), _terms(project, tier)
+    return [
+        TierChange(about=about[0].upper() + about[1:], says=terms.get(about, other), instead=usual.get(about, other))
+        for about, other in _about(usual, terms)
+        if terms.get(about, other) != usual.get(about, other)
+    ]
+
+
+def _about(*both: dict[str, str]) -> list[tuple[str, str]]:
+    """Everything that one of them speaks of, and what holds where the other is silent."""
+    named = dict.fromkeys(about for terms in both for about in terms)
+    return [(about, _ANY if about in _NAMES else _UNLIMITED) for about in named]
+
+
+_NAMES: Final = frozenset({"models", "agents"})
+
+
+def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
+    """What holds under a tier; its limits stand in the place of the project's, level by level."""
+    terms = words.limits_by_level(project.limits)
+    if tier is None:
+        return terms
+    spec = tier.spec
+    terms |= words.limits_by_level(spec.limits)
+    terms |= {
+        name: ", ".join(said) or "none" for name in ("models", "agents") if (said := getattr(spec, name)) is not None
+    }
+    return terms
