@@ -245,13 +245,17 @@ async def refused_after(http: httpx2.AsyncClient, url: str, principal: Principal
     last = since
     while True:
         began = time.monotonic()
-        answer = await http.get(url + principal.path, headers={"authorization": f"Bearer {principal.credential}"})
+        answer = await http.get(url + principal.path, headers=_bearer(principal))
         if answer.status_code in _REFUSED:
             return last - since
         assert answer.status_code == 200, answer.text
         last = began
         assert last - since < 10, f"{principal.kind}: still admitted"
         await asyncio.sleep(0.005)
+
+
+def _bearer(principal: Principal) -> dict[str, str]:
+    return {"authorization": f"Bearer {principal.credential}"}
 
 
 async def load(http: httpx2.AsyncClient, node: Node) -> None:
@@ -272,13 +276,13 @@ async def run(node: Node) -> dict[str, list[float]]:
     async with httpx2.AsyncClient(verify=False, timeout=30) as http:
         for principal in everybody:
             for url in node.urls:
-                answer = await http.get(
-                    url + principal.path, headers={"authorization": f"Bearer {principal.credential}"}
-                )
+                answer = await http.get(url + principal.path, headers=_bearer(principal))
                 assert answer.status_code == 200, (principal.kind, answer.text)
 
         async def end(principal: Principal) -> None:
             await asyncio.sleep(random.uniform(0, LASTS))
+            # Known at both, so that it is what they keep in memory that has to go.
+            await asyncio.gather(*(http.get(url + principal.path, headers=_bearer(principal)) for url in node.urls))
             await principal.take_away()
             since = time.monotonic()
             found[principal.kind] += await asyncio.gather(

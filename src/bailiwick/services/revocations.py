@@ -35,6 +35,11 @@ class Revocations:
             found(await ProjectRows(scope, tenant_id).find(project_id))
             return await RevocationRows(scope, tenant_id, project_id).list(page)
 
+    async def latest(self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest) -> Page[Revocation]:
+        """A page of the revocations of a project that is there, the newest first."""
+        async with self._database.reading(tenant_id) as scope:
+            return await RevocationRows(scope, tenant_id, project_id).latest(page)
+
     async def find(self, tenant_id: TenantId, project_id: ProjectId, revocation_id: RevocationId) -> Revocation:
         """One revocation; raises `Refused` (404)."""
         async with self._database.reading(tenant_id) as scope:

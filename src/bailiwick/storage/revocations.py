@@ -30,9 +30,11 @@ class RevocationRows:
 
     async def list(self, page: PageRequest) -> Page[Revocation]:
         """A page of the project's revocations."""
-        values = {**self._place, "after": page.after, "limit": page.limit + 1}
-        rows = await self._scope.fetch_all(_SQL["list_revocations"], values)
-        return Page.of([_revocation(row) for row in rows], page.limit)
+        return await self._page("list_revocations", page)
+
+    async def latest(self, page: PageRequest) -> Page[Revocation]:
+        """The same, the newest first."""
+        return await self._page("latest_revocations", page)
 
     async def add(
         self, revocation_id: RevocationId, spec: RevocationSpec, *, at: datetime, created_by: str
@@ -43,6 +45,11 @@ class RevocationRows:
         if row is None:
             raise RuntimeError("an insert returned no row")
         return _revocation(row)
+
+    async def _page(self, query: str, page: PageRequest) -> Page[Revocation]:
+        values = {**self._place, "after": page.after, "limit": page.limit + 1}
+        rows = await self._scope.fetch_all(_SQL[query], values)
+        return Page.of([_revocation(row) for row in rows], page.limit)
 
 
 def _revocation(row: Row) -> Revocation:

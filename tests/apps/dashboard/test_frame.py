@@ -65,9 +65,8 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     around = {"tenants": f"/tenants/{key['tenant_id']}", "projects": f"/projects/{key['project_id']}", "providers": ""}
     asked = {"name": f"p{key['id'][-8:]}", "kind": "openai", "api_key": "sk-x"}
     made = {name: await browser.control.make(f"{place}/providers", **asked) for name, place in around.items()}
-    trusted = await browser.control.make(
-        f"/projects/{key['project_id']}/issuers", issuer="https://id.example", audiences=["a"], algorithms=["ES256"]
-    )
+    issuing = {"issuer": "https://id.example", "audiences": ["a"], "algorithms": ["ES256"]}
+    trusted = await browser.control.make(f"/projects/{key['project_id']}/issuers", **issuing)
     given["issuer_id"] = trusted["id"]
     member = await browser.control.make(f"/tenants/{key['tenant_id']}/members", subject="ann", role="member")
     tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
@@ -84,7 +83,10 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
         "operator_key_id": operator_key["id"],
         "sign_in_provider_id": by["id"],
     }
-    return {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
+    trusted_by_all = await browser.control.make("/issuers", **{**issuing, "issuer": issuer, "user_prefix": issuer})
+    found = {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
+    found["issuers"]["issuer_id"] = trusted_by_all["id"]
+    return found
 
 
 async def ask(visitor: Browser, page: Page, asked: str) -> Answered:

@@ -151,3 +151,16 @@ async def test_a_viewer_sees_issuers_and_changes_none(browser: Browser) -> None:
         assert not {"Save", "Judge"} & {button for form in seen.page.forms for button in form.buttons}
     for address in (f"{page}/test", f"{page}/new", f"{page}/{made['id']}", f"{page}/{made['id']}/remove"):
         assert (await viewer.post(address, {"csrf": viewer.visitor.csrf})).status == 403
+
+
+async def test_the_platforms_issuers_have_pages_for_the_installations_operators(browser: Browser) -> None:
+    page = "/dashboard/issuers"
+    fields = {"issuer": "https://platform.example", "audiences": "a", "algorithms": "ES256"}
+    assert page in (await browser.get("/dashboard")).page.links
+    assert done(await browser.send(f"{page}/new", action=f"{page}/new", **fields)) == "created"
+    (issuer,) = [one for one in (await browser.control.read("/issuers"))["data"] if one["issuer"] == fields["issuer"]]
+    one = f"{page}/{issuer['id']}"
+    assert done(await browser.send(one, max_lifetime="600")) == "saved"
+    assert (await browser.control.read(f"/issuers/{issuer['id']}"))["max_lifetime"] == 600
+    assert done(await browser.send(one, action=f"{one}/remove")) == "removed"
+    assert (await browser.get(one)).status == 404

@@ -32,6 +32,7 @@ MENU: Final = (
     Entry(label="Projects", href="/dashboard/projects", icon="projects", needs=_P.PROJECTS_READ),
     Entry(label="Tenants", href="/dashboard/tenants", icon="tenants", needs=_P.TENANTS_READ),
     Entry(label="Providers", href="/dashboard/providers", icon="providers", needs=_P.PLATFORM_PROVIDERS_READ),
+    Entry(label="Issuers", href="/dashboard/issuers", icon="sign-in", needs=_P.PLATFORM_ISSUERS_READ),
     Entry(label="Requests", href="/dashboard/requests", icon="requests", needs=_P.USAGE_READ),
     Entry(label="Audit", href="/dashboard/audit", icon="audit", needs=_P.AUDIT_READ),
     Entry(

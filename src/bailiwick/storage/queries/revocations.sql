@@ -12,6 +12,14 @@ WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND (%(after)s::uuid I
 ORDER BY id
 LIMIT %(limit)s;
 
+-- name: latest_revocations
+-- The revocations of a project, the newest first.
+SELECT id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by
+FROM bailiwick.revocations
+WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND (%(after)s::uuid IS NULL OR id < %(after)s::uuid)
+ORDER BY id DESC
+LIMIT %(limit)s;
+
 -- name: add_revocation
 -- Take something away; its number is the trigger's to give.
 INSERT INTO bailiwick.revocations (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)

@@ -1,4 +1,4 @@
-"""A project's trusted issuers, from presets of known providers; and a token that is pasted, judged thing by thing.
+"""Trusted issuers of a project, and the platform's, from presets of known providers; a token that is pasted, judged.
 
 A token that is pasted is on no page ever after.
 """
@@ -24,15 +24,15 @@ from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.ids import IssuerId
 from bailiwick.domain.issuers import TARGETS, Issuer, IssuerSpec
-from bailiwick.domain.providers import Place
+from bailiwick.domain.providers import PLATFORM, Place
 from bailiwick.domain.versions import etag
 from bailiwick.services.documents import issuer_document
 from bailiwick.services.issuer_tester import Verdict
 
-_READ: Final = AdminPermission.ISSUERS_READ
 _WRITE: Final = AdminPermission.ISSUERS_WRITE
-_LIST: Final = "/projects/{project_id}/issuers"
-_ONE: Final = f"{_LIST}/{{issuer_id}}"
+_PLATFORM_WRITE: Final = AdminPermission.PLATFORM_ISSUERS_WRITE
+_PROJECT: Final = "/projects/{project_id}/issuers"
+_PLATFORM: Final = "/issuers"
 _LABELS: Final = {
     "user": "User", "session": "Session", "tier": "Tier", "role": "Role", "scopes": "Scopes",
     "orgs": "Organizations", "tenant": "Tenant", "project": "Project",
@@ -120,21 +120,19 @@ async def remove_issuer(visit: Visit) -> Response:
 
 
 async def _listed(visit: Visit, verdict: Verdict | None) -> Response:
-    around = (await framed(visit, "issuers")).values
     page = await visit.plane.issuers.list(visit.actor, _place(visit), visit.page(ids.ISSUER), is_there=True)
-    values = {"page": page, "verdict": verdict, "accepted": _ACCEPTED, "writes": visit.may(_WRITE)}
-    return visit.show("issuers/list.html", **around, **values)
+    values = {"page": page, "verdict": verdict, "accepted": _ACCEPTED}
+    return visit.show("issuers/list.html", **await _frame(visit), **values)
 
 
 async def _around(visit: Visit, issuer: Issuer | None) -> dict[str, Any]:
     """What the form shows besides its fields."""
     around: dict[str, Any] = {
-        **(await framed(visit, "issuers")).values,
+        **await _frame(visit),
         "issuer": issuer,
         "presets": PRESETS,
         "algorithms": ALGORITHMS,
         "targets": [(target, _LABELS[target]) for target in TARGETS],
-        "writes": visit.may(_WRITE),
     }
     return around if issuer is None else {**around, "version": etag(issuer_document(issuer))}
 
@@ -146,7 +144,17 @@ async def _again(visit: Visit, refused: Refused, issuer: Issuer | None) -> Respo
     return visit.again("issuers/form.html", refused, **await _around(visit, issuer), given=given, preset=None)
 
 
+async def _frame(visit: Visit) -> dict[str, Any]:
+    """What is around: the project's page, or none."""
+    if visit.tenant is None:
+        return {"layout": "base.html", "here": "/dashboard", "writes": visit.may(_PLATFORM_WRITE)}
+    around = (await framed(visit, "issuers")).values
+    return {"layout": "projects/frame.html", **around, "writes": visit.may(_WRITE)}
+
+
 def _place(visit: Visit) -> Place:
+    if visit.tenant is None:
+        return PLATFORM
     tenant_id, project_id = visit.at
     return Place(tenant_id=tenant_id, project_id=project_id)
 
@@ -156,15 +164,24 @@ def _id(visit: Visit) -> IssuerId:
 
 
 def _list(visit: Visit) -> str:
-    return _LIST.format(project_id=visit.request.path_params["project_id"])
+    return _PLATFORM if visit.tenant is None else _PROJECT.format(**visit.request.path_params)
+
+
+def _pages(listed: str, read: AdminPermission, write: AdminPermission) -> tuple[Page, ...]:
+    """The same addresses for a project's and the platform's."""
+    one = f"{listed}/{{issuer_id}}"
+    return (
+        Page(path=listed, handler=list_issuers, needs=read),
+        Page(path=f"{listed}/new", handler=new_issuer, needs=write),
+        Page(path=f"{listed}/new", handler=create_issuer, needs=write, method="POST"),
+        Page(path=one, handler=show_issuer, needs=read),
+        Page(path=one, handler=change_issuer, needs=write, method="POST"),
+        Page(path=f"{one}/remove", handler=remove_issuer, needs=write, method="POST"),
+    )
 
 
 PAGES: Final = (
-    Page(path=_LIST, handler=list_issuers, needs=_READ),
-    Page(path=f"{_LIST}/new", handler=new_issuer, needs=_WRITE),
-    Page(path=f"{_LIST}/new", handler=create_issuer, needs=_WRITE, method="POST"),
-    Page(path=f"{_LIST}/test", handler=test_token, needs=_WRITE, method="POST"),
-    Page(path=_ONE, handler=show_issuer, needs=_READ),
-    Page(path=_ONE, handler=change_issuer, needs=_WRITE, method="POST"),
-    Page(path=f"{_ONE}/remove", handler=remove_issuer, needs=_WRITE, method="POST"),
+    Page(path=f"{_PROJECT}/test", handler=test_token, needs=_WRITE, method="POST"),
+    *_pages(_PROJECT, AdminPermission.ISSUERS_READ, _WRITE),
+    *_pages(_PLATFORM, AdminPermission.PLATFORM_ISSUERS_READ, _PLATFORM_WRITE),
 )
