@@ -24,16 +24,16 @@ _AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 _PATIENCE: Final = 100.0
 
 
-def fetched() -> Path:
-    """The folder `node_modules`."""
-    locked = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _FILES)).hexdigest()[:16]
+def fetched(wanted: Path = _HERE) -> Path:
+    """The folder `node_modules`, as the lock file in `wanted` says."""
+    locked = hashlib.sha256(b"".join((wanted / name).read_bytes() for name in _FILES)).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bailiwick"
     folder = cache / f"npm-{locked}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as unfinished:
             for name in _FILES:
-                shutil.copy(_HERE / name, unfinished)
+                shutil.copy(wanted / name, unfinished)
             _install(Path(unfinished))
             if not folder.exists():  # Another run may have been quicker.
                 Path(unfinished, "node_modules").rename(folder)
