@@ -75,6 +75,8 @@ def addresses(installation: Installation) -> list[str]:
         tenant,
         f"{tenant}/members",
         f"{tenant}/members/new",
+        f"{tenant}/roles",
+        f"{tenant}/roles/new",
         "/dashboard/providers",
         "/dashboard/requests",
         "/dashboard/requests?id=req_unknown",

@@ -36,6 +36,7 @@ IDS: Final = {
     "{provider_id}": UNKNOWN["prv"],
     "{issuer_id}": UNKNOWN["iss"],
     "{member_id}": UNKNOWN["mem"],
+    "{role_id}": UNKNOWN["rol"],
     "{server_id}": UNKNOWN["mcp"],
     "{agent_id}": UNKNOWN["agt"],
     "{operator_id}": UNKNOWN["prv"].replace("prv", "opr"),
@@ -72,7 +73,8 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
     server = await browser.control.make(f"/projects/{key['project_id']}/mcp-servers", **tools)
     agent = await browser.control.make(f"/projects/{key['project_id']}/agents", name="support", model="echo")
-    given |= {"member_id": member["id"], "server_id": server["id"], "agent_id": agent["id"]}
+    role = await browser.control.make(f"/tenants/{key['tenant_id']}/roles", name="analyst", permissions=[])
+    given |= {"role_id": role["id"], "member_id": member["id"], "server_id": server["id"], "agent_id": agent["id"]}
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"

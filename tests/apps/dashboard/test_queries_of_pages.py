@@ -86,6 +86,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
             "tier_id": (await control.make(f"/projects/{project}/tiers", name="pro"))["id"],
             "issuer_id": (await control.make(f"/projects/{project}/issuers", **trusted))["id"],
             "platform_issuer_id": (await control.make("/issuers", **{**trusted, "issuer": "https://all.example"}))["id"],
+            "role_id": (await control.make(f"/tenants/{tenant}/roles", name="analyst", permissions=[]))["id"],
             "member_id": (await control.make(f"/tenants/{tenant}/members", subject="ann", role="member"))["id"],
             "agent_id": (await control.make(f"/projects/{project}/agents", name="support", model="echo"))["id"],
             "server_id": (await control.make(f"/projects/{project}/mcp-servers", **tools))["id"],

@@ -103,7 +103,7 @@ async def _around(visit: Visit, member: Member | None) -> dict[str, object]:
     around: dict[str, object] = {
         **framed(tenant, "members"),
         "member": None,
-        "roles": [(name, name.capitalize()) for name in BUILT_IN],
+        "roles": list(BUILT_IN),
         "scopes": _SCOPES,
     }
     around |= {"own": visit.plane.public_url, "writes": visit.may(_WRITE)}
