@@ -111,6 +111,7 @@ class CalledAgent:
         return msgspec.structs.replace(
             request,
             fields={**fields, **encoded},
+            values={},
             model=self.spec.model,
             named=True,
             before=before,

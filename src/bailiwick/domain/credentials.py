@@ -8,7 +8,7 @@ A rotated key is active with two secrets until `previous_until`. Operator keys h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias, final
@@ -20,6 +20,7 @@ from bailiwick.domain.model_names import read_models
 from bailiwick.domain.networks import read_networks
 from bailiwick.domain.permissions import ALL_SCOPES, Permission
 from bailiwick.domain.tiers import read_tier
+from bailiwick.domain.tools import ToolRules, tool_rules
 
 MAX_GRACE_SECONDS: Final = 30 * 24 * 3600
 
@@ -73,7 +74,7 @@ class Lifetime:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpec:
-    """What can be asked of a key. `models` and `agents` are glob patterns, None for any.
+    """What can be asked of a key. `models` and `agents` are glob patterns, None for any, and so are its `tools`.
 
     It mints the `tier` alone, None for any; it is good from the networks of `ip_allow` alone, None for any address.
     `scopes` are those asked for; `act_as` False takes `users:act_as` away from them and keeps them otherwise.
@@ -83,6 +84,7 @@ class KeySpec:
     scopes: frozenset[Permission]
     models: tuple[str, ...] | None
     agents: tuple[str, ...] | None
+    tools: ToolRules | None
     act_as: bool
     tier: str | None
     ip_allow: tuple[str, ...] | None
@@ -126,6 +128,7 @@ def key_spec(
     scopes: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     agents: Sequence[str] | None = None,
+    tools: Mapping[str, object] | None = None,
     act_as: bool | None = None,
     tier: str | None = None,
     ip_allow: Sequence[str] | None = None,
@@ -148,6 +151,7 @@ def key_spec(
         scopes=held,
         models=findings.take(lambda: read_models("models", models), None),
         agents=findings.take(lambda: read_models("agents", agents), None),
+        tools=findings.take(lambda: tool_rules("tools", tools), None),
         act_as=act_as is not False,
         tier=findings.take(lambda: None if tier is None else read_tier("tier", tier), None),
         ip_allow=findings.take(lambda: read_networks("ip_allow", ip_allow), None),

@@ -134,13 +134,14 @@ class ProviderFailed(Refused):
         upstream_type: str | None = None,
         upstream_code: str | None = None,
         garbled: bool = False,
+        code: Code | None = None,
     ) -> None:
         """`upstream_*` is what the provider said, already scrubbed; `status` is what the client gets.
 
-        `garbled`: it said nothing that can be understood.
+        `garbled`: it said nothing that can be understood. `code` is there if what it said is not let.
         """
         super().__init__(
-            Code.PROVIDER_TIMEOUT if timeout else Code.PROVIDER_ERROR,
+            code or (Code.PROVIDER_TIMEOUT if timeout else Code.PROVIDER_ERROR),
             message,
             status=504 if timeout else status,
             param=param,

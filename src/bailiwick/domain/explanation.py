@@ -65,6 +65,7 @@ STEP_OF: Final[dict[Code, Step]] = {
     Code.PROVIDER_ERROR: _S.PROVIDER,
     Code.PROVIDER_TIMEOUT: _S.PROVIDER,
 }
+_ERRORS: Final = 400
 _PASSED: Final[dict[Step, str]] = {
     _S.CREDENTIAL: "The key is known, its secret right, and it has neither ended nor expired.",
     _S.TENANT: "The tenant is active.",
@@ -101,7 +102,10 @@ class CallFacts:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedCall:
-    """A call that we refused; `step` None: it met trouble of ours, wherever it was."""
+    """A call that we refused; `step` None: it met trouble of ours, wherever it was.
+
+    With a `status` of success it was answered, and a part of its answer was refused.
+    """
 
     call: CallFacts
     status: int
@@ -123,7 +127,10 @@ class OpenedCall:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledCall:
-    """A call that is settled; `status` is the provider's, `cost_nano` None if no price is known."""
+    """A call that is settled; `status` is the provider's, `cost_nano` None if no price is known.
+
+    `blocked` says which calls of tools were taken out of its answer, None if none was.
+    """
 
     call: CallFacts
     provider: str
@@ -135,6 +142,7 @@ class SettledCall:
     output_tokens: int
     cost_nano: int | None
     latency_ms: int
+    blocked: str | None
 
 
 _REQUEST_ID: Final = re.compile("req_([0-9a-f]{32})")
@@ -153,7 +161,8 @@ def explained(found: Found) -> dict[str, object]:
     """The form outside; `decisions` in their order."""
     call = found.call
     refused = found if isinstance(found, RefusedCall) else None
-    state = "refused" if refused is not None else "open" if isinstance(found, OpenedCall) else "settled"
+    answered = refused is not None and refused.status < _ERRORS
+    state = "open" if isinstance(found, OpenedCall) else "settled" if refused is None or answered else "refused"
     return {
         "request_id": f"req_{call.id.hex}",
         "state": state,
@@ -174,7 +183,7 @@ def explained(found: Found) -> dict[str, object]:
 
 def _decisions(found: Found) -> Iterator[dict[str, object]]:
     if isinstance(found, RefusedCall):
-        yield from _until(found)
+        yield from _until(found) if found.status >= _ERRORS else _within(found)
         return
     for step in Step:
         if step not in {Step.LEDGER, Step.PROVIDER}:
@@ -189,6 +198,8 @@ def _decisions(found: Found) -> Iterator[dict[str, object]]:
     ended = _ENDED[found.outcome]
     outcome = "passed" if found.outcome is Outcome.COMPLETED else "failed"
     yield _decision(Step.PROVIDER, outcome, f"{whom} was asked{status}. {ended}")
+    if found.blocked is not None:
+        yield _blocked(found.blocked)
 
 
 def _until(refused: RefusedCall) -> Iterator[dict[str, object]]:
@@ -205,6 +216,18 @@ def _until(refused: RefusedCall) -> Iterator[dict[str, object]]:
             yield _decision(step, "passed", _passed(step, refused.call))
         else:
             yield _decision(step, "not_reached", None)
+
+
+def _within(answered: RefusedCall) -> Iterator[dict[str, object]]:
+    """The decisions of a call that was answered, as far as they are known from what was refused of its answer."""
+    for step in Step:
+        yield _decision(step, "passed", _PASSED.get(step))
+    yield _blocked(answered.reason)
+
+
+def _blocked(reason: str) -> dict[str, object]:
+    """What was decided of the calls of tools in an answer."""
+    return {**_decision(Step.TOOLS, "refused", reason), "code": Code.TOOL_NOT_ALLOWED.value}
 
 
 def _passed(step: Step, call: CallFacts) -> str:

@@ -66,9 +66,9 @@ class FormRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Estimate the tokens that it takes."""
         return estimated_tokens(self.size)
 
-    def upstream(self, *, model: str, user: str | None, shared_account: bool) -> bytes:
-        """Write the body for the provider, with its own name of the model; it has no place for a user."""
-        del user, shared_account
+    def upstream(self, *, model: str, user: str | None, shared_account: bool, maximum: str | None = None) -> bytes:
+        """Write the body for the provider, with its own name of the model; it has no place for anything else."""
+        del user, shared_account, maximum
         return b"".join((*self.pieces[: self.place], model.encode(), *self.pieces[self.place + 1 :]))
 
 

@@ -62,16 +62,21 @@ def looked_through(name: str, text: str) -> Pairs:
 
 def members(name: str, value: Pairs) -> Iterator[tuple[str, str, Pairs]]:
     """Every member of every object in a field: under which key the object stands, the member's own key, its value."""
+    for place, part in objects(name, value):
+        for key, inner in part:
+            yield place, key, inner
+
+
+def objects(name: str, value: Pairs) -> Iterator[tuple[str, Object]]:
+    """Every object in a field, and under which key it stands."""
     pending: list[tuple[str, Pairs]] = [(name, value)]
     while pending:
         place, part = pending.pop()
         if isinstance(part, list):
             pending.extend((place, inner) for inner in part)
         elif isinstance(part, tuple):
-            for key, inner in part:
-                yield place, key, inner
-                if key not in _FREE or not _is_free(key, place, part):
-                    pending.append((key, inner))
+            yield place, part
+            pending.extend((key, inner) for key, inner in part if key not in _FREE or not _is_free(key, place, part))
 
 
 def _is_free(key: str, place: str, part: Object) -> bool:

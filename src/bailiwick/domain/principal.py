@@ -7,7 +7,7 @@ A `Grant` is what a credential carries, the same for all its calls until somethi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import final
 
@@ -18,6 +18,7 @@ from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
 from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.tool_policy import ToolPolicy, tool_policy
 
 
 @final
@@ -43,6 +44,7 @@ class Grant:
     `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
     key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
     may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number.
+    `tools` is what the confinements say of these, None if nothing.
     """
 
     kind: CredentialKind
@@ -64,6 +66,11 @@ class Grant:
     resolution: Resolution = Resolution(limits={})
     max_output_tokens: int | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
+    tools: ToolPolicy | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make ready what each call would otherwise ask of the confinements."""
+        object.__setattr__(self, "tools", tool_policy(self.confinements))
 
 
 @final

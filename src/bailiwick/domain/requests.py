@@ -61,13 +61,22 @@ class _Known(msgspec.Struct):
     best_of: _Candidates = None
     tools: list[_Object] | None = None
     tool_choice: str | _Object | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[_Object] | None = None
+    function_call: str | _Object | None = None
+    mcp_servers: list[_Object] | None = None
+    web_search_options: _Object | None = None
+    search_parameters: _Object | None = None
+    plugins: list[_Object] | None = None
+    enable_search: bool | None = None
     metadata: _Object | None = None
 
 
 _known = msgspec.json.Decoder(_Known).decode
 _KNOWN: Final = frozenset(_Known.__struct_fields__)
 _ENCODED_ANEW: Final = frozenset({
-    "metadata", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of",
+    "metadata", "tools", "tool_choice", "functions", "function_call", "mcp_servers", "max_tokens",
+    "max_completion_tokens", "max_output_tokens", "n", "best_of",
 })  # fmt: skip
 
 
@@ -81,7 +90,8 @@ class JsonForm:
     may know it, by what it keeps. `users` are the fields that name the end user, a dot for one within an object, and
     `strips` all in which a client could name one, which never pass. `streams`: it can be answered as a stream, and
     `asks_usage` that the stream tells its usage only when asked. `keeps`: a provider keeps what it answers unless it is
-    told not to. `defers` is the field that would have it answer later, behind the ledger's back.
+    told not to. `defers` is the field that would have it answer later, behind the ledger's back. `maxima` are the
+    fields that say how much may be written, the first of them where a client has said nothing.
     """
 
     content: str
@@ -95,6 +105,7 @@ class JsonForm:
     asks_usage: bool = False
     keeps: bool = False
     defers: str | None = None
+    maxima: tuple[str, ...] = ()
     names: frozenset[str] = field(init=False, repr=False, compare=False)
     """All that is read or passed on by name; none of them may stand in another case."""
     user_places: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
@@ -119,7 +130,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the client made it. `size` is the whole body's, in bytes of text; `model` UNNAMED if not `named`.
 
     `others` is the field that names models beside it, None for none. `before` is JSON that goes before the first
-    element of the content, with the comma after it.
+    element of the content, with the comma after it. `most` is how many tokens the caller lets a model write, None for
+    any number.
     """
 
     form: JsonForm
@@ -132,21 +144,33 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     content_type: None = None
     before: bytes = b""
+    most: int | None = None
+    values: dict[str, Json] = msgspec.field(default_factory=dict)
+    """What was decoded of the fields, which is done once."""
 
     def tokens(self) -> int:
         """Estimate the tokens that it takes: those of its text, and as many as it lets the model write, if it says."""
-        most = max(self._number(name) for name in _MAXIMA)
-        return estimated_tokens(self.size) + most * max(1, *(self._number(name) for name in _CHOICES))
+        wanted = max(self._number(name) for name in _MAXIMA)
+        if self.most is not None and self.form.maxima:
+            wanted = min(wanted, self.most) or self.most
+        return estimated_tokens(self.size) + wanted * max(1, *(self._number(name) for name in _CHOICES))
 
     def _number(self, name: str) -> int:
         """A field that was checked to be a number, or to be none."""
-        return cast("int | None", decoded(self.fields, name)) or 0
+        return cast("int | None", self.value(name)) or 0
 
-    def upstream(self, *, model: str, user: str | None, shared_account: bool) -> bytes:
+    def value(self, name: str) -> Json:
+        """One field, decoded; None if it is absent or null. Raises `Refused` (400)."""
+        if name not in self.values:
+            self.values[name] = decoded(self.fields, name)
+        return self.values[name]
+
+    def upstream(self, *, model: str, user: str | None, shared_account: bool, maximum: str | None = None) -> bytes:
         """Write the body for the provider.
 
         `user` is the pseudonym of the end user, None for none. `shared_account` says that tenants share the provider's
-        account: references to anything kept there are then refused (400), and nothing is stored.
+        account: references to anything kept there are then refused (400), and nothing is stored. `maximum` is the field
+        that says how much may be written where the client did not, None for the address's own.
         """
         form = self.form
         fields: dict[str, object] = dict(self.fields)
@@ -162,7 +186,9 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         if form.streams:
             fields["stream"] = self.stream
         for name in _ENCODED_ANEW & fields.keys():
-            fields[name] = decoded(self.fields, name)
+            fields[name] = self.value(name)
+        if self.most is not None and form.maxima:
+            _bound(fields, form, self.most, maximum)
         _name_user(fields, form, user)
         if form.asks_usage:
             _ask_usage(fields, self)
@@ -235,9 +261,19 @@ def _object(fields: dict[str, object], name: str) -> dict[str, Json]:
     return cast("dict[str, Json]", fields.get(name) or {})
 
 
+def _bound(fields: dict[str, object], form: JsonForm, most: int, maximum: str | None) -> None:
+    """Let no more be written than `most`: what was asked for is lowered, and where nothing was, this is."""
+    for name in _MAXIMA:
+        asked = fields.get(name)
+        if isinstance(asked, int):
+            fields[name] = min(asked, most)
+    if not any(isinstance(fields.get(name), int) for name in form.maxima):
+        fields[maximum or form.maxima[0]] = most
+
+
 def _ask_usage(fields: dict[str, object], request: ModelRequest) -> None:
     if request.stream:
-        options = decoded(request.fields, "stream_options") or {}
+        options = request.value("stream_options") or {}
         fields["stream_options"] = {**cast("dict[str, Json]", options), "include_usage": True}
     else:
         fields.pop("stream_options", None)

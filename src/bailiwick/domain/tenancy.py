@@ -22,6 +22,7 @@ from bailiwick.domain.model_names import read_model
 from bailiwick.domain.models import RESERVED_NAMES
 from bailiwick.domain.origins import read_origins
 from bailiwick.domain.tiers import read_tier
+from bailiwick.domain.tools import MODES, ToolRules, tool_rules
 
 Slug = NewType("Slug", str)
 
@@ -86,7 +87,7 @@ class Tenant:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
-    """What can be asked of a project. `limits` is the contract's object, checked."""
+    """What can be asked of a project. `limits` is the contract's object, checked; `tools` None: it says nothing."""
 
     name: str
     slug: Slug | None
@@ -97,6 +98,7 @@ class ProjectSpec:
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
+    tools: ToolRules | None
 
 
 @final
@@ -115,6 +117,7 @@ class Project:
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
+    tools: ToolRules | None
     created_at: datetime
     created_by: str
 
@@ -145,6 +148,7 @@ def project_spec(
     require_end_user: bool = False,
     cors_origins: Sequence[str] | None = None,
     on_disconnect: OnDisconnect = OnDisconnect.ABORT,
+    tools: Mapping[str, object] | None = None,
 ) -> ProjectSpec:
     """Check what is asked of a project; raises `Invalid`."""
     findings = Findings()
@@ -160,6 +164,7 @@ def project_spec(
         require_end_user=require_end_user,
         cors_origins=findings.take(lambda: read_origins(cors_origins or ()), ()),
         on_disconnect=on_disconnect,
+        tools=findings.take(lambda: tool_rules("tools", tools, modes=MODES), None),
     )
     findings.or_raise()
     return spec

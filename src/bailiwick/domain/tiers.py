@@ -19,8 +19,10 @@ from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.limit_settings import parse_limits
 from bailiwick.domain.limits import InvalidLimit
 from bailiwick.domain.model_names import read_models
+from bailiwick.domain.tools import ToolRules, tool_rules
 
 MAX_TIERS: Final = 200
+MAX_OUTPUT_TOKENS: Final = 2**31 - 1
 
 
 @final
@@ -32,6 +34,8 @@ class TierSpec:
     limits: Mapping[str, object]
     models: tuple[str, ...] | None
     agents: tuple[str, ...] | None
+    tools: ToolRules | None
+    max_output_tokens: int | None
 
 
 @final
@@ -53,6 +57,8 @@ def tier_spec(
     limits: Mapping[str, object] | None = None,
     models: Sequence[str] | None = None,
     agents: Sequence[str] | None = None,
+    tools: Mapping[str, object] | None = None,
+    max_output_tokens: int | None = None,
 ) -> TierSpec:
     """Check what is asked of a tier; raises `Invalid`."""
     findings = Findings()
@@ -61,6 +67,8 @@ def tier_spec(
         limits=findings.take(lambda: _read_limits(limits or {}), {}),
         models=findings.take(lambda: read_models("models", models), None),
         agents=findings.take(lambda: read_models("agents", agents), None),
+        tools=findings.take(lambda: tool_rules("tools", tools), None),
+        max_output_tokens=findings.take(lambda: _read_most(max_output_tokens), None),
     )
     findings.or_raise()
     return spec
@@ -69,6 +77,12 @@ def tier_spec(
 def read_tier(field: str, text: str) -> str:
     """Take a tier's name; raises `Invalid`."""
     return identifier_field(field, text)
+
+
+def _read_most(tokens: int | None) -> int | None:
+    if tokens is not None and not 1 <= tokens <= MAX_OUTPUT_TOKENS:
+        raise invalid("max_output_tokens", f"must be 1 to {MAX_OUTPUT_TOKENS}")
+    return tokens
 
 
 def _read_limits(document: Mapping[str, object]) -> Mapping[str, object]:

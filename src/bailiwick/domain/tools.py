@@ -17,16 +17,29 @@ from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.globs import Globs
 
 MAX_RULES: Final = 500
+# What becomes of a call with a tool that is not let: it goes on without the tool, or not at all.
+REMOVE: Final = "remove"
+REFUSE: Final = "refuse"
+MODES: Final = (REMOVE, REFUSE)
 _PLAIN: Final = re.compile(r"[!-~]{1,255}")
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolRules:
-    """What one place says of tools. `allow` None: any."""
+    """What one place says of tools. `allow` None: any.
+
+    `mode` is what becomes of a call with another tool, None where that is not for this place to say.
+    """
 
     allow: Globs | None
     deny: Globs
+    mode: str | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any tool at all is not let."""
+        return self.allow is not None or bool(self.deny.patterns)
 
     def let(self, names: tuple[str, ...]) -> bool:
         """Whether a tool that goes by these names may be used."""
@@ -36,26 +49,32 @@ class ToolRules:
             return False
         return self.allow is None or self.allow.match(names)
 
-    def document(self) -> dict[str, list[str]]:
+    def document(self) -> dict[str, object]:
         """The rules as they are written."""
-        allow = {} if self.allow is None else {"allow": list(self.allow.patterns)}
-        return {**allow, "deny": list(self.deny.patterns)}
+        allow: dict[str, object] = {} if self.allow is None else {"allow": list(self.allow.patterns)}
+        mode = {} if self.mode is None else {"mode": self.mode}
+        return {**allow, "deny": list(self.deny.patterns), **mode}
 
 
-def tool_rules(field: str, document: Mapping[str, object] | None) -> ToolRules | None:
-    """Take rules as they are written, or none; raises `Invalid`."""
+def tool_rules(field: str, document: Mapping[str, object] | None, *, modes: Sequence[str] = ()) -> ToolRules | None:
+    """Take rules as they are written, or none; raises `Invalid`. `modes` are those that this place may choose from."""
     if document is None:
         return None
     findings = Findings()
+    fields = ("allow", "deny", *(("mode",) if modes else ()))
     for name in document:
-        if name not in {"allow", "deny"}:
-            findings.add(f"{field}.{name}", "is no field of it; fields are allow, deny")
+        if name not in fields:
+            findings.add(f"{field}.{name}", f"is no field of it; fields are {', '.join(fields)}")
+    mode = document.get("mode") if modes else None
+    if mode is not None and mode not in modes:
+        findings.add(f"{field}.mode", f"must be one of {', '.join(modes)}")
     allow = findings.take(lambda: _read(f"{field}.allow", document.get("allow")), None)
     deny = findings.take(lambda: _read(f"{field}.deny", document.get("deny")), None)
     findings.or_raise()
     return ToolRules(
         allow=None if allow is None else Globs(allow),
         deny=Globs(tuple(dict.fromkeys(pattern.lower() for pattern in deny or ()))),
+        mode=None if mode is None else str(mode),
     )
 
 

@@ -66,3 +66,11 @@ def data_of(event: bytes) -> bytes | None:
         raise EventTooLarge
     lines = [line[5:].removeprefix(b" ") for line in _LINE.split(event) if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(lines) if lines else None
+
+
+def with_data(event: bytes, data: bytes) -> bytes:
+    """The same event with other data, of one line: what else it says stays."""
+    if b"\r" not in event and event.count(b"\n") == 2:  # noqa: PLR2004 - one line
+        return b"data: %b\n\n" % data
+    lines = [line for line in _LINE.split(event) if line and not line.startswith(b"data")]
+    return b"\n".join([*lines, b"data: " + data, b"", b""])

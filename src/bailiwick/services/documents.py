@@ -78,6 +78,7 @@ def project_document(project: Project) -> Document:
         "require_end_user": project.require_end_user,
         "cors_origins": list(project.cors_origins),
         "on_disconnect": project.on_disconnect.value,
+        "tools": None if project.tools is None else project.tools.document(),
         "created_at": written(project.created_at),
         "created_by": project.created_by,
     }
@@ -96,6 +97,7 @@ def key_document(key: ApiKey, now: datetime) -> Document:
         "scopes": [permission.value for permission in Permission if permission in key.scopes],
         "models": None if key.spec.models is None else list(key.spec.models),
         "agents": None if key.spec.agents is None else list(key.spec.agents),
+        "tools": None if key.spec.tools is None else key.spec.tools.document(),
         "act_as": Permission.USERS_ACT_AS in key.scopes,
         "tier": key.spec.tier,
         "ip_allow": None if key.spec.ip_allow is None else list(key.spec.ip_allow),
@@ -166,6 +168,8 @@ def tier_document(tier: Tier) -> Document:
         "limits": dict(tier.spec.limits),
         "models": None if tier.spec.models is None else list(tier.spec.models),
         "agents": None if tier.spec.agents is None else list(tier.spec.agents),
+        "tools": None if tier.spec.tools is None else tier.spec.tools.document(),
+        "max_output_tokens": tier.spec.max_output_tokens,
         "created_at": written(tier.created_at),
         "created_by": tier.created_by,
     }

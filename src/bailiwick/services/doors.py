@@ -27,6 +27,9 @@ from bailiwick.providers.answers.media import MEDIA
 from bailiwick.providers.answers.messages import MESSAGES
 from bailiwick.providers.answers.responses import RESPONSES
 
+_OPENAI_KIND: Final = ProviderKind.OPENAI
+# What every other provider knows at OpenAI's address.
+_OLDER_MAXIMUM: Final = "max_tokens"
 _EVERY_KIND: Final = frozenset(ProviderKind)
 _OPENAI: Final = frozenset({ProviderKind.OPENAI})
 _COMPATIBLE: Final = _OPENAI | {ProviderKind.GEMINI}
@@ -60,11 +63,22 @@ class Door:
             return read_form(body, content_type)
         return read_request(body, self.body, as_agent=agent is not None)
 
+    def maximum(self, kind: ProviderKind) -> str | None:
+        """The field that tells a provider of this kind how much may be written; None for the address's own."""
+        return _OLDER_MAXIMUM if self.body is CHAT.body and kind is not _OPENAI_KIND else None
+
 
 CHAT: Final = Door(
     path="/chat/completions",
     permission=Permission.CHAT_CREATE,
-    body=JsonForm(content="messages", conversation=True, users=_BY_USER, asks_usage=True, defers="deferred"),
+    body=JsonForm(
+        content="messages",
+        conversation=True,
+        users=_BY_USER,
+        asks_usage=True,
+        defers="deferred",
+        maxima=("max_completion_tokens", "max_tokens"),
+    ),
     answer=COMPLETIONS,
     kinds=_EVERY_KIND,
     as_agent=CHAT_AS_AGENT,
@@ -74,7 +88,7 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/completions",
         permission=Permission.COMPLETIONS_CREATE,
-        body=JsonForm(content="prompt", users=("user",), asks_usage=True),
+        body=JsonForm(content="prompt", users=("user",), asks_usage=True, maxima=("max_tokens",)),
         answer=COMPLETIONS,
         kinds=_OPENAI | _ECHO,
     ),
@@ -88,7 +102,15 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/responses",
         permission=Permission.RESPONSES_CREATE,
-        body=JsonForm(content="input", optional=True, unnamed=True, users=_BY_USER, keeps=True, defers="background"),
+        body=JsonForm(
+            content="input",
+            optional=True,
+            unnamed=True,
+            users=_BY_USER,
+            keeps=True,
+            defers="background",
+            maxima=("max_output_tokens",),
+        ),
         answer=RESPONSES,
         kinds=_OPENAI | _ECHO,
         as_agent=RESPONSES_AS_AGENT,
@@ -126,7 +148,13 @@ DOORS: Final[tuple[Door, ...]] = (
     Door(
         path="/messages",
         permission=Permission.MESSAGES_CREATE,
-        body=JsonForm(content="messages", conversation=True, users=_BY_METADATA, strips=_BY_USER + _BY_METADATA),
+        body=JsonForm(
+            content="messages",
+            conversation=True,
+            users=_BY_METADATA,
+            strips=_BY_USER + _BY_METADATA,
+            maxima=("max_tokens",),
+        ),
         answer=MESSAGES,
         kinds=_ANTHROPIC | _ECHO,
         as_agent=MESSAGES_AS_AGENT,

@@ -35,6 +35,7 @@ from bailiwick.domain.usage import (
     UsageSource,
     estimated_tokens,
 )
+from bailiwick.providers.answers.calls import Blocked
 from bailiwick.providers.answers.form import Answer
 from bailiwick.services.admission import Admission, Place
 from bailiwick.services.reply import Reply
@@ -144,6 +145,10 @@ class Metering:
         self._give_back(settlement.call.tenant_id)
         self._observer.settled(seen, kind, settlement)
 
+    def blocked(self, seen: Observation, blocked: Blocked) -> None:
+        """Tell which calls of tools were taken out of an answer."""
+        self._observer.blocked(seen, blocked.names, blocked.count)
+
     def correct(self, place: Place, usage: TokenUsage) -> None:
         """Let the limits know what a call used."""
         self._admission.correct(place, usage.input_tokens + usage.output_tokens)
@@ -190,7 +195,7 @@ class Meter:
 
     __slots__ = (
         "_began", "_call", "_first_byte_ms", "_metering", "_place", "_reported", "_seen", "_served", "_settled",
-        "_written", "finished", "status",
+        "_written", "blocked", "finished", "status",
     )  # fmt: skip
 
     def __init__(
@@ -209,6 +214,8 @@ class Meter:
         self.finished = False
         """Whether the answer came to its own end."""
         self.status: int | None = None
+        self.blocked: Blocked | None = None
+        """The calls of tools that are taken out of the answer, if somebody looks for them."""
 
     @property
     def generated(self) -> bool:
@@ -262,6 +269,8 @@ class Meter:
         if self._settled:
             return None
         self._settled = True
+        if self.blocked is not None and self.blocked.count:
+            self._metering.blocked(self._seen, self.blocked)
         usage, source = self._usage(outcome)
         if self._place.tokens:
             self._metering.correct(self._place, usage)

@@ -22,11 +22,13 @@ from bailiwick.domain.agent_calls import CalledAgent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
+from bailiwick.domain.offered_tools import Offered
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.policy import Decision, authorize, authorize_agent, authorize_model, authorize_others
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.tool_requests import Confined, confined
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, failure_of
@@ -77,6 +79,7 @@ class _Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: Attempt
     meter: Meter
     usage_wanted: bool
+    offered: Offered | None
 
 
 @final
@@ -120,29 +123,29 @@ class Pipeline:
         large = len(body) > LARGE
         read = partial(door.read, body, asked.content_type, asked.agent)
         request = await self._aside(read) if large else read()
-        attempt, called, agent = await self._attempt(door, asked, principal, request, large=large)
+        attempt, tools, agent = await self._attempt(door, asked, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
         place = await self._admission.admit(
-            principal, asked.ip, called.tokens() if counted else 0, len(attempt.ask.body)
+            principal, asked.ip, tools.request.tokens() if counted else 0, len(attempt.ask.body)
         )
         try:
             if place.waited:  # As above: it is decided on what holds now.
                 principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-                attempt, called, agent = await self._attempt(door, asked, principal, request, large=large)
+                attempt, tools, agent = await self._attempt(door, asked, principal, request, large=large)
             attempt = await self._attempts.first(attempt)
             meter = await self._metering.open(
                 asked.seen,
                 principal,
                 attempt.served,
                 place,
-                size=called.size if door.billed else 0,
+                size=tools.request.size if door.billed else 0,
                 stream=request.stream,
                 agent=agent,
             )
         except BaseException:
             await self._admission.give_back(place)
             raise
-        reply.decision = place.decision
+        reply.decision, reply.tools_removed = place.decision, tools.removed
         reply.ask_again(
             partial(self._still_may, self._authentication.now(), asked.presented, door.permission, asked.seen)
         )
@@ -151,7 +154,7 @@ class Pipeline:
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
         if principal.grant.on_disconnect is _DRAIN:
             reply.hear_out()
-        return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted)
+        return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted, offered=tools.offered)
 
     async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -202,10 +205,10 @@ class Pipeline:
 
     async def _attempt(
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
-    ) -> tuple[Attempt, ModelRequest | FormRequest, CalledAgent | None]:
+    ) -> tuple[Attempt, Confined, CalledAgent | None]:
         """Find who may serve a request, and write it for the first of them; raises `Refused`.
 
-        Returns the request as the agent makes it, too, that it is made as.
+        Returns, too, the request as the agent and the rules of tools make it, and the agent.
         """
         agent = await called_agent(self._serving, principal, request, door.as_agent, asked.agent)
         if agent is not None and isinstance(request, ModelRequest) and door.as_agent is not None:
@@ -213,11 +216,19 @@ class Pipeline:
             apply = partial(agent.applied, request, door.as_agent)
             request = await self._aside(apply) if large else apply()
         served, *later = await self._served(principal, request, door)
+        narrow = partial(confined, request, principal.grant.tools, principal.grant.max_output_tokens)
+        tools = await self._aside(narrow) if large else narrow()
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
 
         async def write(served: Served) -> Ask:
             route = served.route
-            work = partial(request.upstream, model=route.model, user=user, shared_account=route.offer.shared)
+            work = partial(
+                tools.request.upstream,
+                model=route.model,
+                user=user,
+                shared_account=route.offer.shared,
+                maximum=door.maximum(route.offer.kind),
+            )
             return Ask(
                 path=door.path,
                 body=await self._aside(work) if large else work(),
@@ -226,7 +237,7 @@ class Pipeline:
                 headers=asked.headers + asked.seen.for_provider,
             )
 
-        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write), request, agent
+        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write), tools, agent
 
     async def _served(self, principal: Principal, request: ModelRequest | FormRequest, door: Door) -> list[Served]:
         """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""
@@ -258,6 +269,8 @@ class Pipeline:
         """Take an open call to its provider and back. Every way out of here settles it."""
         meter, usage_wanted, stream = opened.meter, opened.usage_wanted, opened.attempt.ask.stream
         form = door.answer
+        if (guard := form.guard(opened.offered)) is not None:
+            meter.blocked = guard.blocked
         try:
             served, exchange = await self._attempts.send(opened.attempt, meter, reply)
             del opened
@@ -267,12 +280,12 @@ class Pipeline:
             try:
                 if stream:
                     broken = await relay_stream(
-                        form, served.provider, exchange, meter, reply, usage_wanted=usage_wanted
+                        form, served.provider, exchange, meter, reply, guard, usage_wanted=usage_wanted
                     )
                 elif door.media:
                     broken = await relay_media(form, served.provider, exchange, meter, reply)
                 else:
-                    broken = await relay_answer(form, served.provider, exchange, meter, reply)
+                    broken = await relay_answer(form, served.provider, exchange, meter, reply, guard)
             except BaseException as error:
                 exchange.abort()
                 if isinstance(error, (ProviderFailed, TransportError)):

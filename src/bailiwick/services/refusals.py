@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from bailiwick.domain.errors import Code, Unavailable
@@ -48,9 +48,16 @@ class Refusals:
         self._changed: set[_Counted] = set()
 
     def note(self, seen: Observation) -> None:
-        """Take down a request that was answered with an error, if it is a call that we refused and know whose it is."""
-        grant, code = seen.grant, seen.code
-        if grant is None or code is None or seen.outcome is not None:
+        """Take down a request of which we refused something, if we know whose it is: the call, or a part of its answer.
+
+        What a provider refused is nothing that we did.
+        """
+        grant, code, reason = seen.grant, seen.code, seen.reason
+        if seen.blocked:
+            code, reason = Code.TOOL_NOT_ALLOWED, _blocked(seen.blocked)
+        elif seen.outcome is not None:
+            return
+        if grant is None or code is None:
             return
         now = self._now_us()
         self._count((grant.tenant_id, grant.project_id, code.value, now - now % _HOUR_US))
@@ -72,7 +79,7 @@ class Refusals:
                 status=seen.status,
                 code=code.value,
                 step=_step(seen, code),
-                reason=_written(seen.reason or ""),
+                reason=_written(reason or ""),
             )
         )
 
@@ -112,6 +119,11 @@ def _step(seen: Observation, code: Code) -> Step | None:
     if code is Code.FORBIDDEN and elsewhere is not None and seen.grant is not None:
         return Step.PERMISSION if elsewhere == shown(PROJECT, seen.grant.project_id) else Step.ORGANIZATION
     return STEP_OF.get(code)
+
+
+def _blocked(tools: Sequence[str]) -> str:
+    names = ", ".join(map(repr, tools))
+    return f"The model called tools that it was not offered; their calls were taken out of its answer: {names}."
 
 
 def _written(reason: str) -> str:

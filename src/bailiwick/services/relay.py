@@ -20,12 +20,14 @@ import msgspec
 
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.usage import Outcome
-from bailiwick.providers.answers.errors import MAX_ERROR, read_error, read_retry_after
+from bailiwick.providers.answers.calls import CallGuard
+from bailiwick.providers.answers.errors import MAX_ERROR, read_error
 from bailiwick.providers.answers.form import Answer, AnswerForm, Read
 from bailiwick.providers.provider import Exchange, ModelProvider, failure_of
 from bailiwick.providers.sse import Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
+from bailiwick.services.provider_refusals import error_object, refusal, told
 from bailiwick.services.reply import Reply
 
 # What every answer may keep in memory; more counts.
@@ -34,22 +36,21 @@ _SMALL: Final = 64 * 1024
 _AT_ONCE: Final = 8 * 1024
 # An answer up to this is read before it is sent, if there is room for it.
 _WHOLE: Final = 1024 * 1024
+# The same of one in which a call of a tool may have to be found: images are larger.
+_LOOKED_THROUGH: Final = 16 * 1024 * 1024
 # Where usage is looked for in a larger one, from its beginning and from its end.
 _EDGE: Final = 16 * 1024
 _OK: Final = 200
 # By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
 _COMPLETED: Final = Outcome.COMPLETED
-_BAD_GATEWAY: Final = 502
 _JSON: Final = b"application/json"
 _TEXT: Final = (b"text/",)
 _EVENTS: Final = b"text/event-stream"
 _PLAIN: Final = (b"identity", b"")
 # What is passed on for what it says it is.
 _MEDIA: Final = (b"audio/", b"video/", b"application/octet-stream", b"text/plain", b"text/vtt", b"application/x-subrip")
-# A provider's refusals that are the caller's to see; the others (401, 402, 403 …) are our trouble with the provider.
-_PASSED_ON: Final = frozenset({400, 404, 413, 422, 429})
-_SERVER_ERRORS: Final = range(500, 600)
 _PATIENCE_FOR_END: Final = 1.0
+_TOO_LARGE: Final = "The model provider's answer is too large to be looked through for calls of tools."
 _UNREADABLE: Final = "The model provider's answer could not be understood."
 
 # What befell an answer in its middle, once a part of it was sent: the client has been told.
@@ -57,26 +58,39 @@ Broken: TypeAlias = ProviderFailed | TransportError
 
 
 async def relay_answer(
-    form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply
+    form: AnswerForm,
+    provider: ModelProvider,
+    exchange: Exchange,
+    meter: Meter,
+    reply: Reply,
+    guard: CallGuard | None = None,
 ) -> Broken | None:
-    """Pass a whole JSON answer on; raises `ProviderFailed`, `TransportError`."""
+    """Pass a whole JSON answer on, but for what `guard` takes out; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
-        raise await _refusal(provider, exchange, meter.now())
+        raise await refusal(provider, exchange, meter.now())
     parts: list[bytes] = []
     size = 0
+    most = _WHOLE if guard is None or not guard.strict else _LOOKED_THROUGH
     while (chunk := await exchange.next_chunk()) is not None:
         parts.append(chunk)
         size += len(chunk)
-        if size > _WHOLE or (size > _SMALL and not reply.holds(size)):
+        if size > most or (size > _SMALL and not reply.holds(size)):
+            if guard is not None and guard.strict:
+                raise ProviderFailed(
+                    "The model provider's answer is too large to be looked through for calls of tools."
+                )
             return await _pass_on(form, exchange, meter, reply, b"".join(parts))
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     meter.first_byte()
     answer = _read(form.reader(), body)
     meter.observe(answer)
     if answer.failed:
-        raise _told(provider, body)
+        raise told(provider, body)
     if not answer.valid:
         raise ProviderFailed(_UNREADABLE, garbled=True)
+    if guard is not None:
+        body = guard.whole(body)
+        reply.calls_blocked = guard.blocked.names
     await meter.settle(_COMPLETED)
     await reply.answer(body)
     return None
@@ -87,7 +101,7 @@ async def relay_media(
 ) -> Broken | None:
     """Pass on what may be JSON, text or sound, as its content type says; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
-        raise await _refusal(provider, exchange, meter.now())
+        raise await refusal(provider, exchange, meter.now())
     kind, essence = _content_type(exchange)
     if essence == _EVENTS:  # Speech is streamed as events on the client's wish, by a field of its own.
         return await relay_stream(form, provider, exchange, meter, reply, usage_wanted=True)
@@ -154,22 +168,36 @@ async def _send_on(
 
 
 async def relay_stream(
-    form: AnswerForm, provider: ModelProvider, exchange: Exchange, meter: Meter, reply: Reply, *, usage_wanted: bool
+    form: AnswerForm,
+    provider: ModelProvider,
+    exchange: Exchange,
+    meter: Meter,
+    reply: Reply,
+    guard: CallGuard | None = None,
+    *,
+    usage_wanted: bool,
 ) -> Broken | None:
-    """Pass a stream of events on; raises `ProviderFailed` or `TransportError` while nothing of it was sent.
+    """Pass a stream of events on, but for what `guard` takes out.
 
-    Some models answer whole whatever is asked; that answer is passed on as it is.
+    Raises `ProviderFailed` or `TransportError` while nothing of it was sent. Some models answer whole whatever is
+    asked; that answer is passed on as it is.
     """
     if exchange.status != _OK:
-        raise await _refusal(provider, exchange, meter.now())
+        raise await refusal(provider, exchange, meter.now())
     _, essence = _content_type(exchange)
     if essence == _JSON:
-        return await relay_answer(form, provider, exchange, meter, reply)
+        return await relay_answer(form, provider, exchange, meter, reply, guard)
     if essence not in (_EVENTS, b""):
         # What is no stream may still say why.
         body = await exchange.read(MAX_ERROR)
-        raise _told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE, garbled=True)
-    stream = _Stream(form, provider, meter, usage_wanted=usage_wanted)
+        raise told(provider, body) if read_error(body).message else ProviderFailed(_UNREADABLE, garbled=True)
+    stream = _Stream(form, provider, meter, guard, usage_wanted=usage_wanted)
+    return await _relay_events(form, stream, exchange, meter, reply)
+
+
+async def _relay_events(
+    form: AnswerForm, stream: _Stream, exchange: Exchange, meter: Meter, reply: Reply
+) -> Broken | None:
     begun = False
     held = 0
     shown = b""
@@ -222,34 +250,26 @@ async def _finish(exchange: Exchange) -> None:
         exchange.abort()
 
 
-def error_object(failure: ProviderFailed) -> dict[str, object]:
-    """Write what a client is told of a provider's failure; `provider` is what the provider itself said, scrubbed."""
-    said = {
-        "status": failure.upstream_status,
-        "type": failure.upstream_type,
-        "code": failure.upstream_code,
-    }
-    known = {name: value for name, value in said.items() if value is not None}
-    error: dict[str, object] = {
-        "message": failure.message,
-        "type": "provider_error",
-        "param": failure.param,
-        "code": str(failure.code),
-    }
-    return {**error, "provider": known} if known else error
-
-
 @final
 class _Stream:
     """Reads the events of one stream: what to show, what was used, whether it ended and by which event."""
 
     __slots__ = (
-        "_events", "_meter", "_provider", "_read", "_sentinel", "_unread", "_usage_wanted", "before_failure", "done",
-        "end",
+        "_events", "_guard", "_meter", "_provider", "_read", "_sentinel", "_unread", "_usage_wanted", "before_failure",
+        "done", "end",
     )  # fmt: skip
 
-    def __init__(self, form: AnswerForm, provider: ModelProvider, meter: Meter, *, usage_wanted: bool) -> None:
+    def __init__(
+        self,
+        form: AnswerForm,
+        provider: ModelProvider,
+        meter: Meter,
+        guard: CallGuard | None = None,
+        *,
+        usage_wanted: bool,
+    ) -> None:
         self._read = form.reader()
+        self._guard = guard
         self._sentinel = form.sentinel
         self._provider = provider
         self._meter = meter
@@ -285,7 +305,7 @@ class _Stream:
         """
         shown: list[bytes] = []
         try:
-            shown.extend(event for event in self._events.feed(chunk) if self._is_shown(event))
+            shown.extend(self._shown(event) for event in self._events.feed(chunk))
         except EventTooLarge:
             raise ProviderFailed(_UNREADABLE, garbled=True) from None
         except ProviderFailed:
@@ -298,24 +318,27 @@ class _Stream:
         if self._events.unfinished or not self._meter.finished:
             raise ProviderFailed("The model provider broke off its answer.", garbled=True)
 
-    def _is_shown(self, event: bytes) -> bool:
+    def _shown(self, event: bytes) -> bytes:
+        """What is shown of an event: most often itself."""
         data = data_of(event)
         if self.done:
-            return False
+            return b""
         if not data:
-            return True
+            return event
         if data == self._sentinel:
             self.done = True
-            return False
+            return b""
         answer = _read(self._read, data)
         self._meter.observe(answer)
         if answer.failed:
-            raise _told(self._provider, data)
+            raise told(self._provider, data)
+        if self._guard is not None:
+            event = self._guard.event(event, data)
         if answer.last:
             self.done = True
             self.end = event
-            return False
-        return self._usage_wanted or not answer.usage_only
+            return b""
+        return event if self._usage_wanted or not answer.usage_only else b""
 
 
 def _read(read: Read, body: bytes) -> Answer:
@@ -337,32 +360,3 @@ def _content_type(exchange: Exchange) -> tuple[bytes, bytes]:
         elif name == b"content-encoding" and value.strip().lower() not in _PLAIN:
             raise ProviderFailed(_UNREADABLE, garbled=True)
     return kind, kind.partition(b";")[0].strip().lower()
-
-
-async def _refusal(provider: ModelProvider, exchange: Exchange, now: float) -> ProviderFailed:
-    """Say of a provider's error answer, which came at `now` (Unix time), what the caller may know."""
-    body = await exchange.read(MAX_ERROR)
-    status = exchange.status
-    if status not in _PASSED_ON and status not in _SERVER_ERRORS:
-        return ProviderFailed("The model provider refused our request.")
-    return _told(provider, body, status=status, retry_after=read_retry_after(exchange.headers, now))
-
-
-def _told(
-    provider: ModelProvider, body: bytes, *, status: int | None = None, retry_after: int | None = None
-) -> ProviderFailed:
-    """Pass on what an error object says; `status` is the provider's, None for an error in the place of an answer."""
-    said = read_error(body)
-
-    def scrubbed(text: str | int | None) -> str | None:
-        return None if text is None else provider.scrub(str(text))
-
-    return ProviderFailed(
-        scrubbed(said.message) or "The model provider answered with an error.",
-        status=status or _BAD_GATEWAY,
-        retry_after=retry_after,
-        param=scrubbed(said.param),
-        upstream_status=status,
-        upstream_type=scrubbed(said.type),
-        upstream_code=scrubbed(said.code),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from bailiwick.domain.limits import Decision
@@ -17,6 +17,12 @@ class Reply(Protocol):
 
     decision: Decision | None
     """What the limits said, once they were asked."""
+
+    tools_removed: Sequence[str]
+    """The tools that were taken out of the request, as people know them."""
+
+    calls_blocked: Sequence[str]
+    """The tools whose calls were taken out of a whole answer."""
 
     @property
     def client_gone(self) -> bool:

@@ -18,7 +18,7 @@ from bailiwick.domain.principal import Grant, Resolution
 from bailiwick.domain.roles import role_spec, role_terms
 from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.terms import ProjectTerms, TierTerms
-from bailiwick.domain.tools import tool_rules
+from bailiwick.domain.tools import MODES, tool_rules
 from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
@@ -192,7 +192,7 @@ def _terms(said: Mapping[str, Any]) -> ProjectTerms:
         limits=said["limits"],
         tiers={name: _tier(name, tier) for name, tier in (said["tiers"] or {}).items()},
         default_tier=said["default_tier"],
-        tools=tool_rules("tools", said["tools"]),
+        tools=tool_rules("tools", said["tools"], modes=MODES),
         roles={
             **dict.fromkeys(said["removed_roles"] or ()),
             **{name: role_terms(role_spec(name=name, **role)) for name, role in (said["roles"] or {}).items()},

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
+from psycopg.types.json import Jsonb
+
 from bailiwick.domain.credentials import ApiKey, KeySpec, Lifetime
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.permissions import Permission
+from bailiwick.domain.tools import tool_rules
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
 
@@ -104,6 +107,7 @@ def _settable(spec: KeySpec) -> dict[str, object]:
         "scopes": [permission.value for permission in Permission if permission in spec.scopes],
         "models": None if spec.models is None else list(spec.models),
         "agents": None if spec.agents is None else list(spec.agents),
+        "tools": None if spec.tools is None else Jsonb(spec.tools.document()),
         "act_as": spec.act_as,
         "tier": spec.tier,
         "ip_allow": None if spec.ip_allow is None else list(spec.ip_allow),
@@ -122,6 +126,7 @@ def _key(row: Row) -> ApiKey:
             scopes=frozenset(map(Permission, row["scopes"])),
             models=None if row["models"] is None else tuple(row["models"]),
             agents=None if row["agents"] is None else tuple(row["agents"]),
+            tools=tool_rules("tools", row["tools"]),
             act_as=row["act_as"],
             tier=row["tier"],
             ip_allow=None if row["ip_allow"] is None else tuple(row["ip_allow"]),

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.tenancy import OnDisconnect, Project, ProjectSpec, Slug, Status, Tenant
+from bailiwick.domain.tools import MODES, tool_rules
 from bailiwick.storage.conflicts import slug_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -123,6 +124,7 @@ class ProjectRows:
             "require_end_user": spec.require_end_user,
             "cors_origins": list(spec.cors_origins),
             "on_disconnect": spec.on_disconnect.value,
+            "tools": None if spec.tools is None else Jsonb(spec.tools.document()),
         }
 
 
@@ -148,6 +150,7 @@ def project_from(row: Row) -> Project:
         require_end_user=row["require_end_user"],
         cors_origins=tuple(row["cors_origins"]),
         on_disconnect=OnDisconnect(row["on_disconnect"]),
+        tools=tool_rules("tools", row["tools"], modes=MODES),
         created_at=row["created_at"],
         created_by=row["created_by"],
     )

@@ -118,6 +118,7 @@ async def find(scope: Scope, tenant_id: TenantId, request_id: UUID) -> Found | N
         output_tokens=row["output_tokens"],
         cost_nano=row["cost_nano"],
         latency_ms=row["latency_ms"],
+        blocked=row["reason"],
     )
 
 

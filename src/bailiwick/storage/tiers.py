@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.tiers import Tier, TierSpec
+from bailiwick.domain.tools import tool_rules
 from bailiwick.storage.conflicts import tier_name_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -76,6 +77,8 @@ def _settable(spec: TierSpec) -> dict[str, object]:
         "limits": Jsonb(spec.limits),
         "models": None if spec.models is None else list(spec.models),
         "agents": None if spec.agents is None else list(spec.agents),
+        "tools": None if spec.tools is None else Jsonb(spec.tools.document()),
+        "max_output_tokens": spec.max_output_tokens,
     }
 
 
@@ -89,6 +92,8 @@ def _tier(row: Row) -> Tier:
             limits=row["limits"],
             models=None if row["models"] is None else tuple(row["models"]),
             agents=None if row["agents"] is None else tuple(row["agents"]),
+            tools=tool_rules("tools", row["tools"]),
+            max_output_tokens=row["max_output_tokens"],
         ),
         created_at=row["created_at"],
         created_by=row["created_by"],

@@ -169,6 +169,10 @@ FAMILIES: Final[tuple[Numbers | Distributed, ...]] = (
         "bailiwick_open_calls", ("door",), "Calls that are open in the ledger.",
         lambda metrics, _: (((door,), count) for door, count in metrics.open_calls.items()),
     ),
+    _counter(
+        "bailiwick_tool_calls_blocked_total", ("door",), "Calls of tools that were taken out of answers.",
+        lambda metrics, _: (((door,), count) for door, count in metrics.tool_calls_blocked.items()),
+    ),
     _gauge(
         "bailiwick_upstream_connections", ("state",), "Connections to providers and to the control process.",
         _connections,

@@ -110,6 +110,8 @@ class Metrics:
         self.spent: defaultdict[tuple[str, ProviderKind], Spent] = defaultdict(Spent)
         self.open_calls: defaultdict[str, int] = defaultdict(int)
         """By door."""
+        self.tool_calls_blocked: defaultdict[str, int] = defaultdict(int)
+        """By door."""
         self.batches: dict[Step, LedgerBatches] = {
             "open": LedgerBatches(),
             "settle": LedgerBatches(),

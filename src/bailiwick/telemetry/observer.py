@@ -6,7 +6,7 @@ or a secret, nor what an application calls its end users and their sessions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
@@ -34,7 +34,8 @@ class Observation(msgspec.Struct):
 
     `id` is 32 hex digits, `door` the address in the form that metrics have it, `status` that of the answer (0: none),
     `code` that of an answer which is an error, `reason` what it tells and `cause` our own words on it, `grant` whose
-    request it is and `principal` who asks, once that is known, `outcome` how its call ended.
+    request it is and `principal` who asks, once that is known, `outcome` how its call ended. `blocked` are the tools
+    whose calls were taken out of its answer.
     `began_ns` is monotonic, and 0 if nobody wants to know. The spans are there if there are any; `for_provider` holds
     whole lines of a request's head, each with its end.
     """
@@ -49,6 +50,7 @@ class Observation(msgspec.Struct):
     reason: str | None = None
     began_ns: int = 0
     outcome: Outcome | None = None
+    blocked: Sequence[str] = ()
     span: Span | None = None
     call_span: Span | None = None
     for_provider: bytes = b""
@@ -65,7 +67,7 @@ class Observer:
         self.metrics = metrics
         self.spans = spans
         self.refused: Callable[[Observation], None] | None = None
-        """Told of every request that is answered with an error, if somebody wants to know."""
+        """Told of every request of which something was refused, if somebody wants to know."""
         self._log = log
         self._monotonic_ns = monotonic_ns
 
@@ -89,6 +91,11 @@ class Observer:
         if self.spans is not None:
             self.spans.settled(seen, kind, settlement)
 
+    def blocked(self, seen: Observation, tools: Sequence[str], calls: int) -> None:
+        """So many calls of tools that were not offered were taken out of the request's answer."""
+        seen.blocked = tools
+        self.metrics.tool_calls_blocked[seen.door] += calls
+
     def relayed(self, door: str, status: int) -> None:
         """The control process has answered a request; `status` 0: to nobody."""
         self.metrics.answered(door, status, None)
@@ -96,7 +103,7 @@ class Observer:
     def ended(self, seen: Observation) -> None:
         """The request is answered, or its client is gone."""
         self.metrics.answered(seen.door, seen.status, seen.code)
-        if seen.code is not None and self.refused is not None:
+        if (seen.code is not None or seen.blocked) and self.refused is not None:
             self.refused(seen)
         if self._log is not None:
             self._write(self._log, seen)

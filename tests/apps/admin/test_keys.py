@@ -50,6 +50,7 @@ async def test_a_key_is_made_read_changed_and_removed_at_both_addresses(control:
         "scopes": ALL,
         "models": None,
         "agents": None,
+        "tools": None,
         "act_as": True,
         "tier": None,
         "ip_allow": None,
@@ -64,9 +65,11 @@ async def test_a_key_is_made_read_changed_and_removed_at_both_addresses(control:
     assert (await control.read(f"/projects/{project['id']}/keys"))["data"] == [key]
     assert (await control.change(own, name="A"))["name"] == "A"
     assert (await control.change(below, models=["gpt-*"]))["models"] == ["gpt-*"]
+    assert (await control.change(own, tools={"deny": ["mcp"]}))["tools"] == {"deny": ["mcp"]}
+    assert (await control.change(own, name="B"))["tools"] == {"deny": ["mcp"]}
     assert (await control.ask("DELETE", below)).status_code == 204
     assert (await control.ask("GET", own)).status_code == 404
-    assert [entry.action for entry in audit(key["id"])] == ["key.create", "key.change", "key.change", "key.remove"]
+    assert [entry.action for entry in audit(key["id"])] == ["key.create", *["key.change"] * 4, "key.remove"]
 
 
 async def test_the_database_holds_only_a_peppered_digest_of_a_key(control: Control, database: TestDatabase) -> None:

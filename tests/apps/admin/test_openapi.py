@@ -114,12 +114,14 @@ async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> N
     schemas = (await described(control))["components"]["schemas"]
     assert set(schemas["ProjectBody"]["properties"]) == {
         "name", "slug", "status", "limits", "aliases", "default_tier", "require_end_user", "cors_origins",
-        "on_disconnect",
+        "on_disconnect", "tools",
     }  # fmt: skip
     assert set(schemas["KeyBody"]["properties"]) == {
-        "name", "scopes", "models", "agents", "act_as", "tier", "ip_allow", "expires_at",
+        "name", "scopes", "models", "agents", "tools", "act_as", "tier", "ip_allow", "expires_at",
     }  # fmt: skip
-    assert set(schemas["TierBody"]["properties"]) == {"name", "limits", "models", "agents"}
+    assert set(schemas["TierBody"]["properties"]) == {
+        "name", "limits", "models", "agents", "tools", "max_output_tokens",
+    }  # fmt: skip
 
 
 async def test_there_are_no_pages_of_documentation(control: Control) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("default_max_output_tokens", "memory", "tools")
+LATER = ("default_max_output_tokens", "memory")
 
 
 async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:
@@ -29,6 +29,7 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "require_end_user": False,
         "cors_origins": [],
         "on_disconnect": "abort",
+        "tools": None,
         "created_at": "2026-11-21T12:00:01Z",
         "created_by": control.operator_id,
     }
@@ -44,6 +45,19 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "project.change",
         "project.remove",
     ]
+
+
+async def test_rules_of_tools_are_made_changed_and_reset(control: Control) -> None:
+    project = await control.project(tools={"allow": ["search_*"], "mode": "refuse"})
+    address = f"/projects/{project['id']}"
+    assert project["tools"] == {"allow": ["search_*"], "deny": [], "mode": "refuse"}
+    changed = await control.change(address, tools={"allow": None, "deny": ["Delete_*"]})
+    assert changed["tools"] == {"deny": ["delete_*"], "mode": "refuse"}
+    assert (await control.change(address, name="Same"))["tools"] == changed["tools"]
+    assert (await control.change(address, tools={"mode": "remove"}))["tools"]["mode"] == "remove"
+    assert (await control.change(address, tools=None))["tools"] is None
+    wrong = await control.wrong_fields("PATCH", address, {"tools": {"mode": "hide", "more": 1}})
+    assert set(wrong) == {"tools.mode", "tools.more"}
 
 
 async def test_origins_are_made_replaced_reset_and_audited(control: Control, audit: Audit) -> None:

@@ -10,7 +10,7 @@ import pytest
 from bailiwick.services import tiers
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("tools", "max_output_tokens", "budgets", "memory")
+LATER = ("budgets", "memory")
 
 
 async def made(control: Control, **fields: object) -> tuple[str, dict[str, Any]]:
@@ -24,9 +24,9 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     project = await control.project()
     path = f"/projects/{project['id']}/tiers"
     limits = {"user": {"requests": 600, "per": "1m"}}
-    answer = await control.ask(
-        "POST", path, {"name": "pro", "limits": limits, "models": ["gpt-4o*"], "agents": ["sup*"]}
-    )
+    asked = {"name": "pro", "limits": limits, "models": ["gpt-4o*"], "agents": ["sup*"]}
+    tools = {"allow": ["search_*"], "deny": ["search_all"]}
+    answer = await control.ask("POST", path, {**asked, "tools": tools, "max_output_tokens": 4096})
     tier = answer.json()
     own = f"{path}/{tier['id']}"
     assert (answer.status_code, answer.headers["location"]) == (201, f"/admin/v1{own}")
@@ -38,6 +38,8 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
         "limits": limits,
         "models": ["gpt-4o*"],
         "agents": ["sup*"],
+        "tools": tools,
+        "max_output_tokens": 4096,
         "created_at": "2026-11-21T12:00:02Z",
         "created_by": control.operator_id,
     }
@@ -45,6 +47,7 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     assert (await control.read(path))["data"] == [tier]
     changed = await control.change(own, name="plus", limits={"ip": {"requests": 9, "per": "1s"}}, models=None)
     assert (changed["name"], changed["models"], changed["agents"]) == ("plus", None, ["sup*"])
+    assert (changed["tools"], changed["max_output_tokens"]) == (tools, 4096)
     assert changed["limits"] == {**limits, "ip": {"requests": 9, "per": "1s"}}
     assert (await control.change(own, limits={"user": None}))["limits"] == {"ip": {"requests": 9, "per": "1s"}}
     assert (await control.change(own, limits=None))["limits"] == {}
@@ -54,6 +57,25 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     assert [entry.action for entry in entries] == ["tier.create", *["tier.change"] * 3, "tier.remove"]
     assert entries[0].detail["after"] == tier
     assert {entry.actor for entry in entries} == {control.operator_id}
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"tools": {"allow": ["a b"]}}, "tools.allow.0"),
+        ({"tools": {"deny": ["x" * 256]}}, "tools.deny.0"),
+        ({"tools": {"deny": ["x"] * 501}}, "tools.deny"),
+        ({"tools": {"allow": [7]}}, "tools.allow.0"),
+        ({"tools": {"mode": "refuse"}}, "tools.mode"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"max_output_tokens": 2**31}, "max_output_tokens"),
+    ],
+)
+async def test_rules_that_cannot_be_are_told_by_their_path(
+    control: Control, fields: dict[str, Any], wrong: str
+) -> None:
+    path, _ = await made(control)
+    assert set(await control.wrong_fields("POST", path, {"name": "other", **fields})) == {wrong}
 
 
 async def test_names_are_unique_in_a_project(control: Control) -> None:

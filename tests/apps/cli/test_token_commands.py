@@ -30,6 +30,19 @@ def test_a_tier_is_made_changed_and_deleted_by_its_name(shell: Commands, site: S
     assert shell.run("tiers", "show", "plus", *where(caller)).status == 1
 
 
+def test_rules_of_tools_are_given_pattern_by_pattern(shell: Commands, site: Site) -> None:
+    caller = site.project()
+    tools = ("--allow-tool", "search_*", "--allow-tool", "mcp", "--deny-tool", "search_all")
+    said = {"allow": ["search_*", "mcp"], "deny": ["search_all"]}
+    tier = shell.document("tiers", "create", "free", *tools, "--max-output-tokens", "500", *where(caller))
+    assert (tier["tools"], tier["max_output_tokens"]) == (said, 500)
+    assert shell.document("keys", "create", "Narrow", *tools, *where(caller))["tools"] == said
+    changed = shell.document("projects", "update", caller.id, "--deny-tool", "x", "--tool-mode", "refuse")
+    assert changed["tools"] == {"deny": ["x"], "mode": "refuse"}
+    assert shell.document("projects", "update", caller.id, "--clear", "tools")["tools"] is None
+    assert shell.run("tiers", "update", "free", "--max-output-tokens", "many", *where(caller)).status == 2
+
+
 def test_a_key_is_tied_to_a_tier_and_to_addresses(shell: Commands, site: Site) -> None:
     caller = site.project()
     given = ("--tier", "free", "--agent", "support", "--ip-allow", "192.0.2.7", "--ip-allow", "2001:DB8::/32")

@@ -57,6 +57,7 @@ class ProjectShown(ItemShown):
     require_end_user: bool
     cors_origins: list[str]
     on_disconnect: Literal["abort", "drain"]
+    tools: dict[str, Any] | None
     created_at: str
     created_by: CreatedBy
 
@@ -73,6 +74,7 @@ class KeyShown(ItemShown):
     scopes: list[str]
     models: list[str] | None
     agents: list[str] | None
+    tools: dict[str, list[str]] | None
     act_as: bool
     tier: str | None
     ip_allow: list[str] | None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from bailiwick.apps.admin.wire import NotYet, StrictBody, present
+from bailiwick.apps.admin.wire import NotYet, StrictBody, ToolsBody, present, tools_asked
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.merge_patch import Document
@@ -18,15 +18,15 @@ from bailiwick.domain.tiers import Tier, TierSpec, tier_spec
 class TierBody(StrictBody):
     """A tier. Its `limits` stand in the place of the project's, level by level.
 
-    `models` and `agents` are glob patterns.
+    `models` and `agents` are glob patterns. No answer has more than `max_output_tokens`.
     """
 
     name: str
     limits: dict[str, Any] | None = Field(None, examples=[{"user": {"requests": 600, "per": "1m"}}])
     models: list[str] | None = None
     agents: list[str] | None = None
-    tools: NotYet = None
-    max_output_tokens: NotYet = None
+    tools: ToolsBody | None = None
+    max_output_tokens: int | None = Field(None, examples=[4096])
     budgets: NotYet = None
     memory: NotYet = None
 
@@ -68,12 +68,21 @@ def tier_body(tier: Tier) -> Document:
         limits=spec.limits,
         models=None if spec.models is None else list(spec.models),
         agents=None if spec.agents is None else list(spec.agents),
+        tools=None if spec.tools is None else spec.tools.document(),
+        max_output_tokens=spec.max_output_tokens,
     )
 
 
 def tier_asked(body: TierBody) -> TierSpec:
     """The tier that a body asks for; raises `Invalid`."""
-    return tier_spec(name=body.name, limits=body.limits, models=body.models, agents=body.agents)
+    return tier_spec(
+        name=body.name,
+        limits=body.limits,
+        models=body.models,
+        agents=body.agents,
+        tools=tools_asked(body.tools),
+        max_output_tokens=body.max_output_tokens,
+    )
 
 
 def mint_asked(body: MintBody) -> MintRequest:

@@ -19,6 +19,8 @@ class TierShown(ItemShown):
     limits: dict[str, Any]
     models: list[str] | None
     agents: list[str] | None
+    tools: dict[str, list[str]] | None
+    max_output_tokens: int | None
     created_at: str
     created_by: CreatedBy
 

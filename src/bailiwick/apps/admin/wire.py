@@ -72,6 +72,19 @@ class TenantBody(StrictBody):
     default_project: str | None = None
 
 
+class ToolsBody(StrictBody):
+    """Which tools may be offered to a model, and called: glob patterns. `deny` wins; without `allow`, any."""
+
+    allow: list[str] | None = Field(None, examples=[["search_*", "web_search"]])
+    deny: list[str] | None = Field(None, examples=[["delete_*", "mcp"]])
+
+
+class ProjectToolsBody(ToolsBody):
+    """The same for a project, and what becomes of a call with another tool: it goes on without, or is refused."""
+
+    mode: Literal["remove", "refuse"] | None = None
+
+
 class ProjectBody(StrictBody):
     """A project. Without a slug one is made of the name; what `limits` does not limit is unlimited.
 
@@ -97,9 +110,9 @@ class ProjectBody(StrictBody):
     cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
     on_disconnect: Literal["abort", "drain"] | None = None
     default_tier: str | None = None
+    tools: ProjectToolsBody | None = None
     default_max_output_tokens: NotYet = None
     memory: NotYet = None
-    tools: NotYet = None
 
 
 class KeyBody(StrictBody):
@@ -113,6 +126,7 @@ class KeyBody(StrictBody):
     scopes: list[str] | None = Field(None, examples=[[Permission.CHAT_CREATE.value]])
     models: list[str] | None = None
     agents: list[str] | None = Field(None, examples=[["support", "sales-*"]])
+    tools: ToolsBody | None = None
     act_as: bool | None = None
     tier: str | None = None
     ip_allow: list[str] | None = Field(None, examples=[["192.0.2.0/24", "2001:db8::/32"]])
@@ -208,6 +222,7 @@ def project_body(project: Project) -> Document:
         require_end_user=project.require_end_user,
         cors_origins=list(project.cors_origins),
         on_disconnect=project.on_disconnect.value,
+        tools=None if project.tools is None else project.tools.document(),
     )
 
 
@@ -218,6 +233,7 @@ def key_body(key: ApiKey) -> Document:
         scopes=sorted(key.spec.scopes),
         models=None if key.spec.models is None else list(key.spec.models),
         agents=None if key.spec.agents is None else list(key.spec.agents),
+        tools=None if key.spec.tools is None else key.spec.tools.document(),
         act_as=None if key.spec.act_as else False,
         tier=key.spec.tier,
         ip_allow=None if key.spec.ip_allow is None else list(key.spec.ip_allow),
@@ -269,6 +285,7 @@ def project_asked(body: ProjectBody) -> ProjectSpec:
         require_end_user=body.require_end_user is True,
         cors_origins=body.cors_origins,
         on_disconnect=OnDisconnect.ABORT if body.on_disconnect is None else OnDisconnect(body.on_disconnect),
+        tools=tools_asked(body.tools),
     )
 
 
@@ -283,12 +300,18 @@ def key_asked(body: KeyBody, acts: Acts, before: ApiKey | None = None) -> KeySpe
         scopes=body.scopes,
         models=body.models,
         agents=body.agents,
+        tools=tools_asked(body.tools),
         act_as=body.act_as,
         tier=body.tier,
         ip_allow=body.ip_allow,
         expires_at=expires_at,
         expired_before=None if before is None else before.lifetime.expires_at,
     )
+
+
+def tools_asked(body: ToolsBody | None) -> Document | None:
+    """The rules of tools that a body asks for, if any."""
+    return None if body is None else body.model_dump(exclude_none=True)
 
 
 def provider_asked(body: ProviderBody) -> ProviderSpec:

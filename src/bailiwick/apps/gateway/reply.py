@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, final
 
 from bailiwick.apps.gateway.watch import Message, Watched
 from bailiwick.apps.http.cors import readable_by
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
+from bailiwick.apps.http.tool_headers import CALLS_BLOCKED, TOOLS_REMOVED, listed_tools
 from bailiwick.domain.limits import Decision
 from bailiwick.telemetry.observer import Observation
 
@@ -26,13 +27,18 @@ _EVENTS: Final = (
 class HttpReply:
     """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
 
-    __slots__ = ("_seen", "_send", "_streaming", "anthropic", "decision", "keep", "page", "watched")
+    __slots__ = (
+        "_seen", "_send", "_streaming", "anthropic", "calls_blocked", "decision", "keep", "page", "tools_removed",
+        "watched",
+    )  # fmt: skip
 
     def __init__(self, send: Send, seen: Observation) -> None:
         self._send = send
         self._seen = seen
         self.decision: Decision | None = None
         self._streaming = False
+        self.tools_removed: Sequence[str] = ()
+        self.calls_blocked: Sequence[str] = ()
         # Whose errors this client reads: Anthropic's, or OpenAI's.
         self.anthropic = False
         # The origin of a page that may read the answer.
@@ -119,6 +125,10 @@ class HttpReply:
         headers.append((b"x-request-id", b"req_" + self._seen.id.encode()))
         if self.decision is not None:
             headers += rate_limit_headers(self.decision)
+        if self.tools_removed:
+            headers.append((TOOLS_REMOVED, listed_tools(self.tools_removed)))
+        if self.calls_blocked:
+            headers.append((CALLS_BLOCKED, listed_tools(self.calls_blocked)))
         if self.page is not None:
             headers += readable_by(self.page)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from bailiwick.apps.http.tool_headers import CALLS_BLOCKED, TOOLS_REMOVED
+
 Header: TypeAlias = tuple[bytes, bytes]
 
 # Each call is asked for its origin again, so a browser may remember a preflight for as long as any browser does.
@@ -21,6 +23,7 @@ EXPOSED: Final = (
     b"retry-after", b"x-should-retry", b"x-request-id", b"ratelimit", b"ratelimit-policy",
     b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests",
     b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens",
+    TOOLS_REMOVED, CALLS_BLOCKED,
 )  # fmt: skip
 
 _ORIGIN: Final = b"origin"

@@ -16,7 +16,7 @@ from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.providers.answers.messages import anthropic_error
 from bailiwick.services.admission import RateLimited
-from bailiwick.services.relay import error_object
+from bailiwick.services.provider_refusals import error_object
 
 Header = tuple[bytes, bytes]
 

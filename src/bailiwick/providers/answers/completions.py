@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from bailiwick.domain.usage import AUDIO_AS_TEXT, TokenUsage
+from bailiwick.providers.answers.completion_calls import CompletionCalls
 from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, Read, is_there, openai_failure, text_size
 
 # As many as a request may ask for, and the digits of their numbers.
@@ -223,7 +224,9 @@ def _reader() -> Read:
     return read
 
 
-COMPLETIONS: Final = AnswerForm(reader=_reader, failure=openai_failure, marks=(b'"choices"',), sentinel=b"[DONE]")
+COMPLETIONS: Final = AnswerForm(
+    reader=_reader, failure=openai_failure, marks=(b'"choices"',), sentinel=b"[DONE]", calls=CompletionCalls
+)
 
 
 def _tokens(usage: _Usage) -> TokenUsage | None:

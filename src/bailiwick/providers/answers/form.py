@@ -9,7 +9,9 @@ from typing import Final, Protocol, TypeAlias, final
 
 import msgspec
 
+from bailiwick.domain.offered_tools import Offered
 from bailiwick.domain.usage import TokenUsage
+from bailiwick.providers.answers.calls import CallForm, CallGuard
 
 # A field that is kept as it came: absent, null, or its bytes.
 ABSENT: Final = msgspec.Raw()
@@ -70,7 +72,8 @@ class AnswerForm:
     `reader` makes what reads the answer, or the events in their order, of one call; it raises what msgspec raises.
     `sentinel` is the data of a last event that is no JSON. `failure` writes an error object (`message`, `code`, …) as
     the last event of a stream that fails. `marks`: one of these stands near the beginning of every whole answer.
-    `is_text`: the size of an answer says how much was generated.
+    `is_text`: the size of an answer says how much was generated. `calls` makes what finds the calls of tools in one
+    answer, by what was offered; None if it can hold none.
     """
 
     reader: Callable[[], Read]
@@ -78,6 +81,13 @@ class AnswerForm:
     marks: tuple[bytes, ...]
     is_text: bool = True
     sentinel: bytes | None = None
+    calls: Callable[[Offered], CallForm] | None = None
+
+    def guard(self, offered: Offered | None) -> CallGuard | None:
+        """What stands between an answer and its client; None if nothing has to."""
+        if offered is None or self.calls is None:
+            return None
+        return CallGuard(self.calls(offered), strict=offered.strict)
 
     def usage_in(self, part: bytes) -> Answer | None:
         """The last usage that is reported in a part of an answer, as an answer with nothing else; None for none."""

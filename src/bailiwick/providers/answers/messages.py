@@ -13,6 +13,7 @@ import msgspec
 
 from bailiwick.domain.usage import TokenUsage
 from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, Read, count, is_there, text_size
+from bailiwick.providers.answers.message_calls import MessageCalls
 
 _TYPES: Final = {
     "provider_timeout": "timeout_error",
@@ -162,4 +163,4 @@ def _failure(error: Mapping[str, object]) -> bytes:
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode(anthropic_error(error))
 
 
-MESSAGES: Final = AnswerForm(reader=_reader, failure=_failure, marks=(b'"message"', b'"content"'))
+MESSAGES: Final = AnswerForm(reader=_reader, failure=_failure, marks=(b'"message"', b'"content"'), calls=MessageCalls)

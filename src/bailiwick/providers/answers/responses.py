@@ -9,6 +9,7 @@ import msgspec
 
 from bailiwick.domain.usage import TokenUsage
 from bailiwick.providers.answers.form import ABSENT, AnswerForm, Count, count, is_there, text_size
+from bailiwick.providers.answers.response_calls import ResponseCalls
 
 # The events that end a stream; `error` stands for what went wrong outside of the response.
 _LAST: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
@@ -113,4 +114,4 @@ def _failure(error: Mapping[str, object]) -> bytes:
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode({**event, "type": "error"})
 
 
-RESPONSES: Final = AnswerForm(reader=lambda: _read, failure=_failure, marks=(b'"response"',))
+RESPONSES: Final = AnswerForm(reader=lambda: _read, failure=_failure, marks=(b'"response"',), calls=ResponseCalls)

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, YES, Option, read_seconds
+from bailiwick.apps.cli.admin.options import ALLOW_TOOL, BODY, CLEAR, DENY_TOOL, PAGE, YES, Option, read_seconds
 from bailiwick.apps.cli.admin.output import columns
 from bailiwick.apps.cli.admin.resources import TENANT
 
@@ -22,6 +22,8 @@ _OF_KEY: Final = (
     Option(name="scope", field="scopes", several=True, help="A permission; may be repeated; all otherwise."),
     Option(name="model", field="models", several=True, help="A pattern of models; may be repeated; any otherwise."),
     Option(name="agent", field="agents", several=True, help="A pattern of agents; may be repeated; any otherwise."),
+    ALLOW_TOOL,
+    DENY_TOOL,
     Option(name="act-as", switch=True, help="Whether it may name end users."),
     Option(name="tier", help="The only tier that it mints, and its own; any otherwise."),
     Option(name="ip-allow", several=True, help="A network that it may be used from; may be repeated; any otherwise."),

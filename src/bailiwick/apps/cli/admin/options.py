@@ -20,7 +20,7 @@ from bailiwick.apps.cli.admin.resources import Names, Resource
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """An option of one command. `field` is what it sets, its own name unless stated.
+    """An option of one command. `field` is what it sets, its own name unless stated; a dot for one within an object.
 
     A `switch` is on, off or not given; a `bare` one is given or not.
     """
@@ -48,7 +48,10 @@ class Option:
     def set(self, document: dict[str, Any], given: object, names: Names) -> None:
         """Put what was given into a body or a query; raises `CannotAsk`."""
         try:
-            document[self.field or self.name.replace("-", "_")] = self._value(given, names)
+            *around, field = (self.field or self.name.replace("-", "_")).split(".")
+            for name in around:
+                document = document.setdefault(name, {})
+            document[field] = self._value(given, names)
         except ValueError as error:
             raise CannotAsk(MISUSED, f"--{self.name} {error}") from None
 
@@ -103,6 +106,14 @@ def read_seconds(text: str) -> object:
     return int(text)
 
 
+def read_number(text: str) -> object:
+    """Read a whole number; ValueError."""
+    if not text.isascii() or not text.isdigit():
+        message = f"must be a whole number, not {text!r}"
+        raise ValueError(message)
+    return int(text)
+
+
 def read_token(source: str) -> object:
     """Read a token from where it is said to be, as a secret is read; ValueError, `CannotAsk`."""
     return read_secret(source, asked="Token")
@@ -149,6 +160,10 @@ RATE_LIMIT: Final = Option(
     read=entries(read_limit, ":"),
     help="LEVEL:FIELD=VALUE,…, such as user:requests=60,per=1m; `user:` ends it; may be repeated.",
 )
+ALLOW_TOOL: Final = Option(
+    name="allow-tool", field="tools.allow", several=True, help="A pattern of tools; may be repeated; any otherwise."
+)
+DENY_TOOL: Final = Option(name="deny-tool", field="tools.deny", several=True, help="The same of tools that it may not.")
 PAGE: Final = (
     Option(name="limit", help="How many, 1 to 200."),
     Option(name="after", help="The `next` of the page before."),

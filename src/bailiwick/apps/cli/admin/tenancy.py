@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, RATE_LIMIT, YES, Option, entries
+from bailiwick.apps.cli.admin.options import ALLOW_TOOL, BODY, CLEAR, DENY_TOOL, PAGE, RATE_LIMIT, YES, Option, entries
 from bailiwick.apps.cli.admin.output import columns
 from bailiwick.apps.cli.admin.resources import PROJECT
 
@@ -31,6 +31,11 @@ _OF_PROJECT: Final = (
     Option(name="default-tier", help="The tier of whoever comes without one."),
     Option(name="require-end-user", switch=True, help="Refuse calls that name no end user."),
     Option(name="on-disconnect", help="abort or drain: what becomes of a call whose client goes away."),
+    ALLOW_TOOL,
+    DENY_TOOL,
+    Option(
+        name="tool-mode", field="tools.mode", help="remove or refuse: what becomes of a tool that a call may not use."
+    ),
 )
 
 tenants: Final = typer.Typer(no_args_is_help=True, help="Organizations, each kept apart from all others.")

@@ -7,7 +7,17 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, RATE_LIMIT, YES, Option
+from bailiwick.apps.cli.admin.options import (
+    ALLOW_TOOL,
+    BODY,
+    CLEAR,
+    DENY_TOOL,
+    PAGE,
+    RATE_LIMIT,
+    YES,
+    Option,
+    read_number,
+)
 from bailiwick.apps.cli.admin.output import columns
 
 _ABOVE: Final = ("tenant", "project")
@@ -15,6 +25,9 @@ _OF_TIER: Final = (
     RATE_LIMIT,
     Option(name="model", field="models", several=True, help="A pattern of models; may be repeated; any otherwise."),
     Option(name="agent", field="agents", several=True, help="A pattern of agents; may be repeated; any otherwise."),
+    ALLOW_TOOL,
+    DENY_TOOL,
+    Option(name="max-output-tokens", read=read_number, help="How many tokens an answer may have."),
 )
 
 tiers: Final = typer.Typer(no_args_is_help=True, help="A project's tiers: named plans with limits and models.")

@@ -1,0 +1,66 @@
+"""All that a credential's confinements say of tools, made ready for its calls.
+
+What was decided of a tool's names is remembered, since an application offers the same ones in every call: then a tool
+costs a look-up, however many rules there are.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from bailiwick.domain.confinement import Confinement
+from bailiwick.domain.tool_names import Tool
+from bailiwick.domain.tools import REFUSE
+
+# Names come from callers: what is remembered of them is bounded.
+_REMEMBERED: Final = 1024
+_LONGEST: Final = 1024
+
+
+@final
+class ToolPolicy:
+    """What holds of tools for one grant. `refuse`: a call with a tool that is not let is refused, and not narrowed."""
+
+    __slots__ = ("_decided", "_rules", "refuse")
+
+    def __init__(self, confinements: tuple[Confinement, ...], *, refuse: bool) -> None:
+        """`confinements` are those that speak of tools."""
+        self._rules = confinements
+        self._decided: dict[tuple[str, ...], str | None] = {}
+        self.refuse: Final = refuse
+
+    def refusing(self, tool: Tool) -> str | None:
+        """Which confinement does not let a tool, without regard to what it lists; None if all let it."""
+        key = tool.names + tool.aliases
+        try:
+            return self._decided[key]
+        except KeyError:
+            pass
+        found = refusing(self._rules, tool)
+        if sum(map(len, key)) <= _LONGEST:
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            self._decided[key] = found
+        return found
+
+    def denying(self) -> str | None:
+        """Which confinement denies something by name; None if none does."""
+        return next((said.source for said in self._rules if said.tools and said.tools.deny.patterns), None)
+
+
+def refusing(confinements: tuple[Confinement, ...], tool: Tool) -> str | None:
+    """The source of the first confinement that does not let a tool; None if all let it."""
+    for said in confinements:
+        rules = said.tools
+        if rules is None:
+            continue
+        if not rules.let(tool.names) or rules.deny.match(tuple(name.lower() for name in tool.aliases)):
+            return said.source
+    return None
+
+
+def tool_policy(confinements: tuple[Confinement, ...]) -> ToolPolicy | None:
+    """What these confinements say of tools; None if nothing, and then nothing is asked."""
+    rules = tuple(said for said in confinements if said.tools is not None and said.tools.says_something)
+    refuse = any(said.tools is not None and said.tools.mode == REFUSE for said in confinements)
+    return ToolPolicy(rules, refuse=refuse) if rules else None
