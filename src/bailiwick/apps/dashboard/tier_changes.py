@@ -39,7 +39,7 @@ def _about(*both: dict[str, str]) -> list[tuple[str, str]]:
     return [(about, _ANY if about in _NAMES else _UNLIMITED) for about in named]
 
 
-_NAMES: Final = frozenset({"models", "agents"})
+_NAMES: Final = frozenset({"models", "agents", "tools"})
 
 
 def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
@@ -52,4 +52,8 @@ def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
     terms |= {
         name: ", ".join(said) or "none" for name in ("models", "agents") if (said := getattr(spec, name)) is not None
     }
+    if spec.tools is not None and spec.tools.says_something:
+        terms["tools"] = words.tools(spec.tools.document())
+    if spec.max_output_tokens is not None:
+        terms["each answer"] = f"at most {words.counted(spec.max_output_tokens, 'token')}"
     return terms

@@ -12,6 +12,12 @@ from bailiwick.apps.admin.wire import KeyBody, key_asked, key_body, read_body_as
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.choices import GRACES, LIFETIMES
 from bailiwick.apps.dashboard.pages.projects import base_url, framed
+from bailiwick.apps.dashboard.pages.tool_fields import (
+    TOOL_FIELDS,
+    tool_rules_given,
+    tool_rules_sent,
+    tool_rules_shown,
+)
 from bailiwick.apps.dashboard.snippets import snippets
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
@@ -27,7 +33,7 @@ from bailiwick.services.documents import key_document
 
 _READ: Final = AdminPermission.KEYS_READ
 _WRITE: Final = AdminPermission.KEYS_WRITE
-_FIELDS: Final = ("name", "scopes", "all_scopes", "models", "agents", "tier", "ip_allow", "lifetime")
+_FIELDS: Final = ("name", "scopes", "all_scopes", "models", "agents", "tier", "ip_allow", "lifetime", *TOOL_FIELDS)
 _SCOPES: Final = tuple(permission.value for permission in Permission)
 
 
@@ -59,7 +65,8 @@ async def show_key(visit: Visit) -> Response:
     """What a key may do, to be changed."""
     frame = await framed(visit, "keys")
     key = await visit.plane.credentials.find(*_place(visit))
-    return visit.show("keys/form.html", **frame.values, key=_shown(visit, key), given=key_body(key), **_choices())
+    given = {**key_body(key), **tool_rules_shown(key.spec.tools)}
+    return visit.show("keys/form.html", **frame.values, key=_shown(visit, key), given=given, **_choices())
 
 
 async def change_key(visit: Visit) -> Response:
@@ -127,6 +134,7 @@ def _body(visit: Visit) -> Document:
         "scopes": None if form.checked("all_scopes") else form.chosen("scopes"),
         "models": form.lines("models") or None,
         "agents": form.lines("agents") or None,
+        "tools": tool_rules_given(form),
         "tier": form.optional("tier"),
         "ip_allow": form.lines("ip_allow") or None,
         "expires_at": expires_at,
@@ -142,13 +150,14 @@ def _given(visit: Visit) -> Document:
         "scopes": scopes,
         "models": form.lines("models"),
         "agents": form.lines("agents"),
+        **tool_rules_sent(form),
         "tier": form.text("tier"),
         "ip_allow": form.lines("ip_allow"),
     }
 
 
 def _all() -> Document:
-    return {"name": "", "scopes": list(_SCOPES), "models": None}
+    return {"name": "", "scopes": list(_SCOPES), "models": None, **tool_rules_shown(None)}
 
 
 def _choices() -> dict[str, object]:

@@ -36,7 +36,7 @@ def limits_given(form: Form) -> Document:
         for field in (*_NUMBERS, *_TEXTS):
             text = form.optional(f"{level}.{field}")
             if text is not None:
-                given[field] = int(text) if field in _NUMBERS and _is_number(text) else text
+                given[field] = _number(text) if field in _NUMBERS else text
         # What has a span alone limits nothing; a wait is for a queue alone, and its field is always there.
         if given.get("overflow") != "queue":
             given.pop("max_wait", None)
@@ -45,8 +45,15 @@ def limits_given(form: Form) -> Document:
     return levels
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 15  # noqa: PLR2004 - more is beyond every bound
+def number_given(form: Form, field: str) -> int | str | None:
+    """A whole number, if the field says one; what is none is told as wrong by whoever takes it."""
+    text = form.optional(field)
+    return None if text is None else _number(text)
+
+
+def _number(text: str) -> int | str:
+    # Of more digits, a number is beyond every bound.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else text  # noqa: PLR2004
 
 
 def limit_fields(limits: Mapping[str, object]) -> dict[str, str]:

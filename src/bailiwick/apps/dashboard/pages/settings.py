@@ -6,13 +6,21 @@ from typing import Final
 
 from starlette.responses import Response
 
+from bailiwick.apps.dashboard.forms import Form
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import change_project
 from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.apps.dashboard.pages.tool_fields import (
+    TOOL_FIELDS,
+    tool_rules_given,
+    tool_rules_sent,
+    tool_rules_shown,
+)
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.tools import REMOVE
 
 
 async def show_settings(visit: Visit) -> Response:
@@ -24,24 +32,27 @@ async def show_settings(visit: Visit) -> Response:
         "slug": project.slug,
         "require_end_user": project.require_end_user,
         "on_disconnect": project.on_disconnect.value,
+        **tool_rules_shown(project.tools),
+        "tools.mode": REMOVE if project.tools is None else project.tools.mode or REMOVE,
     }
     return visit.show("projects/settings.html", **frame.values, given=given)
 
 
 async def change_settings(visit: Visit) -> Response:
     """Make the settings what the form says."""
-    form = visit.form.known("name", "slug", "require_end_user", "on_disconnect")
-    patch: Document = {
+    form = visit.form.known("name", "slug", "require_end_user", "on_disconnect", *TOOL_FIELDS, "tools.mode")
+    fields: Document = {
         "name": form.text("name").strip(),
         "slug": form.text("slug").strip(),
         "require_end_user": form.checked("require_end_user"),
         "on_disconnect": form.text("on_disconnect"),
     }
     try:
-        await change_project(visit, patch)
+        await change_project(visit, {**fields, "tools": _tools(form)})
     except Refused as refused:
         frame = await framed(visit, "settings")
-        return visit.again("projects/settings.html", refused, **frame.values, given=patch)
+        given = {**fields, **tool_rules_sent(form), "tools.mode": form.text("tools.mode")}
+        return visit.again("projects/settings.html", refused, **frame.values, given=given)
     return visit.go(f"/projects/{visit.request.path_params['project_id']}/settings", "saved")
 
 
@@ -61,6 +72,12 @@ async def remove_project(visit: Visit) -> Response:
         raise invalid("confirm", "must be the project's address, letter by letter. Go back and type it again.")
     await visit.plane.provisioning.remove_project(visit.actor, *visit.at)
     return visit.go("/projects", "removed")
+
+
+def _tools(form: Form) -> Document | None:
+    """The project's rules; what becomes of a call with another tool is said only where there is a rule."""
+    rules = tool_rules_given(form)
+    return None if rules is None else {**rules, "mode": form.text("tools.mode")}
 
 
 _WRITE: Final = AdminPermission.PROJECTS_WRITE

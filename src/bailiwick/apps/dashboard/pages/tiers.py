@@ -12,8 +12,14 @@ from bailiwick.apps.admin.token_bodies import TierBody, tier_asked, tier_body
 from bailiwick.apps.admin.wire import read_body_as
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import change_project, expected
-from bailiwick.apps.dashboard.pages.limit_fields import FIELDS, filled, limit_fields, limits_given
+from bailiwick.apps.dashboard.pages.limit_fields import FIELDS, filled, limit_fields, limits_given, number_given
 from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.apps.dashboard.pages.tool_fields import (
+    TOOL_FIELDS,
+    tool_rules_given,
+    tool_rules_sent,
+    tool_rules_shown,
+)
 from bailiwick.apps.dashboard.tier_changes import tier_changes
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
@@ -27,8 +33,8 @@ from bailiwick.services.documents import tier_document
 
 _READ: Final = AdminPermission.TIERS_READ
 _WRITE: Final = AdminPermission.TIERS_WRITE
-_FIELDS: Final = ("name", "models", "agents", *FIELDS)
-_NOTHING: Final[Document] = {"name": "", "models": (), "agents": ()}
+_FIELDS: Final = ("name", "models", "agents", "max_output_tokens", *TOOL_FIELDS, *FIELDS)
+_NOTHING: Final[Document] = {"name": "", "models": (), "agents": (), "max_output_tokens": ""}
 
 
 async def list_tiers(visit: Visit) -> Response:
@@ -52,7 +58,8 @@ async def choose_default(visit: Visit) -> Response:
 async def new_tier(visit: Visit) -> Response:
     """The form for a new one."""
     frame = await framed(visit, "tiers")
-    return visit.show("tiers/form.html", **frame.values, tier=None, given=_NOTHING, **filled(limit_fields({})))
+    given = {**_NOTHING, **tool_rules_shown(None)}
+    return visit.show("tiers/form.html", **frame.values, tier=None, given=given, **filled(limit_fields({})))
 
 
 async def create_tier(visit: Visit) -> Response:
@@ -68,7 +75,7 @@ async def show_tier(visit: Visit) -> Response:
     """What a tier says, to be changed."""
     frame = await framed(visit, "tiers")
     tier = await visit.plane.tiers.find(*visit.at, _tier_id(visit))
-    given = {**_NOTHING, **tier_body(tier)}
+    given = {**_NOTHING, **tier_body(tier), **tool_rules_shown(tier.spec.tools)}
     values = {**_shown(tier), "given": given, **filled(limit_fields(tier.spec.limits))}
     return visit.show("tiers/form.html", **{**frame.values, **values})
 
@@ -94,6 +101,7 @@ async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
     frame = await framed(visit, "tiers")
     form = visit.form
     given = {"name": form.text("name"), "models": form.lines("models"), "agents": form.lines("agents")}
+    given |= {"max_output_tokens": form.text("max_output_tokens"), **tool_rules_sent(form)}
     fields = filled({name: form.text(name) for name in FIELDS})
     shown = {"tier": None} if tier is None else _shown(tier)
     return visit.again("tiers/form.html", refused, **{**frame.values, **shown, "given": given, **fields})
@@ -106,6 +114,8 @@ def _asked(visit: Visit, before: Tier | None = None) -> TierSpec:
         "name": form.text("name"),
         "models": form.lines("models") or None,
         "agents": form.lines("agents") or None,
+        "tools": tool_rules_given(form),
+        "max_output_tokens": number_given(form, "max_output_tokens"),
         "limits": limits_given(form),
     }
     kept = {} if before is None else tier_body(before)
