@@ -184,6 +184,7 @@ def role_document(role: Role) -> Document:
         "name": spec.name,
         "permissions": sorted(spec.permissions),
         "models": None if spec.models is None else list(spec.models),
+        "tools": None if spec.tools is None else spec.tools.document(),
         "agents": None if spec.agents is None else list(spec.agents),
         "created_at": written(role.created_at),
         "created_by": role.created_by,

@@ -21,7 +21,7 @@ async def made(control: Control, **fields: object) -> tuple[str, dict[str, Any]]
 
 
 async def test_a_role_is_made_read_changed_and_removed(control: Control, audit: Audit) -> None:
-    tenant, role = await made(control, models=["gpt-4o*"], agents=["support"])
+    tenant, role = await made(control, models=["gpt-4o*"], agents=["support"], tools={"deny": ["x_*"]})
     own = f"{tenant}/roles/{role['id']}"
     assert role == {
         "id": role["id"],
@@ -29,6 +29,7 @@ async def test_a_role_is_made_read_changed_and_removed(control: Control, audit: 
         "name": "analyst",
         "permissions": CHAT,
         "models": ["gpt-4o*"],
+        "tools": {"deny": ["x_*"]},
         "agents": ["support"],
         "created_at": "2026-11-21T12:00:01Z",
         "created_by": control.operator_id,
@@ -61,7 +62,7 @@ async def test_a_name_that_is_taken_or_built_in_is_a_conflict(control: Control, 
         ({"permissions": None}, "permissions"),
         ({"models": ["a b"]}, "models.0"),
         ({"agents": ["a"] * 2}, "agents"),
-        ({"tools": {"deny": ["*"]}}, "tools"),
+        ({"tools": {"deny": ["a b"]}}, "tools.deny.0"),
         ({"inherits": ["owner"]}, "inherits"),
     ],
 )

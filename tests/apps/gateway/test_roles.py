@@ -10,6 +10,7 @@ import pytest
 from bailiwick.identity import signing_keys
 from tests.apps.gateway.people import address, enroll, let_in, me, organization, platform, refused, tenant_of
 from tests.apps.gateway.test_operator_minting import holder, operator
+from tests.domain.tool_bodies import function
 from tests.serving import Caller, Site, error_of, until
 
 VIEWER = ["models:list", "threads:read", "usage:read"]
@@ -62,6 +63,16 @@ def test_the_role_of_a_token_narrows_it(site: Site, by: Any) -> None:
         assert (found["role"], found["scopes"]) == ("analyst", ["chat:create", "models:list"])
         assert found["resolved"]["models"] == [{"source": "the role 'analyst'", "globs": ["gpt-3*"]}]
         assert error_of(analyst.chat()) == (403, "model_not_allowed")
+
+
+def test_tools_are_offered_within_the_rules_of_a_role(site: Site) -> None:
+    caller = organization(site)
+    own_role(caller, tools={"deny": ["delete_*"]})
+    tools = [function("delete_all"), function("search")]
+    let_in(analyst := minted(caller, role="analyst"))
+    answer = analyst.chat(tools=tools)
+    assert (answer.status_code, answer.headers["x-bailiwick-tools-removed"]) == (200, "delete_all")
+    assert [tool["function"]["name"] for tool in site.upstream.requests[-1].json["tools"]] == ["search"]
 
 
 def test_a_role_that_nobody_knows_counts_as_member_and_is_told(site: Site) -> None:

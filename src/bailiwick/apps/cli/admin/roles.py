@@ -7,13 +7,15 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import BODY, CLEAR, PAGE, YES, Option
+from bailiwick.apps.cli.admin.options import ALLOW_TOOL, BODY, CLEAR, DENY_TOOL, PAGE, YES, Option
 from bailiwick.apps.cli.admin.output import columns
 
 _ABOVE: Final = ("tenant",)
 _OF_ROLE: Final = (
     Option(name="permission", field="permissions", several=True, help="A scope that it lets; may be repeated."),
     Option(name="model", field="models", several=True, help="A pattern of models; may be repeated; any otherwise."),
+    ALLOW_TOOL,
+    DENY_TOOL,
     Option(name="agent", field="agents", several=True, help="A pattern of agents; may be repeated; any otherwise."),
 )
 
