@@ -97,13 +97,20 @@ async def test_another_order_of_a_schemas_properties_is_another_version(control:
     assert list(changed["tool_definitions"][0]["function"]) == ["strict", "parameters", "description", "name"]
 
 
-async def test_changes_at_once_each_make_a_version_of_their_own(control: Control) -> None:
+async def test_changes_at_once_each_make_a_version_of_their_own_and_none_is_lost(control: Control) -> None:
     path, agent = await made(control)
     own = f"{path}/{agent['id']}"
-    answers = await asyncio.gather(*(control.ask("PATCH", own, {"description": f"d{n}"}) for n in range(6)))
-    assert sorted(answer.json()["version"] for answer in answers) == [2, 3, 4, 5, 6, 7]
+    patches: list[dict[str, Any]] = [
+        {"description": "d"}, {"instructions": "i"}, {"model": "m"}, {"enabled": False}, {"name": "n"},
+        {"tools": {"deny": ["x"]}}, {"parameters": {"temperature": 1}}, {"parameters": {"top_p": 1}},
+    ]  # fmt: skip
+    answers = await asyncio.gather(*(control.ask("PATCH", own, patch) for patch in patches))
+    assert sorted(answer.json()["version"] for answer in answers) == [2, 3, 4, 5, 6, 7, 8, 9]
     versions = (await control.read(f"{own}/versions"))["data"]
-    assert [v["version"] for v in versions] == [1, 2, 3, 4, 5, 6, 7]
+    assert [v["version"] for v in versions] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    after = await control.read(own)
+    assert all(after[name] == said for patch in patches[:-2] for name, said in patch.items())
+    assert after["parameters"] == {"temperature": 1, "top_p": 1}
 
 
 async def test_names_are_unique_in_a_project(control: Control) -> None:

@@ -124,6 +124,8 @@ def test_what_is_anothers_switched_off_or_spelled_otherwise_is_not_there_in_the_
     site.admin.request("DELETE", f"/projects/{caller.id}/agents/{gone['id']}")
     known(caller, "gone", there=False)
     absent = refusals(caller, "absent")
+    listed = [model["id"] for model in caller.ask("GET", "/v1/models").json()["data"]]
+    assert [name for name in listed if name.startswith("agent/")] == ["agent/support"]
     assert [status for status, _ in absent] == [404, 404, 404]
     assert error_of(caller.chat(model="agent/absent")) == (404, "model_not_found")
     assert error_of(caller.chat(headers={"x-agent-id": "absent"})) == (404, "not_found")
