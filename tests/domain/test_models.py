@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bailiwick.domain.ids import ProviderId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
 
-OPENAI, ANTHROPIC, GEMINI, ECHO = ProviderKind
+OPENAI, ANTHROPIC, GEMINI, ECHO, _ = ProviderKind
 
 
 def offer(name: str, *models: str, kind: ProviderKind = OPENAI, shared: bool = False, number: int = 1) -> Offer:

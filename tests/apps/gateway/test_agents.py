@@ -252,3 +252,24 @@ def explained(site: Site, answer: httpx2.Response) -> dict[str, Any]:
     until(lambda: site.http.get(path, headers=headers).status_code == 200, patience=3.0)
     found: dict[str, Any] = site.http.get(path, headers=headers).json()
     return found
+
+
+def test_an_agents_rules_and_maximum_hold_beside_the_callers_own(
+    site: Site, caller: Caller, upstream: Upstream
+) -> None:
+    function = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+    agent(
+        caller, tools={"allow": ["search", "look"]}, tool_definitions=[function], parameters={"max_output_tokens": 50}
+    )
+    theirs = [{"type": "function", "function": {"name": name}} for name in ("look", "delete_all")]
+    answer = caller.chat(model="agent/support", tools=theirs, max_tokens=500)
+    assert answer.status_code == 200, answer.text
+    asked = sent(upstream)
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["search", "look"]
+    assert asked["max_tokens"] == 50
+    assert caller.chat(tools=theirs, max_tokens=500).status_code == 200
+    assert (len(sent(upstream)["tools"]), sent(upstream)["max_tokens"]) == (2, 500)
+    confined = site.caller(caller.project, tools={"deny": ["search"]})
+    until(lambda: confined.chat(model="agent/support", tools=theirs, max_tokens=5).status_code == 200)
+    assert [tool["function"]["name"] for tool in sent(upstream)["tools"]] == ["look"]
+    assert sent(upstream)["max_tokens"] == 5

@@ -10,7 +10,7 @@ call is taken out, whatever counts calls or says why the answer ended is put rig
 
 from __future__ import annotations
 
-from typing import Final, Protocol, final
+from typing import ClassVar, Final, Protocol, final
 
 import msgspec
 
@@ -46,10 +46,8 @@ class Blocked:
 class CallForm(Protocol):
     """Where calls stand in one form of answers. Belongs to one answer."""
 
-    @property
-    def marks(self) -> tuple[bytes, ...]:
-        """One of these is in whatever holds a call, if its letters are not escaped."""
-        ...
+    marks: ClassVar[tuple[bytes, ...]]
+    """One of these is in whatever holds a call, if its letters are not escaped."""
 
     @property
     def blocked(self) -> Blocked:

@@ -7,7 +7,7 @@ since clients take an index for a place in a list. `finish_reason` is `stop` whe
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from bailiwick.domain.json_body import Json
 from bailiwick.domain.offered_tools import Offered
@@ -51,7 +51,7 @@ class _Choice:
 class CompletionCalls:
     """See `CallForm`."""
 
-    marks: Final = (b"tool_calls", b"function_call")
+    marks: ClassVar[tuple[bytes, ...]] = (b"tool_calls", b"function_call")
 
     def __init__(self, offered: Offered) -> None:
         self._offered = offered

@@ -7,7 +7,7 @@ and every event of its index. `stop_reason` is `end_turn` where no call is left.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from bailiwick.domain.json_body import Json
 from bailiwick.domain.offered_tools import Offered
@@ -23,7 +23,7 @@ _FAMILY_OF: Final = {name: hosted.family for hosted in HOSTED.values() for name 
 class MessageCalls:
     """See `CallForm`."""
 
-    marks: Final = (b"tool",)
+    marks: ClassVar[tuple[bytes, ...]] = (b"tool",)
 
     def __init__(self, offered: Offered) -> None:
         self._offered = offered

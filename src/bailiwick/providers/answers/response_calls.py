@@ -7,7 +7,7 @@ output and every event of its index, also from the response that the last event 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from bailiwick.domain.json_body import Json
 from bailiwick.domain.offered_tools import Offered
@@ -36,7 +36,7 @@ _FAMILY_OF: Final = {
 class ResponseCalls:
     """See `CallForm`."""
 
-    marks: Final = (b"_call", b"mcp_", b"program")
+    marks: ClassVar[tuple[bytes, ...]] = (b"_call", b"mcp_", b"program")
 
     def __init__(self, offered: Offered) -> None:
         self._offered = offered
