@@ -105,6 +105,22 @@ def test_what_is_told_again_is_written_once(site: Site, key: SigningKey, caller:
     assert len(site.admin.request("GET", f"/projects/{caller.id}/revocations").json()["data"]) == 2
 
 
+def test_a_session_that_ended_so_long_ago_that_nobody_heeds_it_ends_again(
+    site: Site, key: SigningKey, caller: Caller
+) -> None:
+    site.database.execute(
+        """INSERT INTO bailiwick.revocations
+               (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)
+           SELECT gen_random_uuid(), tenant_id, id, 'session', 'again', now() - interval '9 days', now(), 'test'
+           FROM bailiwick.projects WHERE slug = %s""",
+        (caller.project["slug"],),
+    )
+    again = token(caller, key, sid="again")
+    until(lambda: may(again))
+    assert send(caller, logout(key, sid="again")).status_code == 200
+    until(lambda: not may(again), patience=1.0)
+
+
 def test_tokens_that_were_minted_here_for_the_user_end_too(key: SigningKey, caller: Caller) -> None:
     minted = caller.ask("POST", "/v1/auth/mint", json={"user_id": SUBJECT}).json()["token"]
     assert caller.site.ask("GET", "/v1/me", headers={"authorization": f"Bearer {minted}"}).status_code == 200

@@ -47,6 +47,7 @@ CREATE TABLE revocations (
 );
 CREATE INDEX revocations_of_project ON revocations (tenant_id, project_id, id);
 CREATE INDEX revocations_by_change ON revocations (tenant_id, project_id, change);
+CREATE INDEX revocations_by_value ON revocations (tenant_id, project_id, kind, value);
 
 CREATE TRIGGER move_blocked BEFORE INSERT ON revocations FOR EACH ROW EXECUTE FUNCTION move_blocked();
 CREATE TRIGGER move_epoch AFTER INSERT OR DELETE OR UPDATE ON signing_keys

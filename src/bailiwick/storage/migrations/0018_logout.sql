@@ -4,7 +4,7 @@ GRANT CREATE ON SCHEMA bailiwick TO bailiwick_auth;
 SET LOCAL ROLE bailiwick_auth;
 
 -- End a session, or all that a user had by then, in the issuer's project and in the issuer's name; true once it is. What
--- was ended so before stays as it is. A project's issuers have ten thousand an hour.
+-- was ended so before stays as it is, while anybody heeds that (queries/taken_away.sql). A project's issuers have ten thousand an hour.
 CREATE FUNCTION log_out(by_issuer uuid, kind text, value text, at timestamptz) RETURNS boolean
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
     WITH of AS (
@@ -14,7 +14,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
     ), before AS (
         SELECT FROM of, bailiwick.revocations r
         WHERE r.tenant_id = of.tenant_id AND r.project_id = of.project_id
-          AND r.kind = log_out.kind AND r.value = log_out.value AND (r.kind = 'session' OR r.revoked_at >= log_out.at)
+          AND r.kind = log_out.kind AND r.value = log_out.value
+          AND (r.revoked_at >= log_out.at OR (r.kind = 'session' AND r.revoked_at > now() - interval '7 days'))
     ), added AS (
         INSERT INTO bailiwick.revocations (id, tenant_id, project_id, kind, value, revoked_at, created_at, created_by)
         SELECT bailiwick.uuid7(clock_timestamp(), gen_random_uuid()), of.tenant_id, of.project_id,

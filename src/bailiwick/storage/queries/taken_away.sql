@@ -1,6 +1,6 @@
 -- name: changes
 -- What a project took away or gave back after a change; from the beginning, what is taken away, and the last change
--- whatever it was. No token lives for longer than a month, so what was revoked before that holds nothing up any more.
+-- whatever it was. No token lives for longer than a week, so what was revoked before that holds nothing up any more.
 SELECT NULL AS kind, uid AS value, blocked AS holds, changed_at AS at, change FROM bailiwick.blocked_users
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND change > %(after)s
   AND (blocked OR %(after)s > 0
@@ -9,7 +9,7 @@ WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND change > %(after)s
 UNION ALL
 SELECT kind, value, true, revoked_at, change FROM bailiwick.revocations
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND change > %(after)s
-  AND revoked_at > now() - interval '32 days'
+  AND revoked_at > now() - interval '8 days'
 ORDER BY change;
 
 -- name: revoke_token
