@@ -189,7 +189,7 @@ def test_an_issuer_that_is_changed_judges_the_tokens_that_it_let_in(site: Site, 
 
 def test_a_platforms_issuer_lets_nobody_in_who_is_no_member(site: Site, key: SigningKey) -> None:
     caller = site.project()
-    trust(site, None, key, issuer="https://platform.example")
+    trust(site, None, key, issuer="https://platform.example", user_prefix="platform:")
     user = token(caller, key, iss="https://platform.example")
     until(lambda: user.chat(path=path(caller)).status_code == 403)
     assert refused(user, path=path(caller)) == (403, "not_a_member")

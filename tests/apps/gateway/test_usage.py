@@ -186,12 +186,20 @@ def test_a_caller_is_told_who_it_is(site: Site) -> None:
         "project_slug": caller.project["slug"],
         "key_id": caller.key_id,
         "tier": None,
+        "role": None,
         "scopes": ["chat:create", "users:act_as"],
         "models": ["gpt-4o*"],
         "agents": None,
         "act_as": True,
         "user_id": "alice",
         "session_id": "s",
+        "resolved": {
+            "tier": {"value": None, "asked": None, "by": None},
+            "role": {"value": None, "asked": None, "by": None},
+            "limits": {},
+            "models": [{"source": "the key", "globs": ["gpt-4o*"]}],
+            "agents": [],
+        },
     }
 
 
