@@ -76,9 +76,7 @@ async def relay_answer(
         size += len(chunk)
         if size > most or (size > _SMALL and not reply.holds(size)):
             if guard is not None and guard.strict:
-                raise ProviderFailed(
-                    "The model provider's answer is too large to be looked through for calls of tools."
-                )
+                raise ProviderFailed(_TOO_LARGE)
             return await _pass_on(form, exchange, meter, reply, b"".join(parts))
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     meter.first_byte()
