@@ -45,6 +45,17 @@ async def called_agent(
     return agent
 
 
+async def acting(serving: Serving, principal: Principal, named: str | None) -> Principal:
+    """Whoever asks for what is no model, as the agent that the header names, None for none, and within its rules.
+
+    Raises `Refused` (403, 404) or `Unavailable`.
+    """
+    if named is None:
+        authorize_agent(principal).or_raise()
+        return principal
+    return (await _find(serving, principal, "", named)).called_by(principal)
+
+
 async def _find(serving: Serving, principal: Principal, model: str, named: str | None) -> CalledAgent:
     grant = principal.grant
     place = (grant.tenant_id, grant.project_id)

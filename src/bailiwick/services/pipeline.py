@@ -33,7 +33,7 @@ from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, failure_of
 from bailiwick.providers.transport_errors import TransportError
-from bailiwick.services.acting import called_agent
+from bailiwick.services.acting import acting, called_agent
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
@@ -175,6 +175,10 @@ class Pipeline:
     ) -> None:
         """Raise `Refused` if whoever was admitted may go on no more. What they came with may have run out since."""
         await self.authenticate(msgspec.structs.replace(presented, as_of=admitted), permission, seen)
+
+    async def acting(self, principal: Principal, agent: str | None) -> Principal:
+        """Whoever asks for what is no model, as the agent that the head names; raises `Refused` (403, 404)."""
+        return await acting(self._serving, principal, agent)
 
     async def key_on_file(self, presented: Presented) -> KeyOnFile:
         """What is stored of the presented key; raises `Refused` (401), also for what is no key."""

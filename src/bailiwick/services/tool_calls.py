@@ -59,6 +59,7 @@ class ToolAsked(msgspec.Struct, kw_only=True):
 
     method: str
     server: str
+    agent: str | None
     head: McpHead
     seen: Observation
     presented: Presented
@@ -122,6 +123,7 @@ class ToolCalls:
     async def _known(self, asked: ToolAsked) -> tuple[Principal, ToolServer]:
         """Who asks, and which server; raises `Refused`."""
         principal = await self._pipeline.authenticate(asked.presented, Permission.TOOLS_CALL, asked.seen)
+        principal = await self._pipeline.acting(principal, asked.agent)
         return principal, await self._servers.find(principal, asked.server)
 
     def _decided(self, asked: ToolAsked, principal: Principal, server: ToolServer, message: Message | None) -> _Decided:

@@ -48,6 +48,7 @@ class ToolServerDoor:
         asked = ToolAsked(
             method=method,
             server=server,
+            agent=call.head.agent,
             head=read_mcp_head(call.headers),
             seen=call.seen,
             presented=call.presented(),
