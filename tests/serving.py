@@ -181,7 +181,9 @@ class Caller:
 
 
 def error_of(answer: httpx2.Response) -> tuple[int, str]:
-    """The status and the code of an answer that refuses, in the form that the address's SDKs read."""
+    """The status and the code of a refusal, as the address's SDKs read it; "" of no refusal."""
+    if answer.is_success:
+        return answer.status_code, ""
     document = answer.json()
     around = {"type"} if "/v1/messages" in answer.request.url.path else set()
     assert set(document) == {"error"} | around

@@ -61,7 +61,8 @@ def call(caller: Caller, name: str, **options: Any) -> httpx2.Response:
 
 
 def error_of(answer: httpx2.Response) -> tuple[int, int, str]:
-    """The status, JSON-RPC's number and our code of an error."""
-    error = answer.json()["error"]
+    """The status, JSON-RPC's number and our code of an error; no code of what is none."""
+    if (error := answer.json().get("error")) is None:
+        return answer.status_code, 0, None
     assert isinstance(error["message"], str)
     return answer.status_code, error["code"], (error.get("data") or {}).get("code")
