@@ -17,7 +17,7 @@ from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
 from bailiwick.services.metering import Metering
 from bailiwick.services.pipeline import Pipeline
-from bailiwick.services.tool_calls import ToolCalls
+from bailiwick.services.tool_calls import MOST, ToolCalls
 from bailiwick.services.tool_servers import ToolServers
 from bailiwick.storage.epoch import Epoch
 from bailiwick.storage.scope import Database
@@ -45,9 +45,9 @@ def tool_calls(
     aside: Executor,
 ) -> ToolCalls:
     """Calls to them, by the parts that calls to models go by."""
-    sessions = SealedValues(mcp_session_key(keys.pseudonyms), entropy=entropy)
+    sealed = SealedValues(mcp_session_key(keys.pseudonyms), entropy=entropy, longest=MOST)
     return ToolCalls(
-        pipeline=pipeline, servers=servers, admission=admission, metering=metering, sessions=sessions, aside=aside
+        pipeline=pipeline, servers=servers, admission=admission, metering=metering, sealed=sealed, aside=aside
     )
 
 

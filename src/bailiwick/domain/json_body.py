@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Final, cast
 
 import msgspec
@@ -40,7 +40,7 @@ _KEY: Final = re.compile(rb'\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:\s*', re.DOTALL)
 _NEXT: Final = re.compile(rb"\s*([,}])")
 
 
-def read_object(body: bytes, *, content: str, names: AbstractSet[str]) -> dict[str, Raw]:
+def read_object(body: bytes, *, content: str, names: frozenset[str]) -> dict[str, Raw]:
     """Decode the top level of a body; raises `Refused` (400).
 
     `content` is the field that may be as large as the body; `names` are those that must not stand in another case.
@@ -63,12 +63,19 @@ def read_object(body: bytes, *, content: str, names: AbstractSet[str]) -> dict[s
     if (twice := _repeated_key(body, fields)) is not None:
         message = f"The body names {twice[:64]!r} more than once."
         raise Refused(Code.INVALID_REQUEST, message)
+    spelled = _spelled(names)
     for name in fields:
         # To a parser that does not regard case, `Model` is a second spelling of what was checked as `model`.
-        if name not in names and name.casefold() in names:
-            message = f"The body names {name!r}, which must be written {name.casefold()!r}."
+        if name not in names and name.casefold() in spelled:
+            message = f"The body names {name!r}, which must be written {spelled[name.casefold()]!r}."
             raise Refused(Code.INVALID_REQUEST, message)
     return fields
+
+
+@lru_cache(maxsize=64)
+def _spelled(names: frozenset[str]) -> dict[str, str]:
+    """Each of the names by how it is without regard to case."""
+    return {name.casefold(): name for name in names}
 
 
 def _check_strings(body: bytes) -> None:

@@ -15,6 +15,7 @@ from bailiwick.domain.mcp import Kind
 
 Raw = msgspec.Raw
 Visible = Callable[[Kind, str], bool]
+Outside = Callable[[str], str]
 
 # The lists of a result: what they hold, and by which member each thing goes.
 _LISTS: Final = {
@@ -28,6 +29,7 @@ _NOTHING: Final = Raw(b"null")
 _PRIVATE: Final = Raw(b'"private"')
 _UPDATED: Final = "notifications/resources/updated"
 _TASKS: Final = "tasks"
+_STATE: Final = "requestState"
 _objects = msgspec.json.Decoder(dict[str, Raw]).decode
 _lists = msgspec.json.Decoder(list[Raw]).decode
 _texts = msgspec.json.Decoder(str).decode
@@ -44,8 +46,11 @@ class Fitted(NamedTuple):
     answers: bytes | None
 
 
-def fitted(message: bytes, visible: Visible) -> Fitted | None:
-    """The message as the user may see it, None if not at all; raises `Garbled`."""
+def fitted(message: bytes, visible: Visible, outside: Outside) -> Fitted | None:
+    """The message as the user may see it, None if not at all; raises `Garbled`.
+
+    `outside` is what the user gets for the state of a call, which they bring back.
+    """
     try:
         fields = _objects(message)
         method = fields.get("method")
@@ -56,13 +61,13 @@ def fitted(message: bytes, visible: Visible) -> Fitted | None:
             raise Garbled
         result = fields.get("result")
         if result is not None:
-            fields["result"] = _result(result, visible)
+            fields["result"] = _result(result, visible, outside)
         return Fitted(msgspec.json.encode(fields), bytes(fields.get("id", b"null")))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise Garbled from None
 
 
-def _result(result: Raw, visible: Visible) -> Raw:
+def _result(result: Raw, visible: Visible, outside: Outside) -> Raw:
     members = _objects(result)
     for name, (kind, member) in _LISTS.items():
         listed = members.get(name)
@@ -72,6 +77,8 @@ def _result(result: Raw, visible: Visible) -> Raw:
             members[_CACHE_SCOPE] = _PRIVATE
     if _CACHE_SCOPE in members:
         members[_CACHE_SCOPE] = _PRIVATE
+    if (state := members.get(_STATE)) is not None and bytes(state) != b"null":
+        members[_STATE] = Raw(msgspec.json.encode(outside(_texts(state))))
     if "capabilities" in members:
         capabilities = _objects(members["capabilities"])
         if capabilities.pop(_TASKS, None) is not None:

@@ -43,11 +43,19 @@ _LONGEST_ID: Final = 1024
 _MOST_SUBSCRIPTIONS: Final = 1000
 _NOT_FOUND: Final = 404
 _TOP: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_PARAMS: Final = frozenset({"name", "uri", "arguments", "ref", "notifications", "task", "protocolVersion", "_meta"})
+_PARAMS: Final = frozenset(
+    {"name", "uri", "arguments", "ref", "notifications", "task", "protocolVersion", "requestState", "_meta"}
+)
 _VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 _META: Final = frozenset({_VERSION_KEY})
+_STATE: Final = "requestState"
+# What can be listened for: the key of an extension could name what is somebody else's.
+_LISTENED_FOR: Final = frozenset(
+    {"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"}
+)
 _ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
 _ARRAY: Final = re.compile(rb"\s*\[")
+_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _TYPES: Final = {"ref/prompt": ("name", Kind.PROMPT), "ref/resource": ("uri", Kind.RESOURCE)}
 
 
@@ -73,12 +81,14 @@ class McpHead(msgspec.Struct, frozen=True, kw_only=True):
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `method` None: it answers a server's request. `id`, as JSON, is None for a notification.
 
-    `wanted` are the things that it asks for, by kind and name.
+    `wanted` are the things that it asks for, by kind and name; `state` is what the client brings back of an earlier
+    answer to the same request.
     """
 
     method: str | None
     id: bytes | None
     wanted: tuple[tuple[Kind, str], ...] = ()
+    state: str | None = None
 
     @property
     def is_request(self) -> bool:
@@ -141,7 +151,7 @@ def _message(fields: dict[str, Raw], message_id: bytes | None, head: McpHead) ->
     wanted = _wanted(method, params)
     if method in NAMED_IN_HEADERS and (head.stateless or head.name is not None):
         _agree("Mcp-Name", None if head.name is None else _decoded(head.name), wanted[0][1])
-    return Message(method=method, id=message_id, wanted=wanted)
+    return Message(method=method, id=message_id, wanted=wanted, state=_state(params))
 
 
 def _check_headers(head: McpHead, method: str, params: dict[str, Raw]) -> None:
@@ -176,10 +186,28 @@ def _wanted(method: str, params: dict[str, Raw]) -> tuple[tuple[Kind, str], ...]
     return ()
 
 
+def _state(params: dict[str, Raw]) -> str | None:
+    raw = params.get(_STATE)
+    if raw is None or bytes(raw) == b"null":
+        return None
+    state = _text(raw)
+    if state is None:
+        raise RefusedMessage(INVALID_PARAMS, f"{_STATE} must be a text.")
+    return state
+
+
+def with_state(body: bytes, state: str) -> bytes:
+    """The same message, which was read, with another state."""
+    fields = _fields(body)
+    fields["params"] = Raw(msgspec.json.encode({**_fields(fields["params"]), _STATE: state}))
+    return msgspec.json.encode(fields)
+
+
 def _subscriptions(params: dict[str, Raw]) -> list[str]:
-    asked = _object(
-        params.get("notifications", Raw(b"{}")), content="", names=frozenset({"resourceSubscriptions"})
-    ).get("resourceSubscriptions", Raw(b"null"))
+    listened = _object(params.get("notifications", Raw(b"{}")), content="", names=_LISTENED_FOR)
+    if not listened.keys() <= _LISTENED_FOR:
+        raise RefusedMessage(INVALID_PARAMS, f"notifications may have {', '.join(sorted(_LISTENED_FOR))}.")
+    asked = listened.get("resourceSubscriptions", Raw(b"null"))
     try:
         uris = msgspec.json.decode(asked, type=list[str] | None) or []
     except (msgspec.MsgspecError, RecursionError):

@@ -1,4 +1,4 @@
-"""Values that a browser carries for us from one page to the next: sealed, so that it can neither read nor make them.
+"""Values that others carry for us and bring back: sealed, so that they can neither read nor make them.
 
 Each is sealed for one purpose and opens for no other. The form is internal and short-lived: whatever was sealed by
 another version, or long ago, is as good as nothing.
@@ -24,9 +24,10 @@ _LONGEST: Final = 4096
 class SealedValues:
     """Seals and opens."""
 
-    def __init__(self, key: bytes, *, entropy: Callable[[int], bytes]) -> None:
-        """`key` is 32 bytes; `entropy` gives so many bytes that nobody can guess."""
+    def __init__(self, key: bytes, *, entropy: Callable[[int], bytes], longest: int = _LONGEST) -> None:
+        """`key` is 32 bytes; `entropy` gives so many bytes that nobody can guess; `longest` bounds what is opened."""
         self._key = key
+        self._longest = longest
         self._entropy = entropy
 
     def seal(self, purpose: str, value: msgspec.Struct) -> str:
@@ -37,7 +38,7 @@ class SealedValues:
 
     def open(self, purpose: str, text: str, kind: type[Value]) -> Value | None:
         """Open what was sealed for this purpose; None for anything else. How old it may be is its user's to say."""
-        if not text.isascii() or len(text) > _LONGEST:
+        if not text.isascii() or len(text) > self._longest:
             return None
         try:
             sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

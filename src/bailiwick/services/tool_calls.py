@@ -4,7 +4,7 @@ It is decided on as a call to a model is, by the same parts in the same order: w
 there such a server, what does the message ask for and may they use that, the limits, the row; then the server hears of
 it, and what it answers is fitted to what this user may use. A refusal sends no byte to the server.
 
-A session of a server is its owner's alone: outside it has a name that only that user, at that server, can use.
+What a server gives a client to bring back is its user's alone: see `services/tool_handles.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,15 @@ import msgspec
 
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.json_body import LARGE
-from bailiwick.domain.mcp import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, LISTEN, RefusedMessage
-from bailiwick.domain.mcp_messages import McpHead, Message, check_version, read_message
+from bailiwick.domain.mcp import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    LISTEN,
+    NAMED_IN_HEADERS,
+    RefusedMessage,
+)
+from bailiwick.domain.mcp_messages import McpHead, Message, check_version, read_message, with_state
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.usage import Outcome
@@ -32,25 +39,21 @@ from bailiwick.services.admission import Admission
 from bailiwick.services.authentication import Presented
 from bailiwick.services.metering import Meter, Metering, cut_by, failed
 from bailiwick.services.pipeline import Pipeline
+from bailiwick.services.tool_handles import Handle, Handles
 from bailiwick.services.tool_relay import ToolReply, relay
 from bailiwick.services.tool_servers import ToolServer, ToolServers
 from bailiwick.telemetry.observer import Observation
 
 Result = TypeVar("Result")
 
+# What is posted may hold a file, and is gone over several times.
+MOST: Final = 4 * 1024 * 1024
 _NOT_FOUND: Final = 404
 _POST: Final = "POST"
 _GET: Final = "GET"
 _JSON: Final = b"content-type: application/json\r\n"
 _BOTH: Final = "application/json, text/event-stream"
 _ONE_METHOD: Final = "This address takes POST; GET and DELETE within a session."
-
-
-@final
-class _Session(msgspec.Struct):
-    """A server's own name for a session."""
-
-    id: str
 
 
 @final
@@ -70,12 +73,18 @@ class ToolAsked(msgspec.Struct, kw_only=True):
 
 @final
 class _Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks for what, where, once nothing but the limits stands in the way. `message` None: of GET and DELETE."""
+    """Who asks for what, where, once nothing but the limits stands in the way. `message` None: of GET and DELETE.
+
+    `session`, `state` and `event` are the server's own words for what the client brought back, None for none.
+    """
 
     principal: Principal
     server: ToolServer
     message: Message | None
-    session: str | None
+    handles: Handles
+    session: str | None = None
+    state: str | None = None
+    event: str | None = None
 
 
 @final
@@ -89,15 +98,15 @@ class ToolCalls:
         servers: ToolServers,
         admission: Admission,
         metering: Metering,
-        sessions: SealedValues,
+        sealed: SealedValues,
         aside: Executor,
     ) -> None:
-        """`sessions` seals servers' sessions; `aside` is where large messages are read."""
+        """`sealed` seals what servers give out; `aside` is where large messages are read."""
         self._pipeline = pipeline
         self._servers = servers
         self._admission = admission
         self._metering = metering
-        self._sessions = sessions
+        self._sealed = sealed
         self._executor = aside
 
     async def call(self, asked: ToolAsked, reply: ToolReply) -> None:
@@ -134,16 +143,32 @@ class ToolCalls:
             if not decision.allowed:
                 code = decision.code or Code.TOOL_NOT_ALLOWED
                 raise RefusedMessage(INVALID_PARAMS, decision.reason, code=code, message_id=message_id)
-        session = None
-        if asked.head.session is not None and not asked.head.stateless:
-            opened = self._sessions.open(_whose(server, principal), asked.head.session, _Session)
-            if opened is None:
-                message_ = "Session not found"
+        handles, head = Handles(self._sealed, server.id, principal), asked.head
+        session = event = state = None
+        if head.session is not None and not head.stateless:
+            session = handles.inside(Handle.SESSION, head.session)
+            if session is None:
+                said = "Session not found"
                 raise RefusedMessage(
-                    INVALID_REQUEST, message_, code=Code.NOT_FOUND, status=_NOT_FOUND, message_id=message_id
+                    INVALID_REQUEST, said, code=Code.NOT_FOUND, status=_NOT_FOUND, message_id=message_id
                 )
-            session = opened.id
-        return _Decided(principal=principal, server=server, message=message, session=session)
+        if head.last_event is not None and asked.method == _GET:
+            event = handles.inside(Handle.EVENT, head.last_event)
+            if event is None:
+                raise RefusedMessage(INVALID_REQUEST, "Last-Event-ID names no event of yours.")
+        if message is not None and message.state is not None:
+            state = handles.inside(Handle.STATE, message.state)
+            if state is None:
+                raise RefusedMessage(INVALID_PARAMS, "requestState is none of yours.", message_id=message_id)
+        return _Decided(
+            principal=principal,
+            server=server,
+            message=message,
+            handles=handles,
+            session=session,
+            state=state,
+            event=event,
+        )
 
     async def _may_go_on(self, asked: ToolAsked, message: Message | None) -> _Decided:
         """Decide on it all again, with what holds now; raises `Refused`."""
@@ -184,6 +209,8 @@ class ToolCalls:
         server, message = decided.server, decided.message
         listens = message is None or message.method == LISTEN
         headers = _headers(asked, decided)
+        if decided.state is not None:
+            body = with_state(body, decided.state)
         ask = McpAsk(method=asked.method, headers=headers, body=body, listens=listens)
         exchange = await server.upstream.send(ask)
         del body, ask
@@ -194,7 +221,7 @@ class ToolCalls:
             """The session's name outside; the one that the caller has already, if it is that."""
             if session == decided.session and asked.head.session is not None:
                 return asked.head.session
-            return self._sessions.seal(_whose(server, decided.principal), _Session(id=session))
+            return decided.handles.outside(Handle.SESSION, session)
 
         try:
             await relay(
@@ -202,6 +229,7 @@ class ToolCalls:
                 server.upstream,
                 message,
                 lambda kind, name: server.decide(decided.principal, kind, name).allowed,
+                decided.handles,
                 meter,
                 reply,
                 wrap=None if asked.head.stateless else wrap,
@@ -215,13 +243,6 @@ class ToolCalls:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-def _whose(server: ToolServer, principal: Principal) -> str:
-    """Whose session: of this server (which is one project's) and this end user, or without one this credential."""
-    grant = principal.grant
-    owner = f"key:{grant.key_id}" if principal.uid is None else f"user:{principal.uid}"
-    return f"mcp-session/{server.id.hex}/{owner}"
-
-
 def _headers(asked: ToolAsked, decided: _Decided) -> bytes:
     """What the server is told in headers: what the message says, and nothing that was not held against it."""
     head, message = asked.head, decided.message
@@ -229,9 +250,9 @@ def _headers(asked: ToolAsked, decided: _Decided) -> bytes:
         "accept": head.accept or _BOTH,
         "mcp-protocol-version": head.version,
         "mcp-session-id": decided.session,
-        "last-event-id": head.last_event,
+        "last-event-id": decided.event,
         "mcp-method": head.method if message is not None and message.is_request else None,
-        "mcp-name": head.name if message is not None and message.wanted else None,
+        "mcp-name": head.name if message is not None and message.method in NAMED_IN_HEADERS else None,
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in said.items() if value is not None).encode()
     return lines + head.more + asked.seen.for_provider + (_JSON if asked.method == _POST else b"")

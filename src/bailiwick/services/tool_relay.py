@@ -26,6 +26,7 @@ from bailiwick.providers.sse import MAX_EVENT, Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.metering import Meter, failed
 from bailiwick.services.reply import Reply
+from bailiwick.services.tool_handles import Handle, Handles
 
 Result = TypeVar("Result")
 Header = tuple[bytes, bytes]
@@ -41,6 +42,9 @@ _JSON: Final[Header] = (b"content-type", b"application/json")
 _SESSION: Final = b"mcp-session-id"
 _SESSION_ID: Final = re.compile(rb"[!-~]{1,1024}")
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
+_DATA: Final = re.compile(rb"data(?::|\Z)")
+_EVENT_ID: Final = re.compile(rb"[!-~](?:[ -~]{0,1022}[!-~])?")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UNREADABLE: Final = "The tool server's answer could not be understood."
 
 
@@ -95,20 +99,24 @@ async def relay(
     upstream: McpUpstream,
     message: Message | None,
     visible: Visible,
+    handles: Handles,
     meter: Meter,
     reply: ToolReply,
     *,
     wrap: Callable[[str], str] | None,
     aside: Aside,
 ) -> None:
-    """Pass an answer on; raises `ProviderFailed`, `TransportError`. `wrap` names sessions for the outside."""
+    """Pass an answer on; raises `ProviderFailed`, `TransportError`.
+
+    `wrap` names sessions for the outside, `handles` whatever else a client brings back.
+    """
     meter.status = exchange.status
     found = dict(exchange.headers)
     more: list[Header] = []
     session = found.get(_SESSION, b"")
     if wrap is not None and _SESSION_ID.fullmatch(session) is not None:
         more.append((_SESSION, wrap(session.decode()).encode()))
-    passing = _Passing(exchange, upstream, message, visible, meter, reply, aside)
+    passing = _Passing(exchange, upstream, message, visible, handles, meter, reply, aside)
     if exchange.status in _ACCEPTED or (exchange.status == _OK and (message is None or not message.is_request)):
         if exchange.status == _OK and _is_stream(found):
             await passing.stream(more)
@@ -138,6 +146,7 @@ class _Passing:
         upstream: McpUpstream,
         message: Message | None,
         visible: Visible,
+        handles: Handles,
         meter: Meter,
         reply: ToolReply,
         aside: Aside,
@@ -146,6 +155,7 @@ class _Passing:
         self._upstream = upstream
         self._message = message
         self._visible = visible
+        self._handles = handles
         self._meter = meter
         self._reply = reply
         self._aside = aside
@@ -232,17 +242,29 @@ class _Passing:
 
     async def _event(self, event: bytes) -> bytes:
         """One event as the user may see it; empty if not at all."""
+        # A reader takes it from the beginning of a stream, and reads what we would not have.
+        event = event.removeprefix(_BYTE_ORDER_MARK)
         data = data_of(event)
-        if not data:
-            return event
-        message = await self._fit(data)
-        if message is None:
+        message = await self._fit(data) if data else data
+        if data and message is None:
             return b""
-        others = [line for line in _LINE.split(event) if line and line != b"data" and not line.startswith(b"data:")]
-        return b"\n".join([*others, b"data: " + message.replace(b"\n", b"\ndata: ")]) + b"\n\n"
+        lines = [self._line(line) for line in _LINE.split(event) if line and not _DATA.match(line)]
+        if message is not None:
+            lines.append(b"data: " + message.replace(b"\n", b"\ndata: "))
+        return b"".join(line + b"\n" for line in lines) + b"\n"
+
+    def _line(self, line: bytes) -> bytes:
+        """A line of an event that is no data: the name of its place in the stream as this user may bring it back."""
+        if not line.startswith(b"id:"):
+            return line
+        own = line[3:].removeprefix(b" ")
+        # Of another form it could not come back in a header; without any it cannot be asked for.
+        return (
+            b"id: " + self._handles.outside(Handle.EVENT, own.decode()).encode() if _EVENT_ID.fullmatch(own) else b"id"
+        )
 
     async def _fit(self, data: bytes) -> bytes | None:
-        work = partial(fitted, data, self._visible)
+        work = partial(fitted, data, self._visible, partial(self._handles.outside, Handle.STATE))
         try:
             message = await self._aside(work) if len(data) > LARGE else work()
         except Garbled:

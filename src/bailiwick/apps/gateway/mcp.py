@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, final
+from typing import final
 
 import msgspec
 
@@ -18,10 +18,7 @@ from bailiwick.apps.http.mcp_address import DESCRIPTION, DOOR, described, server
 from bailiwick.apps.http.mcp_head import read_mcp_head
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.permissions import Permission
-from bailiwick.services.tool_calls import ToolAsked, ToolCalls
-
-# What is posted may hold a file, and is gone over several times.
-_MOST: Final = 4 * 1024 * 1024
+from bailiwick.services.tool_calls import MOST, ToolAsked, ToolCalls
 
 
 @final
@@ -44,7 +41,7 @@ class ToolServerDoor:
         if server is None or call.slug is None:
             message = "A tool server's address names its project: /p/{slug}/mcp/{server}."
             raise Refused(Code.NOT_FOUND, message)
-        call.max_body = min(call.max_body, _MOST)
+        call.max_body = min(call.max_body, MOST)
         asked = ToolAsked(
             method=method,
             server=server,

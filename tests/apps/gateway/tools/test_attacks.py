@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -154,10 +155,10 @@ def test_a_list_in_a_stream_is_fitted_too_and_the_rest_of_it_passes(site: Site, 
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = answer.text.split("\n\n")
     assert events[0] == ": ping"
-    assert events[1].startswith("id: 1\n")
+    assert re.match(r"id: \S{9,}\ndata: ", events[1])
     assert "hidden" not in answer.text
     assert "delete" not in answer.text
-    assert events[2].startswith("event: message\nid: 2\ndata: ")
+    assert re.match(r"event: message\nid: \S{9,}\ndata: ", events[2])
     assert '"search"' in events[2]
     assert caller.row()["outcome"] == 0
 
@@ -222,6 +223,36 @@ def test_what_is_no_single_message_is_refused(site: Site, body: bytes, number: i
     assert answer.status_code in {400, 404}, answer.text
     assert answer.json()["error"]["code"] == number
     untouched(caller)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"taskIds": ["t-1"]}, {"ResourceSubscriptions": ["file:///a"]}, {"resourceSubscriptions": ["hidden"]},
+     {"resourceSubscriptions": "hidden"}, {"resourceSubscriptions": [""]}, ["hidden"]],
+)  # fmt: skip
+def test_nothing_is_listened_for_that_is_hidden_or_that_nobody_knows(site: Site, said: Any) -> None:
+    caller = scripted(site, server={"tools": {"deny": ["tools/resource:hidden"]}})
+    assert ask(caller, "subscriptions/listen", notifications=said).status_code in {400, 403}
+    untouched(caller)
+
+
+def test_a_second_spelling_of_the_revision_is_refused(site: Site) -> None:
+    caller = scripted(site)
+    for spelled in ("io.modelcontextprotocol/protocolversion", "IO.modelcontextprotocol/protocolVersion"):
+        body = message("tools/list")
+        body["params"]["_meta"][spelled] = "2025-11-25"
+        answer = caller.ask("POST", door(caller), headers=headers("tools/list"), json=body)
+        assert error_of(answer)[:2] == (400, -32602)
+    untouched(caller)
+
+
+def test_a_header_that_no_message_is_held_against_goes_no_further(site: Site, upstream: Upstream) -> None:
+    upstream.on("/mcp", result(completion={"values": []}))
+    caller = scripted(site)
+    ref = {"type": "ref/prompt", "name": "greeting"}
+    answer = ask(caller, "completion/complete", ref=ref, argument={}, more={"mcp-name": "another"})
+    assert answer.status_code == 200
+    assert "mcp-name" not in dict(upstream.requests[-1].headers)
 
 
 def test_deep_arguments_pass_or_are_refused_and_break_nothing(site: Site, upstream: Upstream) -> None:
