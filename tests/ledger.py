@@ -28,6 +28,8 @@ class Call:
     output_tokens: int = 1
     cost_nano: int | None = 0
     latency_ms: int = 1
+    agent_id: UUID | None = None
+    tier: str | None = None
 
 
 def told_latency(milliseconds: int) -> int:
@@ -51,8 +53,8 @@ def settle(database: TestDatabase, tenant_id: UUID, project_id: UUID, calls: lis
         cursor.executemany(
             "INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,"
             " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome,"
-            " usage_source, streamed, uid, sid, provider, model)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, %s, 0, 0, false, %s, %s, %s, %s)",
+            " usage_source, streamed, uid, sid, provider, model, agent_id, tier)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, %s, 0, 0, false, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     ids.uuid7(int(call.opened_at.timestamp() * 1000), os.urandom(10)),
@@ -68,6 +70,8 @@ def settle(database: TestDatabase, tenant_id: UUID, project_id: UUID, calls: lis
                     call.sid,
                     call.provider,
                     call.model,
+                    call.agent_id,
+                    call.tier,
                 )
                 for call in calls
             ],

@@ -114,7 +114,8 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
             (tenant, project),
         )
     connection.execute(
-        "INSERT INTO bailiwick.usage_hourly_of_users VALUES (%s, %s, 'u', now(), NULL, 'p', 'm', 1, 1, 1, 1, 1)",
+        "INSERT INTO bailiwick.usage_hourly_of_users"
+        " VALUES (%s, %s, 'u', now(), NULL, 'p', 'm', 1, 1, 1, 1, 1, NULL, '')",
         (tenant, project),
     )
     connection.execute(

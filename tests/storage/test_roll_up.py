@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from bailiwick.domain import ids
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import GroupBy, UsageQuery
@@ -36,14 +37,15 @@ SINCE, UNTIL = START + timedelta(hours=1, minutes=20), START + timedelta(days=3,
 KEYS: Final = [uuid4(), None]
 KEY_COLUMNS: Final = {
     GroupBy.MODEL: "provider || '/' || model", GroupBy.USER: "uid", GroupBy.PROVIDER: "provider",
+    GroupBy.AGENT: "agent_id", GroupBy.TIER: "tier",
     GroupBy.DAY: "to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     GroupBy.HOUR: """to_char(date_trunc('hour', opened_at, 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')""",
 }  # fmt: skip
 INSERT: Final = (
     "INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,"
     " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome,"
-    " usage_source, streamed, uid, sid, provider, model)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 0, 0, 0, 0, %s, 0, %s, false, %s, NULL, %s, 'm')"
+    " usage_source, streamed, uid, sid, provider, model, agent_id, tier)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 0, 0, 0, 0, %s, 0, %s, false, %s, NULL, %s, 'm', %s, %s)"
 )
 
 
@@ -62,6 +64,7 @@ class Place:
         values = (
             call, self.tenant, self.project, chance.choice(KEYS), opened, cost,
             chance.randrange(1000), chance.randrange(5000), source, uid, chance.choice(["p", "q"]),
+            chance.choice(KEYS), chance.choice(["free", None]),
         )  # fmt: skip
         connection.execute(INSERT.encode(), values)
         return call, opened
@@ -75,7 +78,8 @@ class Place:
         rows = connection.execute(query.encode(), (self.project, SINCE, UNTIL)).fetchall()
         groups: dict[str | None, list[Sequence[Any]]] = {}
         for row in rows:
-            groups.setdefault(row[0], []).append(row)
+            key = ids.shown(ids.AGENT, row[0]) if isinstance(row[0], UUID) else row[0]
+            groups.setdefault(key, []).append(row)
         return figures(rows), {key: figures(mine) for key, mine in groups.items()}
 
     async def reported(self, reading: Database, group_by: GroupBy) -> tuple[Any, dict[str | None, Any]]:
@@ -122,7 +126,7 @@ def counted(superuser: Connection, place: Place) -> int:
     of_each = [
         (table, f"project_id = %s AND dimension = '{dimension}'")
         for table in ("usage_hourly", "usage_daily")
-        for dimension in ("all", "key", "provider", "model")
+        for dimension in ("all", "key", "provider", "model", "agent", "tier")
     ]
     found = {
         superuser.execute(
@@ -232,7 +236,9 @@ async def test_the_truth_about_a_lost_call_replaces_what_was_counted_of_it(scrat
             ledger, second = Ledger(scratch.url(roles.LEDGER), process), Ledger(scratch.url(roles.LEDGER), uuid4())
             await ledger.beat()
             opened = int((SINCE + timedelta(hours=2)).timestamp() * 1_000_000)
-            call = new_call(tenant_id=place.tenant, project_id=place.project, opened_us=opened)
+            call = new_call(
+                tenant_id=place.tenant, project_id=place.project, opened_us=opened, agent_id=uuid4(), tier="pro"
+            )
             await ledger.open(call)
             await expire(scratch, process)
             await second.beat()
@@ -276,13 +282,15 @@ async def test_a_database_that_was_loaded_on_another_server_is_counted_anew(scra
 CORRECT: Final = """
     WITH old AS MATERIALIZED (
         SELECT id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens, latency_ms, uid,
-               provider, model, written_xid FROM bailiwick.ledger WHERE id = %s AND usage_source = 3 FOR UPDATE
+               provider, model, written_xid, agent_id, tier
+        FROM bailiwick.ledger WHERE id = %s AND usage_source = 3 FOR UPDATE
     ), new AS (
         UPDATE bailiwick.ledger l SET usage_source = 0, cost_nano = 7, input_tokens = 70, latency_ms = 700,
                provider = 'r', written_xid = DEFAULT FROM old WHERE l.id = old.id AND l.opened_at = old.opened_at
     )
     INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,
-                                              output_tokens, latency_ms, uid, provider, model, replaced_xid)
+                                              output_tokens, latency_ms, uid, provider, model, replaced_xid,
+                                              agent_id, tier)
     SELECT * FROM old
 """
 

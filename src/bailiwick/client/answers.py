@@ -68,6 +68,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     latency_p50_ms: int | None
     latency_p95_ms: int | None
     key: str | None = None
+    name: str | None = None
 
 
 @final

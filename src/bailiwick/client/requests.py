@@ -11,7 +11,7 @@ from bailiwick.client.answers import UsagePage
 from bailiwick.client.errors import InvalidRequest
 from bailiwick.domain.times import written
 
-GroupBy: TypeAlias = Literal["day", "hour", "project", "user", "model", "provider", "key", "session"]
+GroupBy: TypeAlias = Literal["day", "hour", "project", "user", "model", "provider", "key", "session", "agent", "tier"]
 _FIRST_VISIBLE: Final = 0x20
 _DELETE: Final = 0x7F
 

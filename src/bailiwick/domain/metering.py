@@ -22,7 +22,7 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
 
     `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost. `held_tokens` is what it
     took from limits on tokens, None if there are none. It was made as the agent `agent_id`, by
-    its `agent_version`, if as any.
+    its `agent_version`, if as any, and on the plan `tier` of its project.
     """
 
     id: str
@@ -40,6 +40,7 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     held_tokens: int | None = None
     agent_id: UUID | None = None
     agent_version: int | None = None
+    tier: str | None = None
 
 
 @final

@@ -2,8 +2,9 @@
 
 `{"from", "to", "group_by", "data": [{"key", "requests", "input_tokens", "output_tokens", "cost_usd", "latency_p50_ms",
 "latency_p95_ms"}], "total": {…}, "has_more", "next"}`; `from` counts, `to` does not; `total` is over all groups,
-whatever the page. A call belongs to the moment in which it opened. Latencies come from histograms that merge
-(`latency_bucket`): exact below 32 ms, within a thirty-second of the truth above.
+whatever the page. Groups of projects and of agents also have a `name`, null once there is no such any more. A call
+belongs to the moment in which it opened. Latencies come from histograms that merge (`latency_bucket`): exact below
+32 ms, within a thirty-second of the truth above.
 
 Evolution: fields are added, their meaning never changes.
 """
@@ -30,7 +31,11 @@ PARAMETERS: Final = ("from", "to", "group_by", "limit", "after")
 
 
 class GroupBy(StrEnum):
-    """What rows are counted together. Days and hours are of UTC, `model` is `provider/name`, the others are ids."""
+    """What rows are counted together.
+
+    Days and hours are of UTC, `model` is `provider/name`, `tier` a name (that of several projects is one), the others
+    are ids.
+    """
 
     DAY = "day"
     HOUR = "hour"
@@ -40,11 +45,15 @@ class GroupBy(StrEnum):
     PROVIDER = "provider"
     KEY = "key"
     SESSION = "session"
+    AGENT = "agent"
+    TIER = "tier"
 
 
 # What an application calls its users and sessions is a project's own: equal ids of two projects are not the same.
 OF_PROJECTS: Final = tuple(GroupBy)
 OF_TENANTS: Final = tuple(group for group in GroupBy if group not in {GroupBy.USER, GroupBy.SESSION})
+
+_NAMED: Final = frozenset({GroupBy.PROJECT, GroupBy.AGENT})
 
 # How many doublings a latency is beyond 32 ms is how many of these it reaches: see `0004_usage.sql`.
 DOUBLINGS: Final = [1 << power for power in range(5, 31)]
@@ -150,7 +159,7 @@ NO_CALLS: Final = Usage(
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One group; `key` None is that of the rows that name none. `label` is what a project is called, for people."""
+    """One group; `key` None is that of the rows that name none. `label` is what a project or an agent is called."""
 
     key: str | None
     usage: Usage
@@ -174,11 +183,15 @@ class UsageReport:
             "from": written(self.query.since),
             "to": written(self.query.until),
             "group_by": self.query.group_by.value,
-            "data": [{"key": group.key, **group.usage.document()} for group in self.groups],
+            "data": [self._row(group) for group in self.groups],
             "total": self.total.document(),
             "has_more": self.has_more,
             "next": following,
         }
+
+    def _row(self, group: Group) -> dict[str, object]:
+        name = {"name": group.label} if self.query.group_by in _NAMED else {}
+        return {"key": group.key, **name, **group.usage.document()}
 
 
 def usage_query(parameters: Mapping[str, str], now: datetime, groups: Sequence[GroupBy] = OF_PROJECTS) -> UsageQuery:

@@ -122,6 +122,7 @@ class Metering:
             held_tokens=min(place.tokens, MAX_TOKENS) if place.tokens else None,
             agent_id=None if agent is None else agent.agent_id,
             agent_version=None if agent is None else agent.version,
+            tier=grant.tier,
         )
         began = self._monotonic_ns()
         try:

@@ -33,9 +33,12 @@ _SQL: Final = load("usage")
 # between two, as little, which it is.
 NO_XID: Final = 2**63 - 1
 _TOTAL_ALONE: Final = "none"
-_SHOWN_IDS: Final = {GroupBy.KEY: ids.KEY, GroupBy.PROJECT: ids.PROJECT}
+_SHOWN_IDS: Final = {GroupBy.KEY: ids.KEY, GroupBy.PROJECT: ids.PROJECT, GroupBy.AGENT: ids.AGENT}
 # By what a grouping's rows are rolled up; any other is made of all calls.
-_DIMENSIONS: Final = {GroupBy.KEY: "key", GroupBy.PROVIDER: "provider", GroupBy.MODEL: "model"}
+_DIMENSIONS: Final = {
+    GroupBy.KEY: "key", GroupBy.PROVIDER: "provider", GroupBy.MODEL: "model", GroupBy.AGENT: "agent",
+    GroupBy.TIER: "tier",
+}  # fmt: skip
 
 
 @final

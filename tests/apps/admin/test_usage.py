@@ -42,6 +42,8 @@ def some_calls(count: int, seed: int) -> list[Call]:
             output_tokens=chance.randrange(10_000),
             cost_nano=chance.choice([None, chance.randrange(10**12)]),
             latency_ms=chance.randrange(60_000),
+            agent_id=chance.choice([None, *KEYS]),
+            tier=chance.choice([None, "free", "Pläne"]),
         )
         for _ in range(count)
     ]
@@ -54,6 +56,8 @@ GROUPS: dict[str, Callable[[Call], str | None]] = {
     "model": lambda call: f"{call.provider}/{call.model}",
     "key": lambda call: None if call.key_id is None else ids.shown(ids.KEY, call.key_id),
     "day": lambda call: f"{call.opened_at:%Y-%m-%d}",
+    "agent": lambda call: None if call.agent_id is None else ids.shown(ids.AGENT, call.agent_id),
+    "tier": lambda call: call.tier,
     "user": lambda call: call.uid,
     "session": lambda call: call.sid,
 }
@@ -76,7 +80,8 @@ def usage(calls: list[Call]) -> dict[str, object]:
 def told(document: dict[str, Any]) -> dict[str, object]:
     """A part of a report with its cost as a number."""
     assert isinstance(document["cost_usd"], str)
-    return {**document, "cost_usd": Decimal(document["cost_usd"])}
+    figures = {name: value for name, value in document.items() if name != "name"}
+    return {**figures, "cost_usd": Decimal(document["cost_usd"])}
 
 
 @pytest.mark.parametrize("group_by", GROUPS)
@@ -126,7 +131,7 @@ async def test_pages_hold_every_group_once_and_the_same_total(
     assert seen == whole["data"]
 
 
-@pytest.mark.parametrize("group_by", ["day", "project", "model", "key"])
+@pytest.mark.parametrize("group_by", ["day", "project", "model", "key", "agent", "tier"])
 async def test_a_tenants_report_is_that_of_all_its_projects(
     control: Control, database: TestDatabase, group_by: str
 ) -> None:
@@ -228,3 +233,19 @@ async def test_a_removed_projects_usage_stays_in_the_ledger(control: Control, da
     assert (await control.ask("GET", f"/projects/{project['id']}/usage")).status_code == 404
     assert (await control.ask("GET", f"/tenants/{project['tenant_id']}/usage")).status_code == 404
     assert database.rows("SELECT count(*) FROM bailiwick.ledger WHERE project_id = %s", identity(project)[1]) == [(1,)]
+
+
+async def test_agents_have_a_name_as_long_as_they_are_there(control: Control, database: TestDatabase) -> None:
+    project = await control.project()
+    agents = f"/projects/{project['id']}/agents"
+    agent = await control.make(agents, name="support", model="echo")
+    agent_id = ids.parsed(ids.AGENT, agent["id"])
+    settle(database, *identity(project), [Call(opened_at=START, agent_id=agent_id), Call(opened_at=START)])
+    path = f"/projects/{project['id']}/usage?group_by=agent&{NOVEMBER}"
+    named = [(group["key"], group["name"]) for group in (await control.read(path))["data"]]
+    assert named == [(None, None), (agent["id"], "support")]
+    await control.ask("DELETE", f"{agents}/{agent['id']}")
+    assert [(group["key"], group["name"]) for group in (await control.read(path))["data"]] == [
+        (None, None),
+        (agent["id"], None),
+    ]

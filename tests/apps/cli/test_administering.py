@@ -194,6 +194,13 @@ def test_usage_is_reported_by_group_with_a_total(shell: Commands, site: Site) ->
     assert shell.document("usage", "--project", caller.id, "--by", "user", *span) == json.loads(asked)
 
 
+def test_usage_by_agent_tells_their_names(shell: Commands, site: Site) -> None:
+    caller = site.project()
+    agent = site.admin.make(f"/projects/{caller.id}/agents", {"name": "support", "model": "echo"})
+    until(lambda: caller.chat(model="agent/support").status_code == 200)
+    assert f"support ({agent['id']})" in shell.run("usage", "--project", caller.id, "--by", "agent").out
+
+
 def test_what_was_done_is_listed_and_exported(shell: Commands) -> None:
     tenant, slug = project(shell)
     key = shell.document("keys", "create", "Audited", "--project", slug, "--tenant", tenant)

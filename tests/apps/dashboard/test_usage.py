@@ -71,6 +71,29 @@ async def test_a_longer_span_has_days_and_what_came_before(browser: Browser, dat
     assert (await browser.get(f"/dashboard/projects/{key['project_id']}/usage?range=nonsense")).status == 200
 
 
+async def test_agents_and_tiers_are_shown_by_name_where_there_are_any(browser: Browser, database: TestDatabase) -> None:
+    key = await used(browser, database)
+    usage = f"/dashboard/projects/{key['project_id']}/usage"
+    plain = await browser.get(usage)
+    assert "No agent" not in plain.text
+    assert "No tier" not in plain.text
+    agents = f"/projects/{key['project_id']}/agents"
+    agent = await browser.control.make(agents, name="support", model="echo")
+    gone = await browser.control.make(agents, name="gone", model="echo")
+    await browser.control.ask("DELETE", f"{agents}/{gone['id']}")
+    place = parsed("ten", key["tenant_id"]), parsed("prj", key["project_id"])
+    moment = NOW - timedelta(hours=1)
+    calls = [Call(opened_at=moment, agent_id=parsed("agt", one["id"]), tier="<pro>") for one in (agent, gone)]
+    settle(database, *place, calls)
+    # What a report says is told to others for a moment.
+    answer = await browser.get(f"{usage}?range=24h")
+    assert "support" in answer.text
+    assert "<pro>" in answer.text
+    assert f"{usage.removesuffix('usage')}agents/{agent['id']}" in answer.page.links
+    assert gone["id"] in answer.text
+    assert f"{usage.removesuffix('usage')}agents/{gone['id']}" not in answer.page.links
+
+
 async def test_a_project_without_calls_says_how_to_make_one(browser: Browser) -> None:
     project = await browser.control.project()
     answer = await browser.get(f"/dashboard/projects/{project['id']}/usage")

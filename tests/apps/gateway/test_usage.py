@@ -12,10 +12,10 @@ import pytest
 
 from bailiwick.domain.permissions import Permission
 from tests.ledger import told_percentile
-from tests.serving import MODEL, Caller, Rows, Site, error_of, uuid_of
+from tests.serving import MODEL, Caller, Rows, Site, error_of, until, uuid_of
 from tests.upstream import Behaviour, Usage, scripts
 
-GROUPS = ("day", "hour", "project", "user", "model", "provider", "key", "session")
+GROUPS = ("day", "hour", "project", "user", "model", "provider", "key", "session", "agent", "tier")
 USERS = ["alice", "bob", None, "naïve 🦊"]
 
 
@@ -67,7 +67,11 @@ def counted(rows: Rows) -> dict[str, Any]:
 
 def read(document: dict[str, Any]) -> dict[str, Any]:
     assert re.fullmatch(r"\d+\.\d{2,9}", document["cost_usd"])
-    return {name: Decimal(value) if name == "cost_usd" else value for name, value in document.items() if name != "key"}
+    return {
+        name: Decimal(value) if name == "cost_usd" else value
+        for name, value in document.items()
+        if name not in {"key", "name"}
+    }
 
 
 def grouped(rows: Rows, by: str) -> dict[Any, Rows]:
@@ -97,6 +101,27 @@ def test_models_and_keys_are_told_by_their_names(caller: Caller) -> None:
     assert {key: read(group) for key, group in keys.items()} == {
         key: counted(found) for key, found in grouped(rows, "key_id").items()
     }
+
+
+def test_calls_are_told_by_their_agent_and_by_their_tier(site: Site) -> None:
+    caller = site.project()
+    site.admin.make(f"/projects/{caller.id}/tiers", {"name": "pro"})
+    agent = site.admin.make(f"/projects/{caller.id}/agents", {"name": "support", "model": "echo"})
+    on_pro = site.caller(caller.project, tier="pro")
+    until(lambda: on_pro.chat(model="agent/support").status_code == 200)
+    on_pro.chat(model="echo")
+    caller.chat(model="agent/support", stream=True)
+    caller.chat(model="echo")
+    rows = caller.rows
+    for group_by, column in (("agent", "agent_id"), ("tier", "tier")):
+        expected = {key: counted(found) for key, found in grouped(rows, column).items()}
+        assert len(expected) == 2
+        told = {group["key"]: read(group) for group in usage(caller, f"?group_by={group_by}")["data"]}
+        keys = {agent["id"]: uuid_of("agt", agent["id"])}
+        assert {keys.get(key, key): group for key, group in told.items()} == expected
+    assert {group["key"]: group["name"] for group in usage(caller, "?group_by=agent")["data"]} == {
+        None: None, agent["id"]: "support",
+    }  # fmt: skip
 
 
 def test_days_are_those_of_utc(caller: Caller) -> None:

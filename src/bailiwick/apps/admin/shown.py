@@ -243,6 +243,7 @@ class UsageGroupShown(BaseModel):
     """What the calls of one group came to; `key` is null for those that name none."""
 
     key: str | None
+    name: str | None = Field(default=None, description="Of a project or an agent; null once it is gone.")
     requests: int
     input_tokens: int
     output_tokens: int
@@ -360,7 +361,7 @@ class UsageReportShown(BaseModel):
 
     since: str = Field(alias="from")
     to: str
-    group_by: Literal["day", "hour", "project", "user", "model", "provider", "key", "session"]
+    group_by: Literal["day", "hour", "project", "user", "model", "provider", "key", "session", "agent", "tier"]
     data: list[UsageGroupShown]
     total: UsageShown
     has_more: bool

@@ -1,27 +1,29 @@
 -- name: open_calls
 -- Write the open rows of a batch; a batch that is tried again changes nothing.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
-                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version)
+                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version, tier)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
-       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version
+       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version,
+       c.tier
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
-    agent_id uuid, agent_version integer)
+    agent_id uuid, agent_version integer, tier text)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: open_calls_again
 -- Write the open rows of a batch of which some may have been written, and settled, before; those stay as they are.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
-                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version)
+                                  streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version, tier)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
-       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version
+       c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version,
+       c.tier
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
-    agent_id uuid, agent_version integer)
+    agent_id uuid, agent_version integer, tier text)
 WHERE NOT EXISTS (
     SELECT FROM bailiwick.ledger l
     WHERE l.tenant_id = c.tenant_id AND l.project_id = c.project_id
@@ -55,16 +57,16 @@ WITH settled AS MATERIALIZED (
 ), closed AS (
     DELETE FROM bailiwick.open_calls o USING settled s WHERE o.id = s.id
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed, o.agent_id,
-              o.agent_version
+              o.agent_version, o.tier
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
                               first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, agent_id,
-                              agent_version)
+                              agent_version, tier)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.input_tokens, s.output_tokens,
        s.cached_tokens, s.cache_write_tokens, s.reasoning_tokens, s.audio_tokens, s.latency_ms,
        s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model,
-       c.agent_id, c.agent_version
+       c.agent_id, c.agent_version, c.tier
 FROM closed c JOIN settled s ON s.id = c.id;
 
 -- name: correct_lost
@@ -82,7 +84,7 @@ WITH truth AS MATERIALIZED (
         usage_source smallint, provider text, model text)
 ), unknown AS MATERIALIZED (
     SELECT l.id, l.tenant_id, l.project_id, l.key_id, l.opened_at, l.cost_nano, l.input_tokens, l.output_tokens,
-           l.latency_ms, l.uid, l.provider, l.model, l.written_xid
+           l.latency_ms, l.uid, l.provider, l.model, l.written_xid, l.agent_id, l.tier
     FROM truth s JOIN bailiwick.ledger l
       ON l.tenant_id = s.tenant_id AND l.project_id = s.project_id
      AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
@@ -100,9 +102,10 @@ WITH truth AS MATERIALIZED (
     RETURNING l.id
 )
 INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,
-                                          output_tokens, latency_ms, uid, provider, model, replaced_xid)
+                                          output_tokens, latency_ms, uid, provider, model, replaced_xid,
+                                          agent_id, tier)
 SELECT u.id, u.tenant_id, u.project_id, u.key_id, u.opened_at, u.cost_nano, u.input_tokens, u.output_tokens,
-       u.latency_ms, u.uid, u.provider, u.model, u.written_xid
+       u.latency_ms, u.uid, u.provider, u.model, u.written_xid, u.agent_id, u.tier
 FROM unknown u JOIN corrected c ON c.id = u.id;
 
 -- name: settle_lost
@@ -112,15 +115,15 @@ WITH closed AS (
     WHERE NOT EXISTS (SELECT FROM bailiwick.processes p
                       WHERE p.id = o.process_id AND p.beat_at > now() - $1 * interval '1 second')
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed,
-              o.input_estimate, o.cost_estimate_nano, o.held_tokens, o.agent_id, o.agent_version
+              o.input_estimate, o.cost_estimate_nano, o.held_tokens, o.agent_id, o.agent_version, o.tier
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
                               first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, held_tokens,
-                              agent_id, agent_version)
+                              agent_id, agent_version, tier)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_estimate_nano, c.input_estimate, 0, 0, 0, 0, 0,
        greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3, c.streamed,
-       c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version
+       c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version, c.tier
 FROM closed c;
 
 -- name: beat

@@ -23,7 +23,7 @@ FROM (
 -- counted with what they correct are of no more use.
 WITH events AS MATERIALIZED (
     SELECT e.tenant_id, e.project_id, e.uid, e.opened_at, date_trunc('hour', e.opened_at, 'UTC') AS hour, e.key_id,
-           e.provider, e.model, e.requests, e.input_tokens, e.output_tokens, e.cost_nano,
+           e.provider, e.model, e.agent_id, e.tier, e.requests, e.input_tokens, e.output_tokens, e.cost_nano,
            16 * width_bucket(e.latency_ms, %(doublings)s)
            + (e.latency_ms >> width_bucket(e.latency_ms, %(doublings)s)) AS latency_bucket
     FROM bailiwick.usage_events e
@@ -33,7 +33,8 @@ WITH events AS MATERIALIZED (
            sum(e.input_tokens) AS input_tokens, sum(e.output_tokens) AS output_tokens, sum(e.cost_nano) AS cost_nano
     FROM events e
     CROSS JOIN LATERAL (VALUES ('all', ''), ('key', coalesce(e.key_id::text, '')), ('provider', e.provider),
-                               ('model', e.provider || '/' || e.model)) AS d (dimension, name)
+                               ('model', e.provider || '/' || e.model), ('agent', coalesce(e.agent_id::text, '')),
+                               ('tier', e.tier)) AS d (dimension, name)
     GROUP BY e.tenant_id, d.dimension, e.hour, e.project_id, d.name, e.latency_bucket
 ), hourly AS (
     INSERT INTO bailiwick.usage_hourly AS r (tenant_id, dimension, at, project_id, name, latency_bucket, requests,
@@ -57,12 +58,13 @@ WITH events AS MATERIALIZED (
         output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
 ), of_users AS (
     INSERT INTO bailiwick.usage_hourly_of_users AS r (tenant_id, project_id, uid, hour, key_id, provider, model,
-                                                      latency_bucket, requests, input_tokens, output_tokens, cost_nano)
-    SELECT tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket, sum(requests), sum(input_tokens),
-           sum(output_tokens), sum(cost_nano)
+                                                      agent_id, tier, latency_bucket, requests, input_tokens,
+                                                      output_tokens, cost_nano)
+    SELECT tenant_id, project_id, uid, hour, key_id, provider, model, agent_id, tier, latency_bucket, sum(requests),
+           sum(input_tokens), sum(output_tokens), sum(cost_nano)
     FROM events
-    GROUP BY tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket
-    ON CONFLICT (tenant_id, project_id, uid, hour, key_id, provider, model, latency_bucket) DO UPDATE
+    GROUP BY tenant_id, project_id, uid, hour, key_id, provider, model, agent_id, tier, latency_bucket
+    ON CONFLICT (tenant_id, project_id, uid, hour, key_id, provider, model, agent_id, tier, latency_bucket) DO UPDATE
     SET requests = r.requests + excluded.requests, input_tokens = r.input_tokens + excluded.input_tokens,
         output_tokens = r.output_tokens + excluded.output_tokens, cost_nano = r.cost_nano + excluded.cost_nano
 ), seen AS (

@@ -17,13 +17,14 @@ WITH asked AS (
     FROM unnest(%(groups)s::text[], %(dimensions)s::text[], %(first_days)s::timestamptz[], %(end_days)s::timestamptz[],
                 %(limits)s::int[]) AS a (group_by, dimension, first_day, end_day, most)
 ), loose AS MATERIALIZED (
-    SELECT u.hour, u.project_id, u.key_id, u.uid, u.provider, u.model, u.latency_bucket, u.requests, u.input_tokens,
-           u.output_tokens, u.cost_nano
+    SELECT u.hour, u.project_id, u.key_id, u.uid, u.provider, u.model, u.agent_id, u.tier, u.latency_bucket, u.requests,
+           u.input_tokens, u.output_tokens, u.cost_nano
     FROM bailiwick.usage_hourly_of_users u
     WHERE u.tenant_id = %(tenant)s AND u.project_id = %(project)s AND u.uid = ANY (%(uids)s::text[])
       AND u.hour >= %(first_hour)s AND u.hour < %(end_hour)s
     UNION ALL
     SELECT date_trunc('hour', e.opened_at, 'UTC'), e.project_id, e.key_id, e.uid, e.provider, e.model,
+           e.agent_id, e.tier,
            16 * width_bucket(e.latency_ms, %(doublings)s) + (e.latency_ms >> width_bucket(e.latency_ms, %(doublings)s)),
            e.sign * e.requests, e.sign * e.input_tokens, e.sign * e.output_tokens, e.sign * e.cost_nano::numeric
     FROM (
@@ -75,7 +76,8 @@ WITH asked AS (
                CASE a.group_by WHEN 'day' THEN date_trunc('day', l.hour, 'UTC') WHEN 'hour' THEN l.hour END,
                CASE a.group_by WHEN 'project' THEN l.project_id::text WHEN 'key' THEN coalesce(l.key_id::text, '')
                                WHEN 'user' THEN l.uid WHEN 'provider' THEN l.provider
-                               WHEN 'model' THEN l.provider || '/' || l.model ELSE '' END,
+                               WHEN 'model' THEN l.provider || '/' || l.model
+                               WHEN 'agent' THEN coalesce(l.agent_id::text, '') WHEN 'tier' THEN l.tier ELSE '' END,
                l.latency_bucket, l.requests, l.input_tokens, l.output_tokens, l.cost_nano
         FROM asked a CROSS JOIN loose l
     ) AS placed
@@ -111,8 +113,11 @@ WITH asked AS (
     WHERE is_total OR NOT %(paged)s::boolean OR key > %(after)s::text OR (%(after)s::text IS NULL AND key IS NOT NULL)
 )
 SELECT r.group_by, r.is_total, r.key, r.requests, r.input_tokens, r.output_tokens, r.cost_nano, r.p50, r.p95,
-       (SELECT p.name FROM bailiwick.projects p
-        WHERE p.tenant_id = %(tenant)s AND p.id = CASE r.group_by WHEN 'project' THEN r.key::uuid END) AS label
+       CASE r.group_by
+           WHEN 'project' THEN (SELECT p.name FROM bailiwick.projects p
+                                WHERE p.tenant_id = %(tenant)s AND p.id = r.key::uuid)
+           WHEN 'agent' THEN (SELECT g.name FROM bailiwick.agents g
+                              WHERE g.tenant_id = %(tenant)s AND g.id = r.key::uuid) END AS label
 FROM ranked r LEFT JOIN asked a ON a.group_by = r.group_by
 WHERE r.is_total OR r.place <= a.most
 ORDER BY r.is_total DESC, r.group_by, r.place;

@@ -37,7 +37,8 @@ def _asked(
     group_by: Annotated[
         str | None,
         Query(
-            description="day (the default), hour, project, model, provider, key; of a project also user and session."
+            description="day (the default), hour, project, model, provider, key, agent, tier; "
+            "of a project also user and session."
         ),
     ] = None,
     limit: Limit = None,
@@ -51,14 +52,24 @@ Asked = Annotated[dict[str, str], Depends(_asked)]
 Span = Annotated[dict[str, str], Depends(_span)]
 
 
-@router.get(_OF_PROJECT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+@router.get(
+    _OF_PROJECT,
+    response_model=UsageReportShown,
+    response_model_exclude_unset=True,
+    openapi_extra=needs(AdminPermission.USAGE_READ),
+)
 async def read_usage(plane: Plane, at: AtProject, asked: Asked) -> Document:
     """Report what a project's settled calls used, in groups."""
     report = await plane.usage.report(*at, usage_query(asked, plane.acts.now()))
     return report.document()
 
 
-@router.get(_OF_TENANT, response_model=UsageReportShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+@router.get(
+    _OF_TENANT,
+    response_model=UsageReportShown,
+    response_model_exclude_unset=True,
+    openapi_extra=needs(AdminPermission.USAGE_READ),
+)
 async def read_tenant_usage(plane: Plane, tenant_id: AtTenant, asked: Asked) -> Document:
     """Report what the settled calls of all of a tenant's projects used, in groups; of removed ones too."""
     report = await plane.usage.report(tenant_id, None, usage_query(asked, plane.acts.now(), OF_TENANTS))

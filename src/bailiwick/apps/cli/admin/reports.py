@@ -28,12 +28,17 @@ _NUMBERS: Final = tuple(
 )
 
 
+def _named(group: dict[str, Any]) -> object:
+    """What a group is called, and its id, if it has both."""
+    return f"{group['name']} ({group['key']})" if group.get("name") else group["key"]
+
+
 def _show_usage(report: dict[str, Any]) -> None:
     """A line for each group, with a bar of its requests at a terminal; then what all came to."""
     groups = report["data"]
     largest = max((group["requests"] for group in groups), default=0)
     bars = (Column(title="", value=lambda group: bar(group["requests"], largest)),) if sys.stdout.isatty() else ()
-    first = Column(title=report["group_by"], value=lambda group: group["key"])
+    first = Column(title=report["group_by"], value=_named)
     write_table(sys.stdout, (first, *bars, *_NUMBERS), [*groups, {**report["total"], "key": "all"}])
     if report["has_more"]:
         sys.stderr.write(f"there are more: --after {report['next']}\n")
@@ -45,7 +50,9 @@ USAGE: Final = Command(
     path="{whose}/usage",
     above=("tenant", "project"),
     options=(
-        Option(name="by", field="group_by", help="day, hour, project, model, provider, key, user, session."),
+        Option(
+            name="by", field="group_by", help="day, hour, project, model, provider, key, user, session, agent, tier."
+        ),
         *_SPAN,
         *PAGE,
     ),

@@ -51,10 +51,19 @@ async def show_usage(visit: Visit) -> Response:
     """A project's usage."""
     frame = await framed(visit, "usage")
     span = span_named(visit.asked("range"))
-    by_time, by_model, by_key = await _survey(visit, span, *visit.at, GroupBy.MODEL, GroupBy.KEY)
+    groups = (GroupBy.MODEL, GroupBy.KEY, GroupBy.AGENT, GroupBy.TIER)
+    by_time, by_model, by_key, by_agent, by_tier = await _survey(visit, span, *visit.at, *groups)
     refused = await visit.plane.usage.refusals(*visit.at, span.query(visit.plane.acts.now()), is_there=True)
     names: Mapping[str, str] = {ids.shown(ids.KEY, key_id): name for key_id, name in frame.key_names.items()}
-    values = {**_shown(span, by_time, refused), "by_model": _rows(by_model), "by_key": _rows(by_key), "names": names}
+    values = {
+        **_shown(span, by_time, refused),
+        "by_model": _rows(by_model),
+        "by_key": _rows(by_key),
+        "names": names,
+        "by_agent": _rows(by_agent),
+        "agent_names": {group.key: group.label for group in by_agent.groups if group.label},
+        "by_tier": _rows(by_tier),
+    }
     return visit.show("projects/usage.html", **frame.values, **values)
 
 
