@@ -58,6 +58,10 @@ class Price:
             total += self._more_for_parts(usage, size, read, wrote)
         return -(-total // _MILLION)
 
+    def cost_of_input(self, tokens: int) -> int:
+        """The same for so many tokens that were only read."""
+        return -(-tokens * self.input.at(tokens) // _MILLION)
+
     def _more_for_parts(self, usage: TokenUsage, size: int, read: int, wrote: int) -> int:
         """What parts with rates of their own cost more (or less) than as their whole; parts of one do not overlap."""
         parts = (

@@ -118,7 +118,7 @@ class Metering:
             streamed=stream,
             opened_us=self._now_ns() // _US,
             input_estimate=estimate,
-            cost_estimate_nano=None if price is None else price.cost(TokenUsage(estimate)),
+            cost_estimate_nano=None if price is None else price.cost_of_input(estimate),
             held_tokens=min(place.tokens, MAX_TOKENS) if place.tokens else None,
             agent_id=None if agent is None else agent.agent_id,
             agent_version=None if agent is None else agent.version,
@@ -191,32 +191,26 @@ class Metering:
 
 
 @final
-class Meter:
-    """Watches one open call."""
+class Meter(msgspec.Struct):
+    """Watches one open call.
 
-    __slots__ = (
-        "_began", "_call", "_first_byte_ms", "_metering", "_place", "_reported", "_seen", "_served", "_settled",
-        "_written", "blocked", "finished", "status",
-    )  # fmt: skip
+    `finished`: the answer came to its own end. `blocked` are the calls of tools that are taken out of the answer, if
+    somebody looks for them.
+    """
 
-    def __init__(
-        self, metering: Metering, seen: Observation, call: OpenCall, served: Use, place: Place, began: int
-    ) -> None:
-        self._metering = metering
-        self._seen = seen
-        self._call = call
-        self._served = served
-        self._place = place
-        self._began = began
-        self._first_byte_ms: int | None = None
-        self._reported: TokenUsage | None = None
-        self._written = 0
-        self._settled = False
-        self.finished = False
-        """Whether the answer came to its own end."""
-        self.status: int | None = None
-        self.blocked: Blocked | None = None
-        """The calls of tools that are taken out of the answer, if somebody looks for them."""
+    _metering: Metering
+    _seen: Observation
+    _call: OpenCall
+    _served: Use
+    _place: Place
+    _began: int
+    _first_byte_ms: int | None = None
+    _reported: TokenUsage | None = None
+    _written: int = 0
+    _settled: bool = False
+    finished: bool = False
+    status: int | None = None
+    blocked: Blocked | None = None
 
     @property
     def generated(self) -> bool:

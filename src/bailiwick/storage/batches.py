@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar, final
 
+import msgspec
 import psycopg
 
 from bailiwick.storage.ledger_connection import REFUSALS
@@ -38,13 +39,10 @@ class Write(Protocol[Item]):
 
 
 @final
-class _Entry(Generic[Item]):
-    __slots__ = ("added_at", "item", "written")
-
-    def __init__(self, item: Item, written: asyncio.Future[bool], added_at: float) -> None:
-        self.item = item
-        self.written = written
-        self.added_at = added_at
+class _Entry(msgspec.Struct, Generic[Item], frozen=True):
+    item: Item
+    written: asyncio.Future[bool]
+    added_at: float
 
     def fail(self, error: Exception) -> None:
         if not self.written.done():
