@@ -143,6 +143,12 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         (new_id(), tenant, project),
     )
     connection.execute(
+        "INSERT INTO bailiwick.budgets (id, tenant_id, project_id, scope, unit, amount, period, timezone, on_exceed,"
+        " max_wait_ms, on_lost, created_at, created_by)"
+        " VALUES (%s, %s, %s, 'project', 'usd', 1, 'day', 'UTC', 'cap', 2000, 'estimate', now(), 'test')",
+        (new_id(), tenant, project),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.members (id, tenant_id, issuer, subject, role, created_at, created_by)"
         " VALUES (%s, %s, '', 'u', 'member', now(), 'test')",
         (new_id(), tenant),

@@ -30,18 +30,18 @@ def test_the_migrations_make_all_of_the_list_and_nothing_else(database: TestData
 def test_what_a_migration_makes_has_to_be_put_on_the_list(scratch: TestDatabase) -> None:
     scratch.run(
         "SET ROLE bailiwick_owner;"
-        "CREATE TABLE bailiwick.budgets (tenant_id uuid);"
-        "ALTER TABLE bailiwick.budgets ENABLE ROW LEVEL SECURITY;"
-        "ALTER TABLE bailiwick.budgets FORCE ROW LEVEL SECURITY;"
-        "CREATE POLICY app_own ON bailiwick.budgets FOR SELECT TO bailiwick_app"
+        "CREATE TABLE bailiwick.invoices (tenant_id uuid);"
+        "ALTER TABLE bailiwick.invoices ENABLE ROW LEVEL SECURITY;"
+        "ALTER TABLE bailiwick.invoices FORCE ROW LEVEL SECURITY;"
+        "CREATE POLICY app_own ON bailiwick.invoices FOR SELECT TO bailiwick_app"
         " USING (tenant_id = (SELECT current_setting('bailiwick.tenant_id')::uuid));"
-        "GRANT SELECT ON bailiwick.budgets TO bailiwick_app"
+        "GRANT SELECT ON bailiwick.invoices TO bailiwick_app"
     )
     assert found(scratch) == [
-        "table bailiwick.budgets: bailiwick_app may SELECT: should not be",
-        "table bailiwick.budgets: owned by bailiwick_owner, row-level security forced: should not be",
+        "table bailiwick.invoices: bailiwick_app may SELECT: should not be",
+        "table bailiwick.invoices: owned by bailiwick_owner, row-level security forced: should not be",
         (
-            "table bailiwick.budgets: policy app_own for SELECT to bailiwick_app"
+            "table bailiwick.invoices: policy app_own for SELECT to bailiwick_app"
             " using (tenant_id = the tenant in scope): should not be"
         ),
     ]

@@ -24,7 +24,7 @@ TABLES = {
     "sign_in_links", "operator_identities", "idempotency", "audit", "open_calls", "ledger", "ledger_default",
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
     "key_uses", "tiers", "issuers", "agents", "agent_versions", "members", "mcp_servers", "revocations",
-    "roles", "removed_roles",
+    "roles", "removed_roles", "budgets",
     "refused_calls", "usage_refusals",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
@@ -205,9 +205,12 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         known = {"operator_identities"}  # Added and read, and gone with their person.
         log = {"audit", "audit_heads"}
         people = {"members", "roles", "removed_roles"}
-        own = {"projects", "api_keys", "providers", "mcp_servers", "tiers", "issuers", "agents", *people, *operators}
+        own = {
+            "projects", "api_keys", "providers", "mcp_servers", "tiers", "budgets", "issuers", "agents",
+            *people, *operators,
+        }  # fmt: skip
         assert found(control, "SELECT") == {
-            *found(app, "SELECT"), "api_keys", "tiers", "issuers", *people, *log, *operators, *known, *users,
+            *found(app, "SELECT"), "api_keys", "tiers", "budgets", "issuers", *people, *log, *operators, *known, *users,
             *refusals, "key_uses",
         }  # fmt: skip
         assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations"}

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bailiwick.domain.budgets import Cap, OnExceed, OnLost, Unit
 from bailiwick.domain.errors import Unavailable
+from bailiwick.domain.globs import Globs
+from bailiwick.domain.windows import RollingWindow
 from bailiwick.storage import roles
 from bailiwick.storage.credentials import CredentialLookup
 from bailiwick.storage.scope import Database, open_pool
@@ -94,3 +97,42 @@ async def test_trouble_is_told_to_everybody_who_waits_and_the_next_one_is_served
         # One reading's patience for all of them, and not one after the other.
         assert asyncio.get_running_loop().time() - began < 6
         assert await lookup.find_key(known) is not None
+
+
+async def test_a_key_brings_the_budgets_of_its_project_and_tenant_and_of_no_other_project(
+    control: Control, lookup: CredentialLookup, database: TestDatabase
+) -> None:
+    known, of_another = await lookup_id(control), await lookup_id(control)
+    for scope, subject, at_project in (("project", None, True), ("tenant", None, False), ("user", "*", True)):
+        database.run(
+            "INSERT INTO bailiwick.budgets (id, tenant_id, project_id, scope, subject, unit, amount, period, timezone,"
+            " on_exceed, max_wait_ms, on_lost, models, created_at, created_by)"
+            " SELECT gen_random_uuid(), tenant_id, CASE WHEN %s THEN project_id END, %s, %s, 'usd', 7000000000, '24h',"
+            " 'UTC', 'reject', 1500, 'ceiling', '{gpt-*}', now(), 'test'"
+            " FROM bailiwick.api_keys WHERE lookup_id = %s",
+            at_project,
+            scope,
+            subject,
+            known,
+        )
+    key, other = await asyncio.gather(lookup.find_key(known), lookup.find_key(of_another))
+    assert other is not None
+    assert other.grant.budgets is None
+    assert key is not None
+    assert key.grant.budgets is not None
+    found = key.grant.budgets.applying(("gpt-4o",), key=key.grant.key_bucket, uid="u", sid=None)
+    assert sorted((str(one.budget.holder), str(one.budget.scope), one.whose) for one in found) == [
+        ("project", "project", None), ("project", "user", "u"), ("tenant", "tenant", None),
+    ]  # fmt: skip
+    assert {one.budget.cap for one in found} == {
+        Cap(
+            unit=Unit.MONEY,
+            amount=7_000_000_000,
+            window=RollingWindow(86_400_000_000),
+            on_exceed=OnExceed.REJECT,
+            max_wait_ns=1_500_000_000,
+            on_lost=OnLost.CEILING,
+            models=Globs(("gpt-*",)),
+        )
+    }
+    assert key.grant.budgets.applying(("echo",), key=None, uid="u", sid=None) == ()

@@ -25,6 +25,7 @@ AgentVersionId = NewType("AgentVersionId", UUID)
 MemberId = NewType("MemberId", UUID)
 RoleId = NewType("RoleId", UUID)
 McpServerId = NewType("McpServerId", UUID)
+BudgetId = NewType("BudgetId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -43,6 +44,7 @@ AGENT_VERSION: Final = "agv"
 MEMBER: Final = "mem"
 ROLE: Final = "rol"
 MCP_SERVER: Final = "mcp"
+BUDGET: Final = "bud"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 NANO: Final = 1_000_000_000
+_DECIMALS: Final = 9
+# Twelve digits of dollars are beyond any use; the bound keeps a hostile text from becoming a huge number.
+_FORM: Final = re.compile(r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,9}))?")
 
 
 def usd(nano: int) -> str:
@@ -13,3 +17,12 @@ def usd(nano: int) -> str:
     dollars, rest = divmod(abs(nano), NANO)
     decimals = f"{rest:09d}".rstrip("0").ljust(2, "0")
     return f"{sign}{dollars}.{decimals}"
+
+
+def parse_usd(text: str) -> int:
+    """Read dollars such as "25.00" as nano-dollars; ValueError, fit to be shown, for anything else."""
+    match = _FORM.fullmatch(text)
+    if match is None:
+        message = 'must be dollars as a decimal text such as "25.00", with at most nine decimals'
+        raise ValueError(message)
+    return int(match[1]) * NANO + int((match[2] or "").ljust(_DECIMALS, "0"))

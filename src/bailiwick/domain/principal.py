@@ -13,6 +13,7 @@ from typing import final
 
 import msgspec
 
+from bailiwick.domain.budget_terms import Budgets
 from bailiwick.domain.confinement import Confinement
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
@@ -44,7 +45,7 @@ class Grant:
     `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
     key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
     may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number.
-    `tools` is what the confinements say of these, None if nothing.
+    `tools` is what the confinements say of these, None if nothing. `budgets` None: no call meets any.
     """
 
     kind: CredentialKind
@@ -65,6 +66,7 @@ class Grant:
     role: str | None = None
     resolution: Resolution = Resolution(limits={})
     max_output_tokens: int | None = None
+    budgets: Budgets | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
     tools: ToolPolicy | None = field(init=False, repr=False, compare=False)
 

@@ -73,6 +73,7 @@ class ProjectGrants:
             resolution=resolution(terms, tier, role),
             confinements=terms.confinements + confining(held.confinement),
             max_output_tokens=terms.max_output_tokens,
+            budgets=terms.budgets,
         )
         while len(self._grants) >= _KEPT:
             del self._grants[next(iter(self._grants))]

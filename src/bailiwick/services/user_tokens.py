@@ -169,6 +169,7 @@ class UserTokens:
             resolution=resolution(terms, Named(claims.tier), Named(claims.role)),
             confinements=on_file.confinements + terms.confinements + confining(role.confinement),
             max_output_tokens=terms.max_output_tokens,
+            budgets=terms.budgets,
         )
         while len(self._grants) >= _GRANTS_KEPT:
             del self._grants[next(iter(self._grants))]

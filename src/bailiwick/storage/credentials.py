@@ -9,9 +9,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, NewType, final
 from uuid import UUID
 
+from bailiwick.domain.budgets import tier_caps, tier_terms
 from bailiwick.domain.confinement import THE_KEY, Confinement, confining
 from bailiwick.domain.globs import Globs
-from bailiwick.domain.ids import IssuerId, KeyId, OperatorKeyId, ProjectId, TenantId
+from bailiwick.domain.ids import IssuerId, KeyId, OperatorKeyId, ProjectId, TenantId, TierId
 from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant, Resolution
@@ -19,6 +20,7 @@ from bailiwick.domain.roles import role_spec, role_terms
 from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.terms import ProjectTerms, TierTerms
 from bailiwick.domain.tools import MODES, tool_rules
+from bailiwick.storage.budgets import budget_terms
 from bailiwick.storage.look_ups import LookUps
 from bailiwick.storage.scope import Database, Row
 from bailiwick.storage.sql import load
@@ -170,6 +172,7 @@ def _key(row: Row) -> KeyOnFile:
             resolution=Resolution(limits=terms.sources, tier=row["tier"], tier_by=THE_KEY),
             confinements=own + terms.confinements,
             max_output_tokens=terms.max_output_tokens,
+            budgets=terms.budgets,
             ip_allow=_networks(row["ip_allow"]),
         ),
         confinements=own,
@@ -191,6 +194,7 @@ def _terms(said: Mapping[str, Any]) -> ProjectTerms:
         slug=said["project_slug"],
         limits=said["limits"],
         tiers={name: _tier(name, tier) for name, tier in (said["tiers"] or {}).items()},
+        budgets=tuple(map(budget_terms, said["budgets"] or ())),
         default_tier=said["default_tier"],
         tools=tool_rules("tools", said["tools"], modes=MODES),
         roles={
@@ -214,6 +218,7 @@ def _tier(name: str, said: Mapping[str, Any]) -> TierTerms:
             agents=_globs(said["agents"]),
         ),
         max_output_tokens=said["max_output_tokens"],
+        budgets=tier_terms(TierId(UUID(said["id"])), tier_caps("budgets", said["budgets"])),
     )
 
 
