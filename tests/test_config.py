@@ -79,7 +79,7 @@ def test_variables_of_others_are_not_looked_at() -> None:
         ("outbound_allow", "10.0.0.0/33"), ("outbound_allow", "localhost"),
         ("guard_requests", "0"), ("guard_requests", "1000000001"), ("guard_failures", "-5"),
         ("max_body_bytes", "1023"), ("max_buffered_bytes", "1023"), ("max_header_bytes", "1048577"),
-        ("max_open_calls", "0"),
+        ("max_open_calls", "0"), ("ledger_months", "0"), ("ledger_months", "1201"),
         ("provider_first_byte_seconds", "0"), ("provider_first_byte_seconds", "inf"),
         ("provider_first_byte_seconds", "nan"), ("provider_between_bytes_seconds", "86401"), ("drain_seconds", "x"),
         ("log_level", "WARNING"), ("log_level", ""),

@@ -231,6 +231,10 @@ SETTINGS: Final = (
         parse=_number(1, 1_000_000),
     ),
     Setting(
+        name="ledger_months", default=None, help="Whole months of usage rows to keep; older ones are removed.",
+        parse=_number(1, 1_200),
+    ),
+    Setting(
         name="max_header_bytes", default="32768", help="Largest request head, in bytes.", parse=_number(1024, 1_048_576)
     ),
     Setting(
@@ -298,6 +302,7 @@ class Config:
     max_body_bytes: int
     max_buffered_bytes: int
     max_open_calls: int
+    ledger_months: int | None
     max_header_bytes: int
     provider_connect_seconds: float
     provider_first_byte_seconds: float

@@ -76,6 +76,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "tenants.list_tenants": (roles.OPERATOR,),
     "tiers": (roles.CONTROL,),
     "usage": (roles.APP, roles.CONTROL),
+    "usage_export": (roles.CONTROL,),
 }
 QUERIES = [(aggregate, name) for aggregate in aggregates() for name in load(aggregate)]
 _PARAMETER = re.compile(rb"%\((\w+)\)s|%s")

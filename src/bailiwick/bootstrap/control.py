@@ -55,6 +55,7 @@ from bailiwick.services.roles import Roles
 from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.tiers import Tiers
 from bailiwick.services.usage import UsageReports
+from bailiwick.services.usage_export import UsageExport
 from bailiwick.storage import installation
 from bailiwick.storage.operator_keys import OperatorLookup
 from bailiwick.storage.rotation import rotating
@@ -90,6 +91,7 @@ class ControlPlane:
     roles: Roles
     agents: Agents
     usage: UsageReports
+    usage_export: UsageExport
     end_users: EndUsers
     explaining: Explaining
     directory: Directory
@@ -161,6 +163,7 @@ async def control_plane(
             members=Members(database, acts, public_url=public_url),
             agents=Agents(database, acts),
             usage=UsageReports(database),
+            usage_export=UsageExport(database, acts),
             end_users=EndUsers(database, acts),
             explaining=Explaining(database),
             directory=Directory(database, acts),

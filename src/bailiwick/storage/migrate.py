@@ -16,13 +16,12 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from bailiwick.storage import roles
+from bailiwick.storage import ledger_partitions, roles
 from bailiwick.storage.roles import SyncConnection
 from bailiwick.storage.rotation import check_seen
 
 # Any two processes that migrate the same database meet at this number.
 _LOCK: Final = 0x6261696C
-_PARTITIONS_AHEAD: Final = 3
 _OLDEST_SERVER: Final = 150_000
 
 
@@ -55,16 +54,10 @@ def migrate(conninfo: str, passwords: Mapping[str, str], today: date, *, master_
             roles.ensure(connection, passwords)
             ran = _run(connection)
             _count_anew_elsewhere(connection)
-            _add_partitions(connection, today)
+            ledger_partitions.add(connection, today)
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     return ran
-
-
-def add_partitions(conninfo: str, today: date) -> None:
-    """Make the ledger's partitions of this month and the next ones; to be called daily."""
-    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
-        _add_partitions(connection, today)
 
 
 def _run(connection: SyncConnection) -> list[str]:
@@ -125,28 +118,3 @@ def _count_anew_elsewhere(connection: SyncConnection) -> None:
         connection.execute("UPDATE bailiwick.ledger SET written_xid = 0")
         connection.execute("ALTER TABLE bailiwick.ledger FORCE ROW LEVEL SECURITY")
         connection.execute("UPDATE bailiwick.usage_watermark SET xid = 0")
-
-
-def _add_partitions(connection: SyncConnection, today: date) -> None:
-    for ahead in range(_PARTITIONS_AHEAD + 1):
-        start = _month(today, ahead)
-        name = f"ledger_{start:%Y_%m}"
-        with connection.transaction():
-            connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(roles.OWNER)))
-            if connection.execute("SELECT to_regclass(%s)", (f"bailiwick.{name}",)).fetchone() != (None,):
-                continue
-            connection.execute(
-                sql.SQL("CREATE TABLE bailiwick.{} PARTITION OF bailiwick.ledger FOR VALUES FROM ({}) TO ({})").format(
-                    sql.Identifier(name), sql.Literal(f"{start} 00:00+00"), sql.Literal(f"{_month(start, 1)} 00:00+00")
-                )
-            )
-            # A partition that could be read by itself would not know its parent's policies.
-            for switch in ("ENABLE", "FORCE"):
-                connection.execute(
-                    sql.SQL("ALTER TABLE bailiwick.{} " + switch + " ROW LEVEL SECURITY").format(sql.Identifier(name))
-                )
-
-
-def _month(day: date, ahead: int) -> date:
-    months = day.year * 12 + day.month - 1 + ahead
-    return date(months // 12, months % 12 + 1, 1)

@@ -201,6 +201,18 @@ def test_usage_by_agent_tells_their_names(shell: Commands, site: Site) -> None:
     assert f"support ({agent['id']})" in shell.run("usage", "--project", caller.id, "--by", "agent").out
 
 
+def test_settled_calls_are_written_a_line_each(shell: Commands, site: Site) -> None:
+    caller = site.project()
+    for name in ("ada", "bob"):
+        assert caller.chat(headers={"x-end-user-id": name}).status_code == 200
+    where = ("--project", caller.id)
+    assert [json.loads(line)["user_id"] for line in shell.run("calls", *where).out.splitlines()] == ["ada", "bob"]
+    told = shell.run("calls", *where, "--format", "csv", "--from", "2026-01-01T00:00:00Z").out.splitlines()
+    assert told[0].startswith("id,opened_at,project_id")
+    assert len(told) == 3
+    assert shell.run("calls", *where, "--to", "2026-01-02T00:00:00Z", "--from", "2026-01-01T00:00:00Z").out == ""
+
+
 def test_what_was_done_is_listed_and_exported(shell: Commands) -> None:
     tenant, slug = project(shell)
     key = shell.document("keys", "create", "Audited", "--project", slug, "--tenant", tenant)

@@ -194,7 +194,7 @@ for _name, _group in (
     ("users", reports.users),
 ):
     app.add_typer(_group, name=_name)
-add(app, reports.USAGE, reports.EXPLAIN, tokens.REVOKE)
+add(app, reports.USAGE, reports.CALLS, reports.EXPLAIN, tokens.REVOKE)
 add(_audit, *reports.AUDIT)
 _add(
     "link",

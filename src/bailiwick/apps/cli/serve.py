@@ -34,9 +34,11 @@ from bailiwick.bootstrap.ambient import now
 from bailiwick.bootstrap.control import introduce
 from bailiwick.config import Config
 from bailiwick.services.installation import FirstKeys
-from bailiwick.storage import migrate, roles
+from bailiwick.storage import ledger_partitions, roles
 
 _LOOK_SECONDS: Final = 0.05
+# Those that calls need are made before anything starts.
+_PARTITIONS_FIRST: Final = 60.0
 _PARTITIONS_EVERY: Final = 6 * 3600.0
 # A socket's address is a fixed field of 104 (macOS) or 108 bytes.
 _LONGEST_SOCKET_PATH: Final = 100
@@ -149,7 +151,7 @@ class Parent:
 
     def _watch(self, store: Store, rotation: RunningRotation) -> None:
         """Start again whatever dies, until asked to end."""
-        partitions_at = time.monotonic() + _PARTITIONS_EVERY
+        partitions_at = time.monotonic() + _PARTITIONS_FIRST
         while not self._ending:
             time.sleep(_LOOK_SECONDS)
             store.keep_alive()
@@ -160,9 +162,12 @@ class Parent:
             if time.monotonic() >= partitions_at:
                 partitions_at = time.monotonic() + _PARTITIONS_EVERY
                 try:
-                    migrate.add_partitions(store.owner_url, now().date())
+                    removed = ledger_partitions.tend(store.owner_url, now().date(), months=self._config.ledger_months)
                 except psycopg.Error as error:
-                    _tell(f"the ledger's next partitions could not be made: {type(error).__name__}")
+                    _tell(f"the ledger's partitions could not be looked after: {type(error).__name__}")
+                else:
+                    for name in removed:
+                        _tell(f"{name} was removed: BAILIWICK_LEDGER_MONTHS is {self._config.ledger_months}")
 
 
 def _tell(news: str) -> None:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
+from starlette.responses import StreamingResponse
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit
-from bailiwick.apps.admin.route import ControlRoute, Plane
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import RefusalsShown, UsageReportShown
+from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.audit import Actor
 from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.usage_export import ExportFormat, read_format
 from bailiwick.domain.usage_report import OF_TENANTS, PARAMETERS, usage_query
+from bailiwick.services.usage_export import Export
 
 _OF_PROJECT: Final = "/admin/v1/projects/{project_id}/usage"
 _OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/usage"
 
 _REFUSED_OF_PROJECT: Final = "/admin/v1/projects/{project_id}/refusals"
 _REFUSED_OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/refusals"
+
+_EXPORTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {form.media_type.partition(";")[0]: {"schema": {"type": "string"}} for form in ExportFormat},
+        "description": "A call a line.",
+    }
+}
 
 router = APIRouter(route_class=ControlRoute, tags=["usage"])
 
@@ -48,6 +60,7 @@ def _asked(
     return {name: text for name, text in given.items() if text is not None}
 
 
+Form = Annotated[str | None, Query(alias="format", description="jsonl (the default) or csv.")]
 Asked = Annotated[dict[str, str], Depends(_asked)]
 Span = Annotated[dict[str, str], Depends(_span)]
 
@@ -76,6 +89,40 @@ async def read_tenant_usage(plane: Plane, tenant_id: AtTenant, asked: Asked) -> 
     return report.document()
 
 
+@router.get(
+    f"{_OF_PROJECT}/export",
+    response_class=StreamingResponse,
+    responses=_EXPORTED,
+    openapi_extra=needs(AdminPermission.USAGE_READ),
+)
+async def export_usage(
+    plane: Plane, actor: CurrentActor, at: AtProject, span: Span, form: Form = None
+) -> StreamingResponse:
+    """Export a project's settled calls, a line each, in the order in which they opened."""
+    return await _exported(
+        plane,
+        actor,
+        Export(tenant_id=at[0], project_id=at[1], query=usage_query(span, plane.acts.now()), form=read_format(form)),
+    )
+
+
+@router.get(
+    f"{_OF_TENANT}/export",
+    response_class=StreamingResponse,
+    responses=_EXPORTED,
+    openapi_extra=needs(AdminPermission.USAGE_READ),
+)
+async def export_tenant_usage(
+    plane: Plane, actor: CurrentActor, tenant_id: AtTenant, span: Span, form: Form = None
+) -> StreamingResponse:
+    """Export the settled calls of all of a tenant's projects, a line each, project by project."""
+    return await _exported(
+        plane,
+        actor,
+        Export(tenant_id=tenant_id, project_id=None, query=usage_query(span, plane.acts.now()), form=read_format(form)),
+    )
+
+
 @router.get(_REFUSED_OF_PROJECT, response_model=RefusalsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
 async def read_refusals(plane: Plane, at: AtProject, span: Span) -> Document:
     """Count a project's refused calls over time, by code; they cost nothing and are in no usage."""
@@ -86,3 +133,8 @@ async def read_refusals(plane: Plane, at: AtProject, span: Span) -> Document:
 async def read_tenant_refusals(plane: Plane, tenant_id: AtTenant, span: Span) -> Document:
     """Count the refused calls of all of a tenant's projects over time, by project and code."""
     return (await plane.usage.refusals(tenant_id, None, usage_query(span, plane.acts.now()))).document()
+
+
+async def _exported(plane: ControlPlane, actor: Actor, export: Export) -> StreamingResponse:
+    pieces = await plane.usage_export.begin(actor, export)
+    return StreamingResponse(pieces, media_type=export.form.media_type, headers=export.form.headers)

@@ -75,10 +75,10 @@ class Api:
         """The document at an address; raises `CannotAsk`."""
         return document(self.ask("GET", path, parameters=parameters))
 
-    def export(self, path: str, out: BinaryIO) -> None:
+    def export(self, path: str, parameters: Mapping[str, Any], out: BinaryIO) -> None:
         """Write what an address has, as it comes, to a binary file; raises `CannotAsk`."""
         try:
-            with self._http.stream("GET", f"/admin/v1{path}") as answer:
+            with self._http.stream("GET", f"/admin/v1{path}", params=parameters) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise _refusal(answer)

@@ -114,7 +114,9 @@ _ABOVE: Final = {
 def _run(command: Command, given: dict[str, Any]) -> None:
     with connect(given["site_url"], given["site_key"], given["site_folder"]) as api:
         if command.exports:
-            api.export(Names(api, given).fill(command.path), sys.stdout.buffer)
+            names = Names(api, given)
+            fields = request_fields(command.options, given, names)
+            api.export(names.fill(command.path), fields, sys.stdout.buffer)
             return
         answer = _asked(command, api, given)
     if given["as_json"]:

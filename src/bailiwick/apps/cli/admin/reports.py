@@ -1,4 +1,4 @@
-"""`bailiwick usage`, `users`, `explain`, `audit list` and `audit export`: who used what, and who did what."""
+"""`bailiwick usage`, `calls`, `users`, `explain`, `audit list` and `audit export`: who used what, and who did what."""
 
 from __future__ import annotations
 
@@ -57,6 +57,15 @@ USAGE: Final = Command(
         *PAGE,
     ),
     show=_show_usage,
+)
+
+CALLS: Final = Command(
+    name="calls",
+    help="Write every settled call of a tenant or a project, a line each, in the order in which they opened.",
+    path="{whose}/usage/export",
+    above=("tenant", "project"),
+    options=(*_SPAN, Option(name="format", help="jsonl (JSON lines, the default) or csv.")),
+    exports=True,
 )
 
 users: Final = typer.Typer(no_args_is_help=True, help="The end users of a project's application.")

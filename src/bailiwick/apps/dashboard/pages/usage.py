@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from bailiwick.apps.dashboard.charts import SPANS, Span, refusals_shown, span_named, usage_charts
 from bailiwick.apps.dashboard.page import Page, Visit
@@ -17,8 +17,10 @@ from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
 from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.tenancy import Tenant
+from bailiwick.domain.usage_export import ExportFormat
 from bailiwick.domain.usage_report import Group, GroupBy, UsageReport
 from bailiwick.services.absence import found
+from bailiwick.services.usage_export import Export
 
 _READ: Final = AdminPermission.USAGE_READ
 _MOST_ROWS: Final = 200
@@ -67,6 +69,15 @@ async def show_usage(visit: Visit) -> Response:
     return visit.show("projects/usage.html", **frame.values, **values)
 
 
+async def export_calls(visit: Visit) -> Response:
+    """Every call of the span that the page shows, as a file."""
+    tenant_id, project_id = visit.at
+    query = span_named(visit.asked("range")).query(visit.plane.acts.now())
+    export = Export(tenant_id=tenant_id, project_id=project_id, query=query, form=ExportFormat.CSV)
+    pieces = await visit.plane.usage_export.begin(visit.actor, export)
+    return StreamingResponse(pieces, media_type=export.form.media_type, headers=export.form.headers)
+
+
 async def _survey(
     visit: Visit, span: Span, tenant_id: TenantId, project_id: ProjectId | None, *groups: GroupBy
 ) -> Sequence[UsageReport]:
@@ -97,4 +108,5 @@ def _chosen(visit: Visit, tenants: tuple[Tenant, ...]) -> Tenant | None:
 PAGES: Final = (
     Page(path="", handler=show_overview, needs=_READ, confined=True),
     Page(path="/projects/{project_id}/usage", handler=show_usage, needs=_READ),
+    Page(path="/projects/{project_id}/usage/calls.csv", handler=export_calls, needs=_READ),
 )
