@@ -23,7 +23,7 @@ _ASK: Final[dict[str, dict[str, Any]]] = {
 _FORMS: Final = {door.path: door.body for door in DOORS}
 
 
-def policy(*documents: dict[str, Any], refuse: bool = False) -> ToolPolicy | None:
+def policy(*documents: dict[str, Any], refuse: bool = False) -> ToolPolicy:
     """The rules of some places, as operators write them."""
     mode = {"mode": "refuse" if refuse else "remove"}
     places = [Confinement(source=f"place {number}", tools=tool_rules("tools", {**said, **mode}, modes=MODES))

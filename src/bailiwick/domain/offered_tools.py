@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from bailiwick.domain.tool_names import Tool
-from bailiwick.domain.tool_policy import ToolPolicy
 
 # Of what providers bring, these are carried out by whoever asked.
 _CARRIED_OUT_BY_CLIENTS: Final = frozenset({"apply_patch", "browser", "computer_use", "memory", "shell", "text_editor"})
@@ -18,7 +17,7 @@ _CARRIED_OUT_BY_CLIENTS: Final = frozenset({"apply_patch", "browser", "computer_
 class Offered:
     """What went to a provider. `named` are functions and custom tools, `families` what providers bring themselves.
 
-    `servers` are tool servers by label, each with the tools that it may use, None for all of them. `policy` is there if
+    `servers` are tool servers by label, each with the tools that it may use, None for all of them. `strict` says that
     there are rules: then nothing that was not offered may be called. Without, what a provider carries out by itself is
     between it and whose account it is.
     """
@@ -26,12 +25,7 @@ class Offered:
     named: frozenset[str]
     families: frozenset[str]
     servers: Mapping[str, frozenset[str] | None]
-    policy: ToolPolicy | None
-
-    @property
-    def strict(self) -> bool:
-        """Whether there are rules."""
-        return self.policy is not None
+    strict: bool
 
     def has(self, tool: Tool) -> bool:
         """Whether a tool that a choice names was offered."""
@@ -57,7 +51,7 @@ class Offered:
 
     def has_served(self, label: object, name: object) -> bool:
         """Whether a tool of a tool server may be called."""
-        if self.policy is None:
+        if not self.strict:
             return True
         if not isinstance(label, str) or not isinstance(name, str) or label not in self.servers:
             return False
@@ -65,7 +59,7 @@ class Offered:
         return listed is None or name in listed
 
 
-def offered(tools: Iterable[Tool], policy: ToolPolicy | None) -> Offered:
+def offered(tools: Iterable[Tool], *, strict: bool) -> Offered:
     """What a request with these tools offers."""
     named: set[str] = set()
     families: set[str] = set()
@@ -79,4 +73,4 @@ def offered(tools: Iterable[Tool], policy: ToolPolicy | None) -> Offered:
             listed = None if tool.listed is None else frozenset(tool.listed)
             before = servers.get(tool.server, frozenset())
             servers[tool.server] = None if listed is None or before is None else listed | before
-    return Offered(named=frozenset(named), families=frozenset(families), servers=servers, policy=policy)
+    return Offered(named=frozenset(named), families=frozenset(families), servers=servers, strict=strict)

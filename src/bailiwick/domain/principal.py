@@ -45,7 +45,7 @@ class Grant:
     `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
     key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
     may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number.
-    `tools` is what the confinements say of these, None if nothing. `budgets` None: no call meets any.
+    `tools` is what the confinements say of these. `budgets` None: no call meets any.
     """
 
     kind: CredentialKind
@@ -68,7 +68,7 @@ class Grant:
     max_output_tokens: int | None = None
     budgets: Budgets | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
-    tools: ToolPolicy | None = field(init=False, repr=False, compare=False)
+    tools: ToolPolicy = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make ready what each call would otherwise ask of the confinements."""

@@ -20,6 +20,7 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.json_body import MOST_VALUES, Json, Raw, decoded, explained, read_object, too_many_values, wrong
 from bailiwick.domain.kept_state import kept_reference
 from bailiwick.domain.other_models import other_models
+from bailiwick.domain.tool_lists import TOOLS, ToolList
 from bailiwick.domain.usage import estimated_tokens
 
 _encode = msgspec.json.encode
@@ -78,6 +79,9 @@ _ENCODED_ANEW: Final = frozenset({
     "metadata", "tools", "tool_choice", "functions", "function_call", "mcp_servers", "max_tokens",
     "max_completion_tokens", "max_output_tokens", "n", "best_of",
 })  # fmt: skip
+
+
+_BESIDES_TOOLS: Final = _ENCODED_ANEW - {TOOLS}
 
 
 @final
@@ -145,6 +149,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     content_type: None = None
     before: bytes = b""
     most: int | None = None
+    tools: ToolList | None = None
+    """What came of `tools`, once it was read: it goes on as it stands there."""
     values: dict[str, Json] = msgspec.field(default_factory=dict)
     """What was decoded of the fields, which is done once."""
 
@@ -185,7 +191,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
             fields[form.content] = Raw(b"".join((b"[", self.before, rest)))
         if form.streams:
             fields["stream"] = self.stream
-        for name in _ENCODED_ANEW & fields.keys():
+        for name in (_ENCODED_ANEW if self.tools is None else _BESIDES_TOOLS) & fields.keys():
             fields[name] = self.value(name)
         if self.most is not None and form.maxima:
             _bound(fields, form, self.most, maximum)
@@ -281,7 +287,10 @@ def _ask_usage(fields: dict[str, object], request: ModelRequest) -> None:
 
 def _refuse_kept_state(request: ModelRequest) -> None:
     for name, raw in request.fields.items():
-        found = kept_reference(name, str(raw, "latin-1"))
+        if request.tools is not None and name == TOOLS:
+            found = request.tools.reference()
+        else:
+            found = kept_reference(name, str(raw, "latin-1"))
         if found is not None:
             message = f"{name} refers to something kept at the provider ({found}), which needs a provider of your own."
             raise Refused(Code.INVALID_REQUEST, message, param=name)

@@ -19,14 +19,18 @@ _LONGEST: Final = 1024
 
 @final
 class ToolPolicy:
-    """What holds of tools for one grant. `refuse`: a call with a tool that is not let is refused, and not narrowed."""
+    """What holds of tools for one grant.
 
-    __slots__ = ("_decided", "_rules", "refuse")
+    `narrows`: there are rules. `refuse`: a call with a tool that is not let is refused, and not narrowed.
+    """
+
+    __slots__ = ("_decided", "_rules", "narrows", "refuse")
 
     def __init__(self, confinements: tuple[Confinement, ...], *, refuse: bool) -> None:
         """`confinements` are those that speak of tools."""
         self._rules = confinements
         self._decided: dict[tuple[str, ...], str | None] = {}
+        self.narrows: Final = bool(confinements)
         self.refuse: Final = refuse
 
     def refusing(self, tool: Tool) -> str | None:
@@ -59,8 +63,8 @@ def refusing(confinements: tuple[Confinement, ...], tool: Tool) -> str | None:
     return None
 
 
-def tool_policy(confinements: tuple[Confinement, ...]) -> ToolPolicy | None:
-    """What these confinements say of tools; None if nothing, and then nothing is asked."""
+def tool_policy(confinements: tuple[Confinement, ...]) -> ToolPolicy:
+    """What these confinements say of tools."""
     rules = tuple(said for said in confinements if said.tools is not None and said.tools.says_something)
     refuse = any(said.tools is not None and said.tools.mode == REFUSE for said in confinements)
-    return ToolPolicy(rules, refuse=refuse) if rules else None
+    return ToolPolicy(rules, refuse=refuse)
