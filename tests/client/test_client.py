@@ -54,6 +54,11 @@ def test_me_tells_who_the_key_is(site: Site) -> None:
     assert (me.credential, me.key_id, me.project_id) == ("api_key", caller.key_id, caller.id)
     assert (me.tenant_id, me.project_slug) == (caller.project["tenant_id"], caller.project["slug"])
     assert (me.scopes, me.models, me.act_as, me.user_id) == (("chat:create",), ("gpt-*",), False, None)
+    assert (me.role, me.agents) == (None, None)
+    assert me.resolved is not None
+    assert [(one.source, one.scopes) for one in me.resolved.scopes] == [("the key", ("chat:create",))]
+    assert [(one.source, one.globs) for one in me.resolved.models] == [("the key", ("gpt-*",))]
+    assert (me.resolved.tier.by, me.resolved.max_output_tokens.value, me.resolved.tools) == (None, None, ())
 
 
 def test_usage_goes_through_all_pages_of_the_span_of_the_first(site: Site) -> None:

@@ -38,8 +38,68 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A tier or a role: `by` what was `asked` for, and what it came to."""
+
+    value: str | None = None
+    asked: str | None = None
+    by: str | None = None
+
+
+@final
+class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What one place, the `source`, lets of models or agents: globs over their names."""
+
+    source: str
+    globs: tuple[str, ...]
+
+
+@final
+class ScopesOf(msgspec.Struct, frozen=True, kw_only=True):
+    """The scopes that one place lets."""
+
+    source: str
+    scopes: tuple[str, ...]
+
+
+@final
+class ToolsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """What one place says of tools, in globs; `allow` None: any. `mode` is what becomes of a call with others."""
+
+    source: str
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+    mode: str | None = None
+
+
+@final
+class Ceiling(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tokens an answer may have, None for any number, and by what."""
+
+    value: int | None = None
+    by: str | None = None
+
+
+@final
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """Where what a key may do comes from. Of the lists all hold at once; `limits` says of each level whose it is."""
+
+    tier: Named = Named()
+    role: Named = Named()
+    limits: dict[str, str] = {}
+    scopes: tuple[ScopesOf, ...] = ()
+    models: tuple[Narrowed, ...] = ()
+    agents: tuple[Narrowed, ...] = ()
+    tools: tuple[ToolsOf, ...] = ()
+    max_output_tokens: Ceiling = Ceiling()
+
+
+@final
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the key is to the gateway. `models` is None when it may call any; `key_id` when it is no key."""
+    """Who the key is to the gateway. `models` and `agents` are None when it may call any; `key_id` when it is no key.
+
+    `resolved` says where each thing comes from; None of a gateway that does not tell.
+    """
 
     credential: str
     tenant_id: str
@@ -48,10 +108,13 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     key_id: str | None = None
     tier: str | None = None
+    role: str | None = None
     models: tuple[str, ...] | None = None
+    agents: tuple[str, ...] | None = None
     act_as: bool = False
     user_id: str | None = None
     session_id: str | None = None
+    resolved: Resolved | None = None
 
 
 @final

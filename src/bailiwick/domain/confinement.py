@@ -16,6 +16,11 @@ THE_KEY: Final = "the key"
 THE_PROJECT: Final = "the project"
 
 
+def the_tier(name: str) -> str:
+    """What a tier is called to people."""
+    return f"the tier {name!r}"
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:

@@ -70,10 +70,6 @@ class Membership:
         """Whether its tenant is one of these."""
         return not self.names.isdisjoint(organizations)
 
-    def narrowed(self, scopes: frozenset[Permission]) -> frozenset[Permission]:
-        """Those of them that the member holds there, as far as the role lets."""
-        return scopes if self.scopes is None else scopes & self.scopes
-
 
 def member_spec(
     *, issuer: str, subject: str, role: str, scopes: Sequence[str] | None = None, tier: str | None = None

@@ -27,10 +27,11 @@ from bailiwick.domain.tool_policy import ToolPolicy, tool_policy
 class Resolution:
     """Where what a grant holds comes from, for people: the tier and the role that were said, and by what.
 
-    `limits` says of each level whose it is.
+    `limits` says of each level whose it is, `scopes` what each place lets: what all of them let is held.
     """
 
     limits: Mapping[str, str]
+    scopes: tuple[tuple[str, frozenset[Permission]], ...] = ()
     tier: str | None = None
     tier_by: str | None = None
     role: str | None = None

@@ -74,6 +74,11 @@ class RoleTerms:
     permissions: frozenset[Permission]
     confinement: Confinement
 
+    @property
+    def said(self) -> tuple[str, frozenset[Permission] | None]:
+        """What it says of scopes, and what it is called to people; of no role None, which lets all that a token may."""
+        return self.confinement.source, None if self.name is None else self.permissions
+
 
 OwnRoles = Mapping[str, RoleTerms | None]
 """A tenant's own roles by their names; None for one that was removed."""

@@ -17,7 +17,6 @@ from bailiwick.domain.access_tokens import LEEWAY_SECONDS
 from bailiwick.domain.foreign_tokens import ForeignIdentity, read_foreign
 from bailiwick.domain.ids import ProjectId
 from bailiwick.domain.permissions import CredentialKind
-from bailiwick.domain.roles import FOR_TOKENS
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
 from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
@@ -131,8 +130,13 @@ class IssuerTokens:
         identity, issuer = proven.identity, proven.issuer
         if issuer.project_id is None:
             there = await self._entering.with_foreign(identity, target)
-            scopes = there.membership.narrowed(FOR_TOKENS if identity.scopes is None else identity.scopes)
-            grant = self._grants.of(there.terms, there.tier(identity.tier), there.role, scopes)
+            grant = self._grants.of(
+                there.terms,
+                there.tier(identity.tier),
+                there.role,
+                identity.scopes,
+                membership=there.membership.scopes,
+            )
         else:
             own = await self._projects.get(issuer.project_id)
             if own is None or not fits(identity, own):

@@ -56,5 +56,5 @@ class OperatorTokens:
         if operator.tenant_id not in (None, there.terms.tenant_id):
             raise not_a_member()
         # A tier is a plan of the project that the token was minted for, and says nothing elsewhere.
-        scopes = there.membership.narrowed(claims.scopes)
-        return self._grants.of(there.terms, there.tier(None), there.role, scopes), home
+        own = there.membership.scopes
+        return self._grants.of(there.terms, there.tier(None), there.role, claims.scopes, membership=own), home

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, final
 
 from bailiwick.domain.confinement import confining
@@ -30,12 +31,21 @@ class Named(NamedTuple):
         return role_of_token(self.name, project.roles)
 
 
-def resolution(terms: Terms, tier: Named, role: Named) -> Resolution:
-    """Where a grant under these terms has them from."""
-    return Resolution(limits=terms.sources, tier=tier.name, tier_by=tier.by, role=role.name, role_by=role.by)
+def resolution(
+    terms: Terms, tier: Named, role: Named, scopes: Sequence[tuple[str, frozenset[Permission] | None]]
+) -> Resolution:
+    """Where a grant under these terms has them from; scopes of None are those of who says nothing of them."""
+    return Resolution(
+        limits=terms.sources,
+        scopes=tuple((source, said) for source, said in scopes if said is not None),
+        tier=tier.name,
+        tier_by=tier.by,
+        role=role.name,
+        role_by=role.by,
+    )
 
 
-_Grantee = tuple[ProjectId, Named, Named, frozenset[Permission]]
+_Grantee = tuple[ProjectId, Named, Named, frozenset[Permission] | None, frozenset[Permission] | None]
 
 
 @final
@@ -46,21 +56,33 @@ class ProjectGrants:
         self._kind = kind
         self._grants: dict[_Grantee, tuple[ProjectTerms, Grant]] = {}
 
-    def of(self, project: ProjectTerms, tier: Named, role: Named, named: frozenset[Permission] | None) -> Grant:
-        """The grant of a token with this tier, role and scopes; None for scopes: all that a token may hold."""
-        scopes = FOR_TOKENS if named is None else named & FOR_TOKENS
-        known = (project.project_id, tier, role, scopes)
+    def of(
+        self,
+        project: ProjectTerms,
+        tier: Named,
+        role: Named,
+        named: frozenset[Permission] | None,
+        *,
+        membership: frozenset[Permission] | None = None,
+    ) -> Grant:
+        """The grant of a token with this tier and role, and the scopes that it and its membership say.
+
+        None for scopes: all that a token may hold.
+        """
+        known = (project.project_id, tier, role, named, membership)
         kept = self._grants.get(known)
         if kept is not None and kept[0] is project:
             return kept[1]
         terms, held = project.under(tier.name), role.held(project)
+        said = ((THE_TOKEN, named), (THE_MEMBERSHIP, membership), held.said)
+        scopes = frozenset.intersection(FOR_TOKENS, *(each for _, each in said if each is not None))
         grant = Grant(
             kind=self._kind,
             tenant_id=project.tenant_id,
             project_id=project.project_id,
             project_slug=project.slug,
             key_id=None,
-            scopes=scopes & held.permissions,
+            scopes=scopes,
             limits=terms.limits,
             require_end_user=project.require_end_user,
             on_disconnect=project.on_disconnect,
@@ -70,7 +92,7 @@ class ProjectGrants:
             key_bucket=None,
             tier=terms.tier,
             role=held.name,
-            resolution=resolution(terms, tier, role),
+            resolution=resolution(terms, tier, role, said),
             confinements=terms.confinements + confining(held.confinement),
             max_output_tokens=terms.max_output_tokens,
             budgets=terms.budgets,

@@ -14,7 +14,7 @@ from typing import Final, final
 import msgspec
 
 from bailiwick.domain.access_tokens import LEEWAY_SECONDS, IssuedFor, TokenClaims, read_own
-from bailiwick.domain.confinement import confining
+from bailiwick.domain.confinement import THE_KEY, confining
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import KEY, OPERATOR_KEY, OperatorKeyId, parsed
 from bailiwick.domain.permissions import FOR_KEYS_ALONE, CredentialKind, Permission
@@ -24,7 +24,7 @@ from bailiwick.identity.jws import InvalidToken, Unverified
 from bailiwick.services.credential_errors import EndedCredential, expired_token, refused_credentials, told_alike
 from bailiwick.services.entering import Target
 from bailiwick.services.operator_tokens import OperatorTokens
-from bailiwick.services.project_grants import Named, resolution
+from bailiwick.services.project_grants import THE_TOKEN, Named, resolution
 from bailiwick.services.recognized import Recognized
 from bailiwick.services.remembered import Remembered
 from bailiwick.services.signing import Signing
@@ -159,6 +159,7 @@ class UserTokens:
         if kept is not None and kept[0] is on_file:
             return kept[1]
         terms, role = on_file.terms.under(claims.tier), role_of_token(claims.role, on_file.terms.roles)
+        said = ((THE_KEY, on_file.grant.scopes), (THE_TOKEN, claims.scopes), role.said)
         grant = replace(
             on_file.grant,
             kind=kind,
@@ -166,7 +167,7 @@ class UserTokens:
             limits=terms.limits,
             tier=terms.tier,
             role=role.name,
-            resolution=resolution(terms, Named(claims.tier), Named(claims.role)),
+            resolution=resolution(terms, Named(claims.tier), Named(claims.role), said),
             confinements=on_file.confinements + terms.confinements + confining(role.confinement),
             max_output_tokens=terms.max_output_tokens,
             budgets=terms.budgets,

@@ -10,7 +10,7 @@ from typing import Any, Final, NewType, final
 from uuid import UUID
 
 from bailiwick.domain.budgets import tier_caps, tier_terms
-from bailiwick.domain.confinement import THE_KEY, Confinement, confining
+from bailiwick.domain.confinement import THE_KEY, Confinement, confining, the_tier
 from bailiwick.domain.globs import Globs
 from bailiwick.domain.ids import IssuerId, KeyId, OperatorKeyId, ProjectId, TenantId, TierId
 from bailiwick.domain.issuers import IssuerSpec, issuer_spec
@@ -142,6 +142,8 @@ def _issuer(row: Row) -> TrustedIssuer:
 
 def _key(row: Row) -> KeyOnFile:
     scopes = frozenset(Permission(scope) for scope in row["scopes"]) & ALL_SCOPES
+    if not row["act_as"]:
+        scopes -= {Permission.USERS_ACT_AS}
     project = _terms(row["terms"])
     terms = project.under(row["tier"])
     own = confining(
@@ -160,7 +162,7 @@ def _key(row: Row) -> KeyOnFile:
             project_id=project.project_id,
             project_slug=project.slug,
             key_id=KeyId(_uuid(row["id"])),
-            scopes=scopes if row["act_as"] else scopes - {Permission.USERS_ACT_AS},
+            scopes=scopes,
             limits=terms.limits,
             require_end_user=project.require_end_user,
             on_disconnect=project.on_disconnect,
@@ -169,7 +171,7 @@ def _key(row: Row) -> KeyOnFile:
             bucket=project.project_id.hex,
             key_bucket=row["id"].hex,
             tier=terms.tier,
-            resolution=Resolution(limits=terms.sources, tier=row["tier"], tier_by=THE_KEY),
+            resolution=Resolution(limits=terms.sources, scopes=((THE_KEY, scopes),), tier=row["tier"], tier_by=THE_KEY),
             confinements=own + terms.confinements,
             max_output_tokens=terms.max_output_tokens,
             budgets=terms.budgets,
@@ -212,7 +214,7 @@ def _tier(name: str, said: Mapping[str, Any]) -> TierTerms:
     return TierTerms(
         limits=said["limits"],
         confinement=Confinement(
-            source=f"the tier {name!r}",
+            source=the_tier(name),
             models=_globs(said["models"]),
             tools=tool_rules("tools", said["tools"]),
             agents=_globs(said["agents"]),

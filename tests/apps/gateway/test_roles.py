@@ -61,6 +61,9 @@ def test_the_role_of_a_token_narrows_it(site: Site, by: Any) -> None:
         analyst = by(caller, "analyst")
         found = let_in(analyst)
         assert (found["role"], found["scopes"]) == ("analyst", ["chat:create", "models:list"])
+        scopes = {one["source"]: one["scopes"] for one in found["resolved"]["scopes"]}
+        assert scopes.pop("the role 'analyst'") == ["chat:create", "models:list"]
+        assert all(set(found["scopes"]) < set(other) for other in scopes.values())
         assert found["resolved"]["models"] == [{"source": "the role 'analyst'", "globs": ["gpt-3*"]}]
         assert error_of(analyst.chat()) == (403, "model_not_allowed")
 
@@ -136,3 +139,31 @@ def test_resolved_says_whose_limits_hold(site: Site) -> None:
     resolved = me(user).json()["resolved"]
     assert resolved["limits"] == {"project": "the project", "user": "the tier 'pro'"}
     assert resolved["tier"] == {"value": "pro", "asked": "gold", "by": "the token"}
+
+
+def test_resolved_says_who_lets_which_scopes_and_tools_and_how_long_an_answer_may_be(site: Site) -> None:
+    caller = organization(site, tools={"allow": ["se*"], "mode": "refuse"})
+    pro = {"name": "pro", "max_output_tokens": 90, "tools": {"deny": ["send"]}}
+    site.admin.make(f"/projects/{caller.id}/tiers", pro)
+    user = minted(caller, tier="pro", scopes=["chat:create", "usage:read"], role="viewer")
+    until(lambda: me(user).json()["tier"] == "pro")
+    found = me(user).json()
+    resolved = found["resolved"]
+    assert found["scopes"] == ["usage:read"]
+    assert [one["source"] for one in resolved["scopes"]] == ["the key", "the token", "the role 'viewer'"]
+    assert resolved["scopes"][1]["scopes"] == ["chat:create", "usage:read"]
+    assert resolved["scopes"][2]["scopes"] == ["models:list", "threads:read", "usage:read"]
+    assert resolved["tools"] == [
+        {"source": "the project", "allow": ["se*"], "deny": [], "mode": "refuse"},
+        {"source": "the tier 'pro'", "deny": ["send"]},
+    ]
+    assert resolved["max_output_tokens"] == {"value": 90, "by": "the tier 'pro'"}
+
+
+def test_resolved_says_what_a_membership_lets(site: Site) -> None:
+    idp = platform(site, signing_keys.make())
+    a = organization(site)
+    enroll(a, issuer=idp.issuer, role="member", scopes=["chat:create"])
+    found = let_in(idp.person(a), at=address(a))
+    assert found["scopes"] == ["chat:create"]
+    assert {"source": "the membership", "scopes": ["chat:create"]} in found["resolved"]["scopes"]

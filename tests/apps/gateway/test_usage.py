@@ -222,8 +222,11 @@ def test_a_caller_is_told_who_it_is(site: Site) -> None:
             "tier": {"value": None, "asked": None, "by": None},
             "role": {"value": None, "asked": None, "by": None},
             "limits": {},
+            "scopes": [{"source": "the key", "scopes": ["chat:create", "users:act_as"]}],
             "models": [{"source": "the key", "globs": ["gpt-4o*"]}],
             "agents": [],
+            "tools": [],
+            "max_output_tokens": {"value": None, "by": None},
         },
     }
 
