@@ -80,7 +80,8 @@ def create_app(
         if strays := [route for route in router.routes if not isinstance(route, ControlRoute)]:
             msg = f"routes that ask nobody who they are: {strays}"
             raise TypeError(msg)
-        app.include_router(router)
+        # As they are, made once when their modules are read: `include_router` would make each anew, for every app.
+        app.router.routes.extend(router.routes)
     if dashboard is not None:
         app.router.routes.extend(mounted(dashboard))
     add_handlers(app, [route for router in routers for route in router.routes])
