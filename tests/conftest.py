@@ -1,17 +1,26 @@
 """Fixtures that every test may ask for, and the order of the files."""
 
+from typing import Final
+
 import pytest
 
 from tests.control import audit, control
 from tests.database import database, scratch, server
 from tests.serving import running_site, site, upstream
 
+_LONGEST_NAME: Final = 300
+
 __all__ = ["audit", "control", "database", "running_site", "scratch", "server", "site", "upstream"]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Bytes that are no text are named by their length: written out they are unreadable, and may hold a time."""
-    return f"{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None
+    """What is long is named by its length, and so are bytes that are no text: unreadable, and they may hold a time.
+
+    Each worker keeps every name, and tells it to the others.
+    """
+    if isinstance(val, bytes) and (len(val) > _LONGEST_NAME or not val.isascii()):
+        return f"{len(val)} bytes"
+    return f"{len(val)} characters" if isinstance(val, str) and len(val) > _LONGEST_NAME else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -97,14 +98,15 @@ def test_a_client_sees_that_a_large_answer_broke_off(caller: Caller, upstream: U
     assert wrote > MB // 4
 
 
-FLOODS: dict[str, tuple[Behaviour, bool]] = {
-    "choices": (Behaviour(body=answer(b",".join([b"{}"] * 10_000_000))), False),
-    "choices, not that many": (Behaviour(body=answer(b",".join([b"{}"] * 300_000))), False),
+# Made when they are asked for: a test session that only collects this module makes none.
+FLOODS: dict[str, tuple[Callable[[], Behaviour], bool]] = {
+    "choices": (lambda: Behaviour(body=answer(b",".join([b"{}"] * 10_000_000))), False),
+    "choices, not that many": (lambda: Behaviour(body=answer(b",".join([b"{}"] * 300_000))), False),
     "choices of an event": (
-        Behaviour(frames=(b"data: " + answer(b",".join([b"{}"] * 5_000_000)) + b"\n\n", b"data: [DONE]\n\n")),
+        lambda: Behaviour(frames=(b"data: " + answer(b",".join([b"{}"] * 5_000_000)) + b"\n\n", b"data: [DONE]\n\n")),
         True,
     ),
-    "lines of an event": (Behaviour(frames=(b"data:\n" * 2_500_000 + b"\n", b"data: [DONE]\n\n")), True),
+    "lines of an event": (lambda: Behaviour(frames=(b"data:\n" * 2_500_000 + b"\n", b"data: [DONE]\n\n")), True),
 }
 
 
@@ -113,7 +115,7 @@ def test_others_are_answered_while_a_costly_answer_is_read(
     site: Site, caller: Caller, upstream: Upstream, kind: str
 ) -> None:
     behaviour, stream = FLOODS[kind]
-    upstream.on(MODEL, behaviour)
+    upstream.on(MODEL, behaviour())
     before = memory(site)
     assert longest_wait(site, lambda: ask(caller, stream=stream)) < LONGEST_WAIT
     assert memory(site) - before < 150

@@ -309,7 +309,7 @@ def test_what_the_stateless_revision_has_no_more_is_no_method_there(site: Site, 
         Behaviour(ending=Ending.CLOSE),
         Behaviour(ending=Ending.RESET),
     ],
-    ids=str,
+    ids=lambda behaviour: str(behaviour)[:100],
 )  # fmt: skip
 def test_a_server_that_answers_badly_is_our_502(site: Site, upstream: Upstream, behaviour: Behaviour) -> None:
     upstream.on("/mcp", behaviour)
