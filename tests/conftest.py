@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for, and the order of the files."""
 
+import gc
 from typing import Final
 
 import pytest
@@ -27,3 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that hold long tests, so that nothing long begins when the others are done."""
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("proof")}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was collected: it is there to the end, and is most of what there is."""
+    gc.collect()
+    gc.freeze()
