@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# The tests start hundreds of processes, and none of them should compile what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 # Much of the time tests wait for processes and timeouts: three at a time suit two cores.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
