@@ -13,13 +13,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.apps.gateway.doors.typed_provider import TypedProvider, typed_provider
-from tests.installation import Installation
+from tests.serving import Site, opened
 
 VERSION: Final = importlib.metadata.version("openai")
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bailiwick" / f"openai-{VERSION}"
@@ -29,8 +30,6 @@ FILES: Final = (
 )  # fmt: skip
 CHOSEN: Final = "(create and not variation) or generate or (list and test_models)"
 ADDRESSES: Final = 8
-# With the usual patience: where a provider is given a second, an answer that is late is asked for twice.
-SETTINGS: Final[dict[str, str]] = {}
 # They themselves do not ask for speech by this one of their clients.
 LEFT_OUT: Final = "Skipped: aiohttp client is not compatible with respx2_mock"
 # Read below theirs, so it says how it shall be.
@@ -102,6 +101,13 @@ def sdist() -> Path:
     return source
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """With the usual patience: where a provider is given a second, an answer that is late is asked for twice."""
+    with opened(tmp_path_factory.mktemp("patient") / "data", {}) as site:
+        yield site
+
+
 def outcomes(sdist: Path, base_url: str, key: str, report: Path) -> dict[str, str]:
     """Run their tests; returns how each ended, and why if not well."""
     command = [
@@ -124,18 +130,14 @@ def directly(sdist: Path, provider: TypedProvider, folder: Path) -> dict[str, st
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_openai_packages_own_tests_end_as_they_do_without_us(
-    installation: Installation, sdist: Path, tmp_path: Path
-) -> None:
+def test_the_openai_packages_own_tests_end_as_they_do_without_us(patient: Site, sdist: Path, tmp_path: Path) -> None:
     with typed_provider() as provider:
         without = directly(sdist, provider, tmp_path)
         assert all(ended == "passed" or LEFT_OUT in ended for ended in without.values()), without
         assert len(set(provider.taken)) == ADDRESSES
         asked, provider.taken = sorted(provider.taken), []
-        project = installation.admin.project()["id"]
-        installation.admin.provider(project, provider.base_url)
-        key = installation.admin.key(project)["key"]
-        through = outcomes(sdist, f"{installation.url}/v1", key, tmp_path / "through.json")
+        caller = patient.project(provider={"base_url": provider.base_url})
+        through = outcomes(sdist, f"{patient.installation.url}/v1", caller.key, tmp_path / "through.json")
         assert {name: ended for name, ended in through.items() if ended != without[name]} == {}
         assert len(through) == len(without) > 250
         assert provider.refused == []
