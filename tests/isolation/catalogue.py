@@ -108,6 +108,16 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         " latency_ms, provider, model, replaced_xid) VALUES (%s, %s, %s, now(), 1, 1, 1, 'p', 'm', 1)",
         (new_id(), tenant, project),
     )
+    connection.execute(
+        "INSERT INTO bailiwick.budget_slices (tenant_id, budget_id, counted, subject, slice, span, in_tokens, lim)"
+        " VALUES (%s, %s, '', '', 0, 0, false, 1)",
+        (tenant, new_id()),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.budget_events (tenant_id, budget_id, subject, slice, share, in_tokens, lim, settled)"
+        " VALUES (%s, %s, '', 0, 50, false, 2, 1)",
+        (tenant, new_id()),
+    )
     for table in ("usage_hourly", "usage_daily"):
         connection.execute(
             f"INSERT INTO bailiwick.{table} VALUES (%s, 'all', now(), %s, '', 1, 1, 1, 1, 1)".encode(),  # noqa: S608

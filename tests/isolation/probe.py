@@ -82,9 +82,10 @@ def _insert(connection: Connection, superuser: Connection, table: str, column: s
         if name.endswith("_id"):
             continue  # What it refers to has to be there; that the row is there too, is told in `reached`.
         noise = os.urandom(7)
-        row[name] = int.from_bytes(noise[:3]) if isinstance(row[name], int) else noise.hex()
-        if name == "id":
-            row[name] = str(new_id())
+        if isinstance(row[name], int):
+            row[name] = int.from_bytes(noise[:3])
+        else:
+            row[name] = str(new_id()) if name == "id" else noise.hex()
     if column == "id":
         row["id"] = str(new_id())
         row["default_project"] = None

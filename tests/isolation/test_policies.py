@@ -26,6 +26,7 @@ TABLES = {
     "key_uses", "tiers", "issuers", "agents", "agent_versions", "members", "mcp_servers", "revocations",
     "roles", "removed_roles", "budgets",
     "refused_calls", "usage_refusals",
+    "budget_slices", "budget_events",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
 ROTATED = {"providers", "mcp_servers", "operator_secrets", "audit_heads"}
@@ -189,7 +190,7 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         users, refusals = {"end_users", "blocked_users"}, {"refused_calls", "usage_refusals"}
         usage = {
             "ledger", "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "blocked_users",
-            "revocations",
+            "revocations", "budget_slices",
         }  # fmt: skip
         agents = {"agents", "agent_versions"}
         assert found(app, "SELECT") == {

@@ -52,6 +52,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "refused_calls.trim_refused": (roles.OPERATOR,),
     "revocations": (roles.CONTROL,),
     "roll_up": (roles.OPERATOR,),
+    "room": (roles.LEDGER,),
     "signing_keys": (roles.OPERATOR,),
     "signing_keys.list_signing_keys": (roles.APP, roles.CONTROL, roles.OPERATOR),
     "taken_away": (roles.APP,),

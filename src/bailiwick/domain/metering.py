@@ -8,12 +8,21 @@ A call is lost when its process stopped beating; the truth may still arrive, if 
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import final
 from uuid import UUID
 
 import msgspec
 
 from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
+
+
+class SpentIfLost(IntEnum):
+    """What a call under budgets has spent whose process died. The numbers are stored: never reused."""
+
+    ESTIMATE = 0
+    CEILING = 1
+    NOTHING = 2
 
 
 @final
@@ -23,6 +32,9 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost. `held_tokens` is what it
     took from limits on tokens, None if there are none. It was made as the agent `agent_id`, by
     its `agent_version`, if as any, and on the plan `tier` of its project.
+
+    Under budgets it holds `ceiling_nano` of those on money and `ceiling_tokens` of those on tokens until it is settled.
+    `ceiling_tokens` None: it is under no budget. `on_lost` is what is settled if it is lost.
     """
 
     id: str
@@ -41,6 +53,38 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     agent_id: UUID | None = None
     agent_version: int | None = None
     tier: str | None = None
+    ceiling_nano: int | None = None
+    ceiling_tokens: int | None = None
+    on_lost: SpentIfLost = SpentIfLost.ESTIMATE
+
+
+@final
+class Need(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One budget that an opening call needs room in: what is counted for `subject` in `slice`, and in `span` before it.
+
+    `counted` says what is counted over which window: a budget that is changed in that begins anew. `lim` is the limit,
+    in tokens if `in_tokens`, else in nano-dollars. What is counted counts until `ends_us`, Unix time in microseconds,
+    None for ever.
+    """
+
+    tenant_id: UUID
+    budget_id: UUID
+    counted: str
+    subject: str
+    slice: int
+    span: int
+    in_tokens: bool
+    lim: int
+    ends_us: int | None
+
+
+@final
+class NoRoom(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which of a call's needs, by its place, has no room for it: what is settled there, what calls in flight hold."""
+
+    need: int
+    settled: int
+    reserved: int
 
 
 @final

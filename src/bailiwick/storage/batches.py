@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar, final
+from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar, final
 
 import msgspec
 import psycopg
@@ -24,8 +24,14 @@ from bailiwick.storage.ledger_connection import REFUSALS
 from bailiwick.storage.scope import TROUBLE
 
 Item = TypeVar("Item")
+Step: TypeAlias = Literal["open", "settle"]
+Wrote: TypeAlias = Callable[[Step, int, float], None]
+"""Is told of a batch that was written: what it did, to how many items, and how many seconds that took."""
 
 MAX_BATCH: Final = 500
+# How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
+OPEN_PATIENCE: Final = 3.0
+SETTLE_PATIENCE: Final = 5.0
 _RETRY_SECONDS: Final = 0.1
 _SWEEP_SECONDS: Final = 0.5
 

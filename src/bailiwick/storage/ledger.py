@@ -1,8 +1,8 @@
 """The ledger's writing side: open before, settle after, exactly once, many calls a statement.
 
 One connection opens and one settles, both as the role that may touch the ledger of any tenant and nothing else: the
-one stated exception to "the tenant is set first". A batch travels as one JSON parameter, which costs the driver the
-same for one call as for five hundred. Guarantees:
+one stated exception to "the tenant is set first". Calls under budgets have two of their own, in `storage/room.py`. A
+batch travels as one JSON parameter, which costs the driver the same for one call as for five hundred. Guarantees:
 
 - `open` returns when the row is durable; a call whose open row cannot be written is refused, and a row that may have
   been written all the same (the connection broke at the commit) is taken back before anything else is opened;
@@ -14,57 +14,29 @@ same for one call as for five hundred. Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, final
 from uuid import UUID
 
 import msgspec
 import psycopg
 
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.metering import OpenCall, Settlement
-from bailiwick.domain.usage import MAX_TOKENS, NO_USAGE, Outcome, UsageSource
-from bailiwick.storage.batches import Batcher
+from bailiwick.domain.metering import Need, NoRoom, OpenCall, Settlement
+from bailiwick.storage.batches import OPEN_PATIENCE, SETTLE_PATIENCE, Batcher, Step, Wrote
 from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.room import Room
 from bailiwick.storage.scope import TROUBLE, Conninfo
+from bailiwick.storage.settlements import corrections, first_of_each, refused, settlements
 from bailiwick.storage.sql import load
 
-Step: TypeAlias = Literal["open", "settle"]
-Wrote: TypeAlias = Callable[[Step, int, float], None]
-
 LEASE_SECONDS: Final = 5.0
-# How long a call may wait for a database that is restarting before it is refused, or answered unsettled.
-_OPEN_PATIENCE: Final = 3.0
-_SETTLE_PATIENCE: Final = 5.0
 # What is not settled so long after the end began is settled as lost, by whoever comes next.
 _LAST_PATIENCE: Final = 2.0
 
 _SQL: Final = load("ledger")
 _encode = msgspec.json.encode
-
-
-class _Settled(msgspec.Struct, omit_defaults=True):
-    """A settlement as the statements read it. The last three are sent only to correct a lost call."""
-
-    id: str
-    cost_nano: int | None
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    audio_tokens: int
-    latency_ms: int
-    first_byte_ms: int | None
-    status: int | None
-    outcome: int
-    usage_source: int
-    provider: str
-    model: str
-    tenant_id: UUID | None = None
-    project_id: UUID | None = None
-    opened_us: int | None = None
 
 
 def _to_nobody(_step: Step, _size: int, _seconds: float) -> None:
@@ -97,15 +69,16 @@ class Ledger:
         self._process = str(process_id)
         self._opener = LedgerConnection(conninfo, name=f"bailiwick ledger open {process_id}")
         self._settler = LedgerConnection(conninfo, name=f"bailiwick ledger settle {process_id}")
-        self._opening: Batcher[OpenCall] = Batcher(self._write_open, patience=_OPEN_PATIENCE, undo=self._take_back)
-        self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=_SETTLE_PATIENCE)
+        self._opening: Batcher[OpenCall] = Batcher(self._write_open, patience=OPEN_PATIENCE, undo=self._take_back)
+        self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=SETTLE_PATIENCE)
         self._void: list[OpenCall] = []
         self._leased = False
+        self._room: Final = Room(conninfo, process_id, leased=self._have_lease, wrote=wrote, monotonic=monotonic)
 
     @property
     def settlements_waiting(self) -> int:
         """How many settlements wait for the next batch."""
-        return self._settling.pending
+        return self._settling.pending + self._room.settlements_waiting
 
     async def open(self, call: OpenCall) -> None:
         """Write the open row of `call`; raises `Unavailable` when the database cannot."""
@@ -124,7 +97,18 @@ class Ledger:
 
     async def settle(self, settlement: Settlement) -> None:
         """Settle a call; returns when that is durable, or after 5 s without a database (it will be durable later)."""
-        await self._settling.add(settlement)
+        if settlement.call.ceiling_tokens is None:
+            await self._settling.add(settlement)
+        else:
+            await self._room.settle(settlement)
+
+    async def open_with_room(self, call: OpenCall, needs: Sequence[Need]) -> NoRoom | None:
+        """Write the open row of `call`, which is under budgets, as `Room.open` does."""
+        return await self._room.open(call, needs)
+
+    async def move_room(self, call: OpenCall, needs: Sequence[Need]) -> bool:
+        """Have an open call hold what it `needs` now, as `Room.move` does."""
+        return await self._room.move(call, needs)
 
     async def beat(self) -> int:
         """Renew this process's lease and settle what dead processes left open; returns how many calls that were.
@@ -134,6 +118,7 @@ class Ledger:
         try:
             await self._lease()
             await self._take_back_now()
+            await self._room.take_back_now()
             return await self._opener.execute_alone(_SQL["settle_lost"], b"%g" % LEASE_SECONDS)
         except (psycopg.Error, OSError) as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble
@@ -147,10 +132,13 @@ class Ledger:
             async with asyncio.timeout(_LAST_PATIENCE):
                 await self._opening.drain()
                 await self._settling.drain()
+                await self._room.drain()
             await self._take_back_now()
+            await self._room.take_back_now()
             await self._opener.execute(_SQL["leave"], self._process.encode())
         await self._opener.aclose()
         await self._settler.aclose()
+        await self._room.aclose()
 
     def _take_back(self, calls: list[OpenCall]) -> None:
         self._void.extend(calls)
@@ -162,18 +150,22 @@ class Ledger:
                 ids = f"{{{','.join(call.id for call in void)}}}"
                 if await self._opener.execute(_SQL["void_calls"], ids.encode()) < len(void):
                     # Never written, or settled as lost in the meantime: what was refused costs nothing.
-                    await self._opener.execute(_SQL["correct_lost"], _corrections([_refused(call) for call in void]))
+                    await self._opener.execute(_SQL["correct_lost"], corrections([refused(call) for call in void]))
             except BaseException:
                 self._void.extend(void)
                 raise
+
+    async def _have_lease(self) -> None:
+        """Have a lease before the first call is opened: rows without one count as lost."""
+        if not self._leased:  # The database was away when this process began.
+            await self._lease()
 
     async def _lease(self) -> None:
         await self._opener.execute(_SQL["beat"], self._process.encode())
         self._leased = True
 
     async def _write_open(self, calls: list[OpenCall], *, again: bool) -> None:
-        if not self._leased:  # The database was away when this process began. Rows without a lease count as lost.
-            await self._lease()
+        await self._have_lease()
         await self._take_back_now()
         began = self._monotonic()
         params = (self._process.encode(), _encode(calls))
@@ -184,60 +176,11 @@ class Ledger:
             await self._opener.execute(_SQL["open_calls"], *params)
         self._wrote("open", len(calls), self._monotonic() - began)
 
-    async def _write_settled(self, settlements: list[Settlement], *, again: bool) -> None:
+    async def _write_settled(self, batch: list[Settlement], *, again: bool) -> None:
         del again  # The open row says what is written already.
-        if len(settlements) > 1:
-            # Of one call's settlements the first counts.
-            settlements = list({settlement.call.id: settlement for settlement in reversed(settlements)}.values())
+        batch = first_of_each(batch)
         began = self._monotonic()
-        rows = [_row(settlement) for settlement in settlements]
-        settled = await self._settler.execute(_SQL["settle_calls"], _encode(rows))
-        if settled < len(rows):
+        if await self._settler.execute(_SQL["settle_calls"], settlements(batch)) < len(batch):
             # Settled before (a batch that is tried again) or lost: only the lost ones still say "unknown".
-            await self._settler.execute(_SQL["correct_lost"], _corrections(settlements))
-        self._wrote("settle", len(rows), self._monotonic() - began)
-
-
-def _corrections(settlements: list[Settlement]) -> bytes:
-    """Settlements with what finds their ledger rows."""
-    rows = [_row(settlement) for settlement in settlements]
-    for row, settlement in zip(rows, settlements, strict=True):
-        row.tenant_id = settlement.call.tenant_id
-        row.project_id = settlement.call.project_id
-        row.opened_us = settlement.call.opened_us
-    return _encode(rows)
-
-
-def _refused(call: OpenCall) -> Settlement:
-    """What a call comes to that was opened and never went to a provider."""
-    return Settlement(
-        call=call,
-        outcome=Outcome.OUR_FAILURE,
-        usage=NO_USAGE,
-        source=UsageSource.NOTHING,
-        cost_nano=0,
-        latency_ms=0,
-        first_byte_ms=None,
-        status=None,
-    )
-
-
-def _row(settlement: Settlement) -> _Settled:
-    usage = settlement.usage
-    return _Settled(
-        id=settlement.call.id,
-        cost_nano=settlement.cost_nano,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        audio_tokens=min(usage.input_audio_tokens + usage.output_audio_tokens, MAX_TOKENS),
-        latency_ms=settlement.latency_ms,
-        first_byte_ms=settlement.first_byte_ms,
-        status=settlement.status,
-        outcome=settlement.outcome,
-        usage_source=settlement.source,
-        provider=settlement.call.provider,
-        model=settlement.call.model,
-    )
+            await self._settler.execute(_SQL["correct_lost"], corrections(batch))
+        self._wrote("settle", len(batch), self._monotonic() - began)

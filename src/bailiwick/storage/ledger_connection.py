@@ -51,10 +51,18 @@ class LedgerConnection:
         self._turn = asyncio.Lock()
 
     async def execute(self, query: Sql, *params: bytes) -> int:
-        """Run one statement, its parameters as PostgreSQL writes them; returns how many rows it touched.
+        """Run one statement, its parameters as PostgreSQL writes them; returns how many rows it touched or told.
 
         Raises one of `REFUSALS` when it is the statement's own fault, else `psycopg.Error` or `OSError`.
         """
+        return (await self.fetch(query, *params)).command_tuples or 0
+
+    async def execute_alone(self, query: Sql, *params: bytes) -> int:
+        """Run one statement while no process runs another this way; it sees what all before it did."""
+        return (await self.fetch_alone(query, *params)).command_tuples or 0
+
+    async def fetch(self, query: Sql, *params: bytes) -> PGresult:
+        """Run one statement as `execute` does; returns what it tells."""
         async with self._turn:
             try:
                 connection = await self._connected()
@@ -67,17 +75,17 @@ class LedgerConnection:
                 await self.aclose()
                 raise
 
-    async def execute_alone(self, query: Sql, *params: bytes) -> int:
-        """Run one statement while no process runs another this way; it sees what all before it did."""
+    async def fetch_alone(self, query: Sql, *params: bytes) -> PGresult:
+        """Run one statement as `execute_alone` does; returns what it tells."""
         async with self._turn:
             try:
                 connection = await self._connected()
                 with at_most(_STATEMENT_SECONDS, connection):
                     await self._run(connection.pgconn, Sql(b"BEGIN"))
                     await self._run(connection.pgconn, _SQL["wait_for_others"])
-                    touched = await self._run(connection.pgconn, query, params)
+                    told = await self._run(connection.pgconn, query, params)
                     await self._run(connection.pgconn, Sql(b"COMMIT"))
-                    return touched
+                    return told
             except BaseException:
                 await self.aclose()
                 raise
@@ -110,7 +118,7 @@ class LedgerConnection:
             raise
         return connection
 
-    async def _run(self, pgconn: PGconn, query: Sql, params: tuple[bytes, ...] = ()) -> int:
+    async def _run(self, pgconn: PGconn, query: Sql, params: tuple[bytes, ...] = ()) -> PGresult:
         name = self._prepared.get(query)
         if name is None:
             name = b"s%d" % len(self._prepared)
@@ -118,7 +126,7 @@ class LedgerConnection:
             await _result(pgconn)
             self._prepared[query] = name
         pgconn.send_query_prepared(name, params)
-        return (await _result(pgconn)).command_tuples or 0
+        return await _result(pgconn)
 
 
 @final

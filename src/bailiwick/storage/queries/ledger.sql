@@ -84,7 +84,7 @@ WITH truth AS MATERIALIZED (
         usage_source smallint, provider text, model text)
 ), unknown AS MATERIALIZED (
     SELECT l.id, l.tenant_id, l.project_id, l.key_id, l.opened_at, l.cost_nano, l.input_tokens, l.output_tokens,
-           l.latency_ms, l.uid, l.provider, l.model, l.written_xid, l.agent_id, l.tier
+           l.latency_ms, l.uid, l.provider, l.model, l.written_xid, l.agent_id, l.tier, l.slices
     FROM truth s JOIN bailiwick.ledger l
       ON l.tenant_id = s.tenant_id AND l.project_id = s.project_id
      AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
@@ -96,35 +96,53 @@ WITH truth AS MATERIALIZED (
         cached_tokens = s.cached_tokens, cache_write_tokens = s.cache_write_tokens,
         reasoning_tokens = s.reasoning_tokens, audio_tokens = s.audio_tokens, latency_ms = s.latency_ms,
         first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source,
-        provider = s.provider, model = s.model, held_tokens = NULL, written_xid = DEFAULT
+        provider = s.provider, model = s.model, held_tokens = NULL, slices = NULL, written_xid = DEFAULT
     FROM unknown u JOIN truth s ON s.id = u.id
     WHERE l.tenant_id = u.tenant_id AND l.project_id = u.project_id AND l.opened_at = u.opened_at AND l.id = u.id
-    RETURNING l.id
+    RETURNING l.id, coalesce(l.cost_nano, 0) - coalesce(u.cost_nano, 0) AS more_nano,
+              l.input_tokens::bigint + l.output_tokens - u.input_tokens - u.output_tokens AS more_tokens
+), kept AS (
+    INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,
+                                              output_tokens, latency_ms, uid, provider, model, replaced_xid,
+                                              agent_id, tier)
+    SELECT u.id, u.tenant_id, u.project_id, u.key_id, u.opened_at, u.cost_nano, u.input_tokens, u.output_tokens,
+           u.latency_ms, u.uid, u.provider, u.model, u.written_xid, u.agent_id, u.tier
+    FROM unknown u JOIN corrected c ON c.id = u.id
 )
-INSERT INTO bailiwick.ledger_corrections (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,
-                                          output_tokens, latency_ms, uid, provider, model, replaced_xid,
-                                          agent_id, tier)
-SELECT u.id, u.tenant_id, u.project_id, u.key_id, u.opened_at, u.cost_nano, u.input_tokens, u.output_tokens,
-       u.latency_ms, u.uid, u.provider, u.model, u.written_xid, u.agent_id, u.tier
-FROM unknown u JOIN corrected c ON c.id = u.id;
+SELECT bailiwick.settle_room(array_agg(slice), array_agg(0::bigint), array_agg(c.more_nano), array_agg(0::bigint),
+                             array_agg(c.more_tokens))
+FROM corrected c JOIN unknown u ON u.id = c.id, unnest(u.slices) slice;
 
 -- name: settle_lost
--- Settle, by their estimates, the open calls whose process has not beaten for the lease's length.
+-- Settle, by their estimates or as their budgets say, the open calls whose process has not beaten for the lease's length.
 WITH closed AS (
     DELETE FROM bailiwick.open_calls o
     WHERE NOT EXISTS (SELECT FROM bailiwick.processes p
                       WHERE p.id = o.process_id AND p.beat_at > now() - $1 * interval '1 second')
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed,
-              o.input_estimate, o.cost_estimate_nano, o.held_tokens, o.agent_id, o.agent_version, o.tier
+              o.held_tokens, o.agent_id, o.agent_version, o.tier, o.slices, o.ceiling_nano, o.ceiling_tokens,
+              CASE o.on_lost WHEN 1 THEN coalesce(o.ceiling_nano, o.cost_estimate_nano) WHEN 2 THEN 0
+                             ELSE o.cost_estimate_nano END AS cost_nano,
+              CASE o.on_lost WHEN 2 THEN 0 ELSE o.input_estimate END AS input_tokens,
+              CASE o.on_lost WHEN 1 THEN greatest(o.ceiling_tokens - o.input_estimate, 0) ELSE 0 END AS output_tokens
+), written AS (
+    INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
+                                  cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
+                                  first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model,
+                                  held_tokens, agent_id, agent_version, tier, slices)
+    SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_nano, c.input_tokens, c.output_tokens,
+           0, 0, 0, 0,
+           greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3,
+           c.streamed, c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version, c.tier,
+           c.slices
+    FROM closed c
+    RETURNING id
+), settled AS MATERIALIZED (
+    SELECT bailiwick.settle_room(array_agg(slice), array_agg(c.ceiling_nano), array_agg(c.cost_nano),
+                                 array_agg(c.ceiling_tokens), array_agg(c.input_tokens::bigint + c.output_tokens))
+    FROM closed c, unnest(c.slices) slice
 )
-INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
-                              cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms,
-                              first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, held_tokens,
-                              agent_id, agent_version, tier)
-SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_estimate_nano, c.input_estimate, 0, 0, 0, 0, 0,
-       greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3, c.streamed,
-       c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version, c.tier
-FROM closed c;
+SELECT w.id FROM written w, settled;
 
 -- name: beat
 -- Say that this process lives.

@@ -1,0 +1,94 @@
+"""Settlements as the ledger's statements read them."""
+
+from __future__ import annotations
+
+from typing import Final, final
+from uuid import UUID
+
+import msgspec
+
+from bailiwick.domain.metering import OpenCall, Settlement
+from bailiwick.domain.usage import MAX_TOKENS, NO_USAGE, Outcome, UsageSource
+
+_encode: Final = msgspec.json.encode
+
+
+@final
+class _Settled(msgspec.Struct, omit_defaults=True):
+    """One settlement. The last three are sent only to correct a lost call."""
+
+    id: str
+    cost_nano: int | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    audio_tokens: int
+    latency_ms: int
+    first_byte_ms: int | None
+    status: int | None
+    outcome: int
+    usage_source: int
+    provider: str
+    model: str
+    tenant_id: UUID | None = None
+    project_id: UUID | None = None
+    opened_us: int | None = None
+
+
+def settlements(batch: list[Settlement]) -> bytes:
+    """What settles the open rows of a batch."""
+    return _encode([_row(settlement) for settlement in batch])
+
+
+def corrections(batch: list[Settlement]) -> bytes:
+    """What corrects the ledger rows of those of a batch that were settled as lost."""
+    rows = [_row(settlement) for settlement in batch]
+    for row, settlement in zip(rows, batch, strict=True):
+        row.tenant_id = settlement.call.tenant_id
+        row.project_id = settlement.call.project_id
+        row.opened_us = settlement.call.opened_us
+    return _encode(rows)
+
+
+def first_of_each(batch: list[Settlement]) -> list[Settlement]:
+    """Of one call's settlements the first counts."""
+    if len(batch) == 1:
+        return batch
+    return list({settlement.call.id: settlement for settlement in reversed(batch)}.values())
+
+
+def refused(call: OpenCall) -> Settlement:
+    """What a call comes to that was opened and never went to a provider."""
+    return Settlement(
+        call=call,
+        outcome=Outcome.OUR_FAILURE,
+        usage=NO_USAGE,
+        source=UsageSource.NOTHING,
+        cost_nano=0,
+        latency_ms=0,
+        first_byte_ms=None,
+        status=None,
+    )
+
+
+def _row(settlement: Settlement) -> _Settled:
+    usage = settlement.usage
+    return _Settled(
+        id=settlement.call.id,
+        cost_nano=settlement.cost_nano,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_tokens=min(usage.input_audio_tokens + usage.output_audio_tokens, MAX_TOKENS),
+        latency_ms=settlement.latency_ms,
+        first_byte_ms=settlement.first_byte_ms,
+        status=settlement.status,
+        outcome=settlement.outcome,
+        usage_source=settlement.source,
+        provider=settlement.call.provider,
+        model=settlement.call.model,
+    )
