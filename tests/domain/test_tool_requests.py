@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import pytest
 
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.tool_names import read_tool
+from bailiwick.domain.tool_policy import Effort
 from bailiwick.domain.tool_requests import confined
 from tests.domain.tool_bodies import CHAT, MESSAGES, RESPONSES, function, narrowed, policy, request, sent
 
@@ -254,6 +256,34 @@ def test_ten_thousand_tools_are_narrowed() -> None:
     assert len(sent(result)["tools"]) == 1111
 
 
+INVOLVED = [{"allow": [f"*{place}a?{number}*" for number in range(49)] + ["*"], "deny": [f"*{place}b?{number}*"
+             for number in range(50)]} for place in range(5)]  # fmt: skip
+
+
+def test_too_many_tools_for_many_rules_are_refused_before_they_hold_everybody_up() -> None:
+    few = [function("a" * 60 + str(number)) for number in range(20)]
+    assert len(sent(narrowed(CHAT, {"tools": few}, *INVOLVED))["tools"]) == 20
+    many = [function("a" * 250 + str(number)) for number in range(1500)]
+    begun = perf_counter()
+    with pytest.raises(Refused, match="too many tools") as refused:
+        narrowed(CHAT, {"tools": many}, *INVOLVED)
+    assert refused.value.code is Code.INVALID_REQUEST
+    # They would take half a minute.
+    assert perf_counter() - begun < 3
+
+
+@pytest.mark.parametrize("kind", ["server", "namespace"])
+def test_a_long_name_that_many_tools_share_is_not_written_out_for_each(kind: str) -> None:
+    names, long = [f"t{number}" for number in range(20_000)], "x" * 200_000
+    server = {**MCP, "server_label": long, "allowed_tools": names}
+    namespace = {"type": "namespace", "name": long, "tools": [{"type": "custom", "name": name} for name in names]}
+    tools = [server if kind == "server" else namespace, function("a", RESPONSES)]
+    begun = perf_counter()
+    result = narrowed(RESPONSES, {"tools": tools}, {"allow": ["a", "t*", "mcp*"]})
+    assert sent(result)["tools"] == [function("a", RESPONSES)]
+    assert perf_counter() - begun < 3
+
+
 def test_of_two_keys_in_a_tool_only_what_was_read_goes_on() -> None:
     body = (
         b'{"model": "m", "messages": [{"role": "user", "content": "x"}],'
@@ -268,7 +298,7 @@ def test_of_two_keys_in_a_tool_only_what_was_read_goes_on() -> None:
 def test_what_was_decided_of_a_name_is_remembered_within_bounds() -> None:
     rules = policy({"allow": ["t1*"]})
     for number in range(5000):
-        rules.refusing(read_tool(function(f"t{number}")))
+        rules.refusing(read_tool(function(f"t{number}")), Effort())
     assert len(rules._decided) <= 1024
 
 

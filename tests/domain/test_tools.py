@@ -9,7 +9,9 @@ import pytest
 from bailiwick.domain.confinement import THE_KEY, Confinement
 from bailiwick.domain.errors import Code
 from bailiwick.domain.fields import Invalid
+from bailiwick.domain.globs import MOST_INVOLVED
 from bailiwick.domain.policy import authorize_tool
+from bailiwick.domain.tool_policy import Effort, tool_policy
 from bailiwick.domain.tools import MAX_RULES, ToolRules, tool_rules
 
 
@@ -78,6 +80,7 @@ def test_a_denial_is_meant_whatever_its_case() -> None:
         ({"deny": ["x" * 256]}, "tools.deny.0"),
         ({"deny": [""]}, "tools.deny.0"),
         ({"deny": ["x"] * (MAX_RULES + 1)}, "tools.deny"),
+        ({"deny": [f"a*{number}" for number in range(MOST_INVOLVED + 1)]}, "tools.deny"),
         ({"block": []}, "tools.block"),
     ],
 )
@@ -97,6 +100,8 @@ def test_every_confinement_must_let_a_tool_and_the_refusal_says_which_does_not()
         Confinement(source=THE_KEY, tools=rules(allow=["search", "read"])),
         Confinement(source="the tier 'free'", tools=rules(allow=["search", "write"])),
     )
-    assert authorize_tool(confinements, "search").allowed
-    refused = authorize_tool(confinements, "read")
+    both = [tool_policy((one,)) for one in confinements]
+    for policies in (both, [tool_policy(confinements)]):
+        assert authorize_tool(("search",), *policies, effort=Effort()).allowed
+    refused = authorize_tool(("read",), *both, effort=Effort())
     assert (refused.code, refused.reason) == (Code.TOOL_NOT_ALLOWED, "The tier 'free' does not allow this tool.")

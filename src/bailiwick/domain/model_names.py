@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bailiwick.domain.fields import invalid
+from bailiwick.domain.globs import MOST_INVOLVED, involved
 
 MAX_MODELS: Final = 1000
 _NAME: Final = re.compile(r"[!-~]{1,255}")
@@ -31,4 +32,6 @@ def read_models(field: str, texts: Sequence[str] | None) -> tuple[str, ...] | No
     names = tuple(read_model(f"{field}.{place}", text) for place, text in enumerate(texts))
     if len(set(names)) < len(names):
         raise invalid(field, "must not name anything twice")
+    if involved(names) > MOST_INVOLVED:
+        raise invalid(field, f"must have at most {MOST_INVOLVED} with a wildcard elsewhere than at one end")
     return names

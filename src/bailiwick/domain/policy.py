@@ -16,6 +16,8 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.permissions import EXERCISED_BY, CredentialKind, Permission
 from bailiwick.domain.principal import Principal
+from bailiwick.domain.tool_names import Tool
+from bailiwick.domain.tool_policy import Effort, ToolPolicy
 
 
 @final
@@ -163,11 +165,16 @@ def authorize_model(principal: Principal, *names: str) -> Decision:
     return ALLOWED
 
 
-def authorize_tool(confinements: tuple[Confinement, ...], *names: str) -> Decision:
-    """Say whether a tool that goes by `names` may be offered, and called, within all of `confinements`."""
-    for confinement in confinements:
-        if confinement.tools is not None and not confinement.tools.let(names):
-            return Decision(code=Code.TOOL_NOT_ALLOWED, reason=_not_let(confinement, "tool"))
+def authorize_tool(names: tuple[str, ...], *policies: ToolPolicy, effort: Effort) -> Decision:
+    """Say whether what a tool server has and goes by `names` may be listed, and used, within all of these.
+
+    Raises `TooMany` at the end of the effort.
+    """
+    tool = Tool("this tool", names)
+    for policy in policies:
+        source = policy.refusing(tool, effort) if policy.narrows else None
+        if source is not None:
+            return Decision(code=Code.TOOL_NOT_ALLOWED, reason=f"{_begun(source)} does not allow this tool.")
     return ALLOWED
 
 
@@ -179,17 +186,21 @@ def authorize_agent(principal: Principal, *names: str) -> Decision:
     """
     for confinement in principal.grant.confinements:
         if confinement.agents is not None and not confinement.agents.match(names):
-            reason = _not_let(confinement, "agent") if names else f"{_begun(confinement)} allows calls as agents only."
+            reason = (
+                _not_let(confinement, "agent")
+                if names
+                else f"{_begun(confinement.source)} allows calls as agents only."
+            )
             return Decision(code=Code.AGENT_NOT_ALLOWED, reason=reason)
     return ALLOWED
 
 
 def _not_let(confinement: Confinement, thing: str) -> str:
-    return f"{_begun(confinement)} does not allow this {thing}."
+    return f"{_begun(confinement.source)} does not allow this {thing}."
 
 
-def _begun(confinement: Confinement) -> str:
-    return confinement.source[0].upper() + confinement.source[1:]
+def _begun(source: str) -> str:
+    return source[0].upper() + source[1:]
 
 
 def authorize_others(principal: Principal, others: str | None, *, shared_account: bool) -> Decision:

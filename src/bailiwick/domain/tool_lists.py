@@ -27,7 +27,7 @@ from bailiwick.domain.tool_names import (
     untold,
     with_listed,
 )
-from bailiwick.domain.tool_policy import ToolPolicy
+from bailiwick.domain.tool_policy import Effort, ToolPolicy, TooMany
 
 TOOLS: Final = "tools"
 _NAMESPACE: Final = "namespace"
@@ -68,10 +68,11 @@ class ToolList:
 class Reading:
     """Tools on their way through the rules: `kept` are those that are let, `removed` the others."""
 
-    __slots__ = ("_policy", "kept", "removed")
+    __slots__ = ("_effort", "_policy", "kept", "removed")
 
     def __init__(self, policy: ToolPolicy) -> None:
         self._policy = policy
+        self._effort = Effort()
         self.kept: Final[list[Tool]] = []
         self.removed: Final[list[str]] = []
 
@@ -89,7 +90,7 @@ class Reading:
     def _namespace(self, tool: Object) -> Json:
         name, tools = tool.get("name"), tool.get(TOOLS)
         if not isinstance(name, str) or not name or not isinstance(tools, list):
-            self._refuse(untold(name), self._policy.refusing(untold(name)))
+            self._refuse(untold(name), self.refusing(untold(name)))
             return None
         left: list[Json] = [kept for inner in tools if (kept := self.within(inner, name)) is not None]
         return {**tool, TOOLS: left} if left else None
@@ -97,7 +98,7 @@ class Reading:
     def server(self, tool: Json, read: Tool) -> Json:
         """What is left of a tool server, as `within`."""
         if read.server is None or read.listed is None or not is_object(tool):
-            source = self._policy.refusing(read)
+            source = self.refusing(read)
             # A server that does not say which of its tools are meant may have any, one that is denied among them.
             if source is None and read.listed is None:
                 source = self._policy.denying()
@@ -115,13 +116,21 @@ class Reading:
 
     def lets(self, tool: Tool, *, offer: bool = True) -> bool:
         """Whether a tool is let; raises `Refused` (403) where that is the rule."""
-        source = self._policy.refusing(tool)
+        source = self.refusing(tool)
         if source is None:
             if offer:
                 self.kept.append(tool)
             return True
         self._refuse(tool, source)
         return False
+
+    def refusing(self, tool: Tool) -> str | None:
+        """Which confinement does not let a tool; raises `Refused` (400) for too many to be asked for."""
+        try:
+            return self._policy.refusing(tool, self._effort)
+        except TooMany:
+            message = "The call names too many tools for as many rules as there are here; send fewer of them."
+            raise Refused(Code.INVALID_REQUEST, message, param=TOOLS) from None
 
     def _refuse(self, tool: Tool, source: str | None) -> None:
         if self._policy.refuse:

@@ -80,6 +80,8 @@ _USUAL: Final = _READ | {
     "cache_control", "container", "defer_loading", "description", "input_schema", "parameters", "strict",
 }  # fmt: skip
 _LONGEST_SHOWN: Final = 64
+# Rules speak of no longer one; to put one together with each of many others would take long.
+_LONGEST_NAME: Final = 255
 
 
 @final
@@ -156,8 +158,8 @@ def is_object(value: Json) -> TypeGuard[Object]:
 def listed_tool(server: Tool, name: str) -> Tool:
     """One of the tools that a server lists."""
     own = server.names[-1]
-    shown = f"{own}/{name}"
-    if not name or "/" in name:
+    shown = f"{own[:_LONGEST_NAME]}/{name}"
+    if not name or "/" in name or len(shown) > _LONGEST_NAME:
         return untold(shown)
     label = own.removeprefix(f"{MCP}/")
     return Tool(shown[:_LONGEST_SHOWN], (*server.names, shown), (name, f"{label}/{name}"))
@@ -165,7 +167,7 @@ def listed_tool(server: Tool, name: str) -> Tool:
 
 def in_namespace(tool: Tool, namespace: str) -> Tool:
     """The same tool, as one of a namespace."""
-    if tool.name is None or not namespace:
+    if tool.name is None or not namespace or len(namespace) > _LONGEST_NAME:
         return Tool(tool.shown, ())
     full = f"{namespace}/{tool.name}"
     return Tool(full, (tool.name, full), name=tool.name)

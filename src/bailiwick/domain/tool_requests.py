@@ -152,7 +152,7 @@ class _Narrowing:
         for server in given if isinstance(given, list) else ():
             read = read_server(server)
             if read.listed is None and read.server is not None and read.server in toolsets:
-                kept = server if self._policy.refusing(read) is None else None
+                kept = server if reading.refusing(read) is None else None
             else:
                 kept = reading.server(server, read)
             if kept is not None:
@@ -168,7 +168,7 @@ class _Narrowing:
             raise Refused(Code.TOOL_NOT_ALLOWED, message, param=_PROMPT)
         for name, raw in self._fields.items():
             for tool in tools_within(name, raw):
-                source = self._policy.refusing(tool) or (self._policy.denying() if tool.server is not None else None)
+                source = self._reading.refusing(tool) or (self._policy.denying() if tool.server is not None else None)
                 if source is not None:
                     raise not_allowed(tool, source, param=name)
                 self._brought = True

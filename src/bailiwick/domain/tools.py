@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from bailiwick.domain.fields import Findings, invalid
-from bailiwick.domain.globs import Globs
+from bailiwick.domain.globs import MOST_INVOLVED, Globs, involved
 
 MAX_RULES: Final = 500
 # What becomes of a call with a tool that is not let: it goes on without the tool, or not at all.
@@ -85,6 +85,8 @@ def _read(field: str, said: object) -> tuple[str, ...] | None:
         raise invalid(field, "must be a list")
     if len(said) > MAX_RULES:
         raise invalid(field, f"must be at most {MAX_RULES}")
+    if involved(pattern for pattern in said if isinstance(pattern, str)) > MOST_INVOLVED:
+        raise invalid(field, f"must have at most {MOST_INVOLVED} with a wildcard elsewhere than at one end")
     findings = Findings()
     for place, pattern in enumerate(said):
         if not isinstance(pattern, str) or _PLAIN.fullmatch(pattern) is None:

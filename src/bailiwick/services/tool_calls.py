@@ -30,6 +30,7 @@ from bailiwick.domain.mcp import (
 from bailiwick.domain.mcp_messages import McpHead, Message, check_version, read_message, with_state
 from bailiwick.domain.permissions import Permission
 from bailiwick.domain.principal import Principal
+from bailiwick.domain.tool_policy import Effort, TooMany
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.sealed_values import SealedValues
 from bailiwick.providers.mcp import McpAsk
@@ -138,8 +139,13 @@ class ToolCalls:
     def _decided(self, asked: ToolAsked, principal: Principal, server: ToolServer, message: Message | None) -> _Decided:
         """Raise `RefusedMessage` unless the caller may use what the message names, within the session it names."""
         message_id = None if message is None else message.id
+        effort = Effort()
         for kind, name in () if message is None else message.wanted:
-            decision = server.decide(principal, kind, name)
+            try:
+                decision = server.decide(principal, kind, name, effort)
+            except TooMany:
+                said = "The message names too much for as many rules as there are here."
+                raise RefusedMessage(INVALID_PARAMS, said, message_id=message_id) from None
             if not decision.allowed:
                 code = decision.code or Code.TOOL_NOT_ALLOWED
                 raise RefusedMessage(INVALID_PARAMS, decision.reason, code=code, message_id=message_id)
@@ -223,12 +229,13 @@ class ToolCalls:
                 return asked.head.session
             return decided.handles.outside(Handle.SESSION, session)
 
+        effort = Effort()
         try:
             await relay(
                 exchange,
                 server.upstream,
                 message,
-                lambda kind, name: server.decide(decided.principal, kind, name).allowed,
+                lambda kind, name: server.decide(decided.principal, kind, name, effort).allowed,
                 decided.handles,
                 meter,
                 reply,

@@ -18,6 +18,7 @@ from bailiwick.domain.json_body import LARGE
 from bailiwick.domain.mcp import INTERNAL_ERROR, LISTEN
 from bailiwick.domain.mcp_answers import Garbled, Visible, fitted
 from bailiwick.domain.mcp_messages import Message
+from bailiwick.domain.tool_policy import TooMany
 from bailiwick.domain.usage import Outcome
 from bailiwick.providers.answers.errors import MAX_ERROR, read_retry_after
 from bailiwick.providers.mcp import McpUpstream
@@ -43,6 +44,7 @@ _SESSION: Final = b"mcp-session-id"
 _SESSION_ID: Final = re.compile(rb"[!-~]{1,1024}")
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
 _DATA: Final = re.compile(rb"data(?::|\Z)")
+_NAME: Final = re.compile(rb"id(?::|\Z)")
 _EVENT_ID: Final = re.compile(rb"[!-~](?:[ -~]{0,1022}[!-~])?")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _UNREADABLE: Final = "The tool server's answer could not be understood."
@@ -248,15 +250,19 @@ class _Passing:
         message = await self._fit(data) if data else data
         if data and message is None:
             return b""
-        lines = [self._line(line) for line in _LINE.split(event) if line and not _DATA.match(line)]
+        lines = self._others(event)
         if message is not None:
             lines.append(b"data: " + message.replace(b"\n", b"\ndata: "))
         return b"".join(line + b"\n" for line in lines) + b"\n"
 
-    def _line(self, line: bytes) -> bytes:
-        """A line of an event that is no data: the name of its place in the stream as this user may bring it back."""
-        if not line.startswith(b"id:"):
-            return line
+    def _others(self, event: bytes) -> list[bytes]:
+        """An event's lines that are no data, one of them at most its name."""
+        lines = [line for line in _LINE.split(event) if line and not _DATA.match(line)]
+        names = [line for line in lines if _NAME.match(line)]
+        return [line for line in lines if not _NAME.match(line)] + [self._name(line) for line in names[-1:]]
+
+    def _name(self, line: bytes) -> bytes:
+        """The name of a place in the stream as this user may bring it back."""
         own = line[3:].removeprefix(b" ")
         # Of another form it could not come back in a header; without any it cannot be asked for.
         return (
@@ -269,6 +275,9 @@ class _Passing:
             message = await self._aside(work) if len(data) > LARGE else work()
         except Garbled:
             raise ProviderFailed(_UNREADABLE, garbled=True) from None
+        except TooMany:
+            said = "The tool server's lists are too long for as many rules as there are here."
+            raise ProviderFailed(said, garbled=True) from None
         if message is None:
             return None
         asked = self._message

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from bailiwick.domain.confinement import Confinement, confining
+from bailiwick.domain.confinement import Confinement
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import McpServerId, ProjectId, TenantId
 from bailiwick.domain.mcp import Kind, names_of
@@ -15,6 +15,7 @@ from bailiwick.domain.models import Offer, ProviderKind, Route
 from bailiwick.domain.policy import Decision, authorize_tool
 from bailiwick.domain.pricing import Price, Rate
 from bailiwick.domain.principal import Principal
+from bailiwick.domain.tool_policy import Effort, ToolPolicy, tool_policy
 from bailiwick.providers.mcp import McpUpstream
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.epoch import Epoch
@@ -43,13 +44,16 @@ class ToolServer:
 
     id: McpServerId
     name: str
-    own: tuple[Confinement, ...]
+    own: ToolPolicy
     upstream: McpUpstream
 
-    def decide(self, principal: Principal, kind: Kind, name: str) -> Decision:
-        """Say whether the caller may use a thing of this server: by its name alone, whatever the server lists."""
+    def decide(self, principal: Principal, kind: Kind, name: str, effort: Effort) -> Decision:
+        """Say whether the caller may use a thing of this server: by its name alone, whatever the server lists.
+
+        Raises `TooMany` at the end of the effort.
+        """
         known = names_of(self.name, kind, name) if name and _is_short(kind, name) else ()
-        return authorize_tool(principal.grant.confinements + self.own, *known)
+        return authorize_tool(known, principal.grant.tools, self.own, effort=effort)
 
     def use(self, label: str) -> ToolUse:
         """What the ledger has of a call that goes by this name."""
@@ -83,7 +87,7 @@ class ToolServers:
             stored.name: ToolServer(
                 id=stored.id,
                 name=stored.name,
-                own=confining(Confinement(source=f"the tool server {stored.name!r}", tools=stored.tools)),
+                own=tool_policy((Confinement(source=f"the tool server {stored.name!r}", tools=stored.tools),)),
                 upstream=self._connect(*key, stored),
             )
             for stored in await self._lookup.find(*key)

@@ -264,6 +264,22 @@ def test_deep_arguments_pass_or_are_refused_and_break_nothing(site: Site, upstre
     assert answer.status_code in {200, 400}
 
 
+def test_a_list_that_is_too_long_for_many_rules_is_the_servers_mistake(site: Site, upstream: Upstream) -> None:
+    rules = {"allow": ["x"], "deny": [f"*a?{number}*" for number in range(50)]}
+    upstream.on("/mcp", result(tools=tools(*("a" * 200 + str(number) for number in range(1000)))))
+    answer = ask(scripted(site, server={"tools": rules}), "tools/list")
+    assert error_of(answer)[::2] == (502, "provider_error")
+    assert "too long for as many rules" in answer.json()["error"]["message"]
+
+
+def test_a_message_that_names_too_much_for_many_rules_is_refused(site: Site) -> None:
+    caller = scripted(site, server={"tools": {"deny": [f"*a?{number}*" for number in range(50)]}})
+    listened = {"resourceSubscriptions": ["file:///" + "b" * 200 + str(number) for number in range(1000)]}
+    answer = ask(caller, "subscriptions/listen", notifications=listened)
+    assert error_of(answer)[:2] == (400, -32602)
+    untouched(caller)
+
+
 def test_a_message_beyond_four_mebibytes_is_refused(site: Site) -> None:
     caller = scripted(site)
     body = b" " * (4 * 1024 * 1024 + 1)
