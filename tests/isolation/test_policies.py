@@ -216,7 +216,8 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         }  # fmt: skip
         assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations"}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
-        assert found(control, "DELETE") == {"tenants", *own}
+        # With an erased end user go the calls of theirs that were refused.
+        assert found(control, "DELETE") == {"tenants", *own, "end_users", "refused_calls"}
 
 
 def test_the_owner_sees_rows_only_where_a_table_is_not_forced(scratch: TestDatabase) -> None:

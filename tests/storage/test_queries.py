@@ -22,6 +22,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "doctor": ("postgres",),
     "idempotency": (roles.CONTROL, roles.OPERATOR),
     "end_users": (roles.CONTROL,),
+    "erasure": (roles.CONTROL,),
     "installation": (roles.OPERATOR,),
     "installation.find_installation": (roles.CONTROL, roles.OPERATOR),
     "isolation": ("postgres",),

@@ -25,6 +25,8 @@ MAX_BLOCKED: Final = 20_000
 # What goes on by itself: whoever changes a user need not know of their last call.
 UNVERSIONED: Final = frozenset({"last_seen", *NO_CALLS.document()})
 PARAMETERS: Final = ("from", "to", "limit", "after", "prefix", "blocked")
+# How the name of an erased user begins.
+ERASED: Final = "erased-"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,6 +37,19 @@ class Blocked:
 
     at: datetime
     by: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What erasing a user came to: the pseudonym that stands for them, and how many settled calls it stands at."""
+
+    pseudonym: str
+    calls: int
+
+    def document(self) -> dict[str, object]:
+        """The form outside."""
+        return {"pseudonym": self.pseudonym, "calls": self.calls}
 
 
 @final

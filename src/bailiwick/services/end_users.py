@@ -1,4 +1,4 @@
-"""End users of a project, for operators: listed by when they were last seen, read one by one, blocked and let in again.
+"""End users of a project, for operators: listed by when they were last seen, read, blocked and let in again, erased.
 
 A block takes effect at every door within a second (`services/taken_away.py`).
 """
@@ -11,7 +11,7 @@ from typing import final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import Actor
-from bailiwick.domain.end_users import MAX_BLOCKED, UNVERSIONED, Blocked, EndUser, UsersPage, UsersQuery
+from bailiwick.domain.end_users import ERASED, MAX_BLOCKED, UNVERSIONED, Blocked, EndUser, Erased, UsersPage, UsersQuery
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
@@ -19,6 +19,7 @@ from bailiwick.domain.versions import WHATEVER, Expected
 from bailiwick.services.absence import found, not_found
 from bailiwick.services.acts import Acts
 from bailiwick.storage.end_users import BlockedRows, EndUserRows
+from bailiwick.storage.erasure import erase
 from bailiwick.storage.projects import PlacedProject, ProjectRows
 from bailiwick.storage.scope import Database
 from bailiwick.storage.usage import UsageRows
@@ -63,6 +64,31 @@ class EndUsers:
             placed, user = found(await EndUserRows(scope, tenant_id, project_id).find(uid))
             reports = await UsageRows(scope, tenant_id, project_id).survey(queries, uid=uid)
             return placed, replace(user, usage=reports[0].total), reports
+
+    async def erase(
+        self, actor: Actor, tenant_id: TenantId, project_id: ProjectId, user: EndUser, *, expected: Expected = WHATEVER
+    ) -> Erased:
+        """Put a pseudonym that leads back to nobody in the place of a user's name; amounts stay.
+
+        The receipt in the audit log names the pseudonym only. `user` is what `find` returned. Raises as `change` does.
+        """
+        pseudonym = f"{ERASED}{self._acts.new_id().hex}"
+        async with self._database.acting(tenant_id) as scope:
+            if not await ProjectRows(scope, tenant_id).hold(project_id):
+                raise not_found()
+            blocked = await BlockedRows(scope, tenant_id, project_id).lock(user.uid)
+            expected.check(replace(user, blocked=blocked).document(), UNVERSIONED)
+            calls = await erase(scope, tenant_id, project_id, user.uid, pseudonym)
+            receipt = Erased(pseudonym=pseudonym, calls=calls)
+            await self._acts.record(
+                scope,
+                actor,
+                "user.erase",
+                ids.shown(ids.PROJECT, project_id),
+                tenant_id=tenant_id,
+                detail=receipt.document(),
+            )
+        return receipt
 
     async def change(
         self,

@@ -45,7 +45,7 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/usage": {"get"},
     "/admin/v1/projects/{project_id}/usage/export": {"get"},
     "/admin/v1/projects/{project_id}/users": {"get"},
-    "/admin/v1/projects/{project_id}/users/{uid}": {"get", "patch"},
+    "/admin/v1/projects/{project_id}/users/{uid}": {"get", "patch", "delete"},
     "/admin/v1/requests/{request_id}": {"get"},
     "/admin/v1/projects/{project_id}/refusals": {"get"},
     "/admin/v1/tenants/{tenant_id}/refusals": {"get"},

@@ -252,6 +252,13 @@ class UsageGroupShown(BaseModel):
     latency_p95_ms: int | None
 
 
+class ErasedShown(BaseModel):
+    """What stands for an erased end user, and at how many settled calls."""
+
+    pseudonym: str
+    calls: int
+
+
 class EndUserShown(ItemShown):
     """An end user of a project; what they used is that of the span that is asked for."""
 

@@ -11,7 +11,7 @@ from pydantic import WithJsonSchema
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, IfMatch, Limit
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
-from bailiwick.apps.admin.shown import EndUserShown, EndUsersShown
+from bailiwick.apps.admin.shown import EndUserShown, EndUsersShown, ErasedShown
 from bailiwick.apps.admin.wire import EndUserBody, patch_schema, read_patched
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.end_users import PARAMETERS, users_query
@@ -79,3 +79,10 @@ async def change_user(
     asked = read_patched(EndUserBody, {"blocked": user.blocked is not None}, patch)
     changed = await plane.end_users.change(actor, *at, user, blocked=asked.blocked is True, expected=expected)
     return changed.document()
+
+
+@router.delete(_ITEM, response_model=ErasedShown, openapi_extra=needs(AdminPermission.USERS_WRITE))
+async def erase_user(plane: Plane, actor: CurrentActor, at: AtProject, uid: Uid, expected: IfMatch) -> Document:
+    """Erase an end user: another name, which leads back to nobody, stands at what they used."""
+    user = await plane.end_users.find(*at, uid, usage_query({}, plane.acts.now()))
+    return (await plane.end_users.erase(actor, *at, user, expected=expected)).document()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import PAGE, Option
+from bailiwick.apps.cli.admin.options import PAGE, YES, Option
 from bailiwick.apps.cli.admin.output import Column, bar, column, columns, write_item, write_table
 
 _SPAN: Final = (
@@ -90,6 +90,10 @@ add(
     Command(
         name="block", help="Refuse every call that names an end user.", method="PATCH",
         path="/projects/{project}/users/{user}", item="user", above=("tenant", "project"), says={"blocked": True},
+    ),
+    Command(
+        name="erase", help="Put a pseudonym in an end user's place, for good; what they used stays.", method="DELETE",
+        path="/projects/{project}/users/{user}", item="user", above=("tenant", "project"), options=(YES,),
     ),
     Command(
         name="unblock", help="Let an end user in again.", method="PATCH", path="/projects/{project}/users/{user}",

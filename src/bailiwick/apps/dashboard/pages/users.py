@@ -12,6 +12,7 @@ from bailiwick.apps.dashboard.pages.projects import around
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.end_users import users_query
 from bailiwick.domain.errors import Refused
+from bailiwick.domain.fields import invalid
 from bailiwick.domain.identifiers import read_identifier
 from bailiwick.domain.revocations import revocation_spec
 from bailiwick.domain.times import written
@@ -60,6 +61,17 @@ async def revoke_user(visit: Visit) -> Response:
     return visit.go(f"{_address(visit)}/one", "tokens-ended", uid=uid)
 
 
+async def erase_user(visit: Visit) -> Response:
+    """Erase a user, once their id is typed."""
+    form = visit.form.known("uid", "typed")
+    uid = read_uid(form.text("uid"))
+    if form.text("typed") != uid:
+        raise invalid("typed", "must be the user's id, to the letter")
+    user = await visit.plane.end_users.find(*visit.at, uid, span_named("24h").query(visit.plane.acts.now()))
+    erased = await visit.plane.end_users.erase(visit.actor, *visit.at, user)
+    return visit.go(f"{_address(visit)}/one", "erased", uid=erased.pseudonym)
+
+
 def read_uid(text: str) -> str:
     """Who is named, to the letter; raises `Refused` (404)."""
     try:
@@ -78,5 +90,6 @@ PAGES: Final = (
     Page(path=_LIST, handler=list_users, needs=_READ),
     Page(path=f"{_LIST}/one", handler=show_user, needs=_READ),
     Page(path=f"{_LIST}/one", handler=change_user, needs=_WRITE, method="POST"),
+    Page(path=f"{_LIST}/erase", handler=erase_user, needs=_WRITE, method="POST"),
     Page(path=f"{_LIST}/revoke", handler=revoke_user, needs=AdminPermission.REVOCATIONS_WRITE, method="POST"),
 )

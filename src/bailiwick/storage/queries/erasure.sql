@@ -1,0 +1,46 @@
+-- name: hold_roll_up
+-- Until the transaction ends nothing is rolled up: what is being counted would come back under the old name.
+SELECT pg_advisory_xact_lock(x'726f6c6c'::bigint);
+
+-- name: erase_open
+-- What settles later takes its user from here.
+UPDATE bailiwick.open_calls SET uid = %(pseudonym)s, sid = NULL
+WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s;
+
+-- name: erase_settled
+-- Only in hours in which the user called, or what is not rolled up yet; returns how many calls there were.
+WITH hours AS MATERIALIZED (
+    SELECT DISTINCT u.hour FROM bailiwick.usage_hourly_of_users u
+    WHERE u.tenant_id = %(tenant)s AND u.project_id = %(project)s AND u.uid = %(uid)s
+), theirs AS (
+    SELECT l.opened_at, l.id
+    FROM hours h JOIN bailiwick.ledger l
+      ON l.tenant_id = %(tenant)s AND l.project_id = %(project)s
+     AND l.opened_at >= h.hour AND l.opened_at < h.hour + interval '1 hour' AND l.uid = %(uid)s
+    UNION
+    SELECT l.opened_at, l.id
+    FROM bailiwick.ledger l
+    WHERE l.tenant_id = %(tenant)s AND l.project_id = %(project)s AND l.uid = %(uid)s
+      AND l.written_xid >= (SELECT w.xid FROM bailiwick.usage_watermark w)
+), erased AS (
+    UPDATE bailiwick.ledger l SET uid = %(pseudonym)s, sid = NULL
+    FROM theirs t
+    WHERE l.tenant_id = %(tenant)s AND l.project_id = %(project)s AND l.opened_at = t.opened_at AND l.id = t.id
+    RETURNING l.id
+)
+SELECT count(*) AS calls FROM erased;
+
+-- name: erase_counted
+-- All else that names a user; nothing needs to say when an erased one was last seen, or why they were refused.
+WITH corrections AS (
+    UPDATE bailiwick.ledger_corrections SET uid = %(pseudonym)s
+    WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s
+), hours AS (
+    UPDATE bailiwick.usage_hourly_of_users SET uid = %(pseudonym)s
+    WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s
+), refused AS (
+    DELETE FROM bailiwick.refused_calls
+    WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s
+)
+DELETE FROM bailiwick.end_users
+WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s;
