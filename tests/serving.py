@@ -25,6 +25,7 @@ from psycopg.rows import dict_row
 
 from bailiwick.domain import ids
 from tests.installation import Admin, Installation
+from tests.patience import Patience
 from tests.upstream import Upstream
 
 MODEL: Final = "gpt-4o-mini"
@@ -60,9 +61,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 def until(reached: Callable[[], object], *, patience: float = 5.0) -> None:
     """Wait for something that takes effect by itself; AssertionError if it does not."""
-    deadline = time.monotonic() + patience
+    patient = Patience(patience)
     while not reached():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert not patient.over(), "it did not happen in time"
         time.sleep(0.01)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Iterable
 from typing import Final, Self, final
 
 from tests.faults.http import Answer
 from tests.faults.site import ANSWER, STREAM, Site
+from tests.patience import Patience
 
 _PAUSE: Final = 0.05
 _PAUSE_AFTER_TROUBLE: Final = 0.1
@@ -37,13 +37,13 @@ class Load:
 
     async def good_since(self, moment: float, within: float) -> float:
         """Wait for the first good answer to a call that began after `moment`; returns how long after that it came."""
-        place = 0
+        place, patience = 0, Patience(within)
         while True:
             for answer in self.answers[place:]:
                 if answer.began > moment and answer.good:
                     return answer.ended - moment
             place = max(0, len(self.answers) - 1)
-            assert time.monotonic() - moment < within, f"no good answer within {within} s"
+            assert not patience.over(), f"no good answer within {within} s"
             await asyncio.sleep(0.01)
 
     async def _call_on(self, place: int) -> None:

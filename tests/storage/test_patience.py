@@ -21,7 +21,7 @@ async def test_what_takes_too_long_is_broken_off(database: TestDatabase) -> None
     began = time.monotonic()
     with pytest.raises(psycopg.OperationalError), at_most(0.2, connection):
         await connection.execute("SELECT pg_sleep(10)")
-    assert 0.2 <= time.monotonic() - began < 1.0
+    assert 0.2 <= time.monotonic() - began < 5.0
     assert connection.broken
     await connection.close()
 
@@ -38,7 +38,7 @@ async def test_a_pipeline_is_broken_off_too(database: TestDatabase) -> None:
     began = time.monotonic()
     with pytest.raises(psycopg.OperationalError), at_most(0.2, connection):
         await read()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     await connection.close()
 
 

@@ -30,7 +30,7 @@ def test_a_key_is_looked_up_while_reports_wait_for_the_ledger(site: Site) -> Non
                 other = site.caller(asking.project)  # a key that no process has seen yet
                 answer = other.ask("GET", "/v1/me")
                 assert answer.status_code == 200, answer.text
-                assert answer.elapsed.total_seconds() < 1
+                assert answer.elapsed.total_seconds() < 2  # a connection would be waited for three seconds
         assert {each.result() for each in reports} <= {200, 503}
         assert 200 in {each.result() for each in reports}
 

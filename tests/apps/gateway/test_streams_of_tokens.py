@@ -65,7 +65,7 @@ def test_a_stream_of_a_token_that_has_expired_meanwhile_ends_when_it_is_revoked(
 def test_a_stream_of_a_token_that_has_expired_meanwhile_comes_to_its_end_whatever_else_changes(
     site: Site, upstream: Upstream
 ) -> None:
-    upstream.on(MODEL, Behaviour(chunks=48, gap=0.05))
+    upstream.on(MODEL, Behaviour(chunks=44, gap=0.05))
     user = ending(site)
 
     def at(count: int) -> None:

@@ -126,11 +126,13 @@ def test_no_call_runs_where_its_user_was_no_member_a_second_before(site: Site, u
 
 def check(calls: list[Call], memberships: Memberships, ran: set[str]) -> None:
     """Whoever surely was no member for a second was refused, and nothing of it came to the provider."""
+    # How late this machine is: where it has room, a call takes hundredths of a second.
+    lag = min(max(call.ended - call.began for call in calls), PROMPTLY)
     late = [
         call
         for call in calls
         for began, ended in memberships.absences.get(call.place, ())
-        if began + PROMPTLY < call.began and call.ended < ended
+        if began + PROMPTLY + lag < call.began and call.ended < ended
     ]
     assert len(late) > len(calls) // 20, "hardly anybody called where they were no member: nothing was tried"
     assert [call for call in late if (call.status, call.code) != (403, "not_a_member")] == []
