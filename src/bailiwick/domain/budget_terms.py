@@ -60,15 +60,25 @@ def read_subject(scope: BudgetScope, text: str) -> Subject:
             raise ValueError(text)
 
 
+def user_subject(project_id: ProjectId, uid: str) -> str:
+    """The text by which a budget of each user counts one."""
+    return f"{project_id.hex}:{uid}"
+
+
+def sessions_of(project_id: ProjectId, uid: str | None) -> str:
+    """How every text begins by which a budget of each session counts one of a user's, or of nobody's; then its sid."""
+    return f"{project_id.hex}:{len(uid or '')}:{uid or ''}:"
+
+
 @final
 class Budgets:
     """The budgets that may apply to calls of one project under one tier; at least one, or calls need not ask."""
 
-    __slots__ = ("_always", "_by_model", "_keys", "_project", "_sessions", "_users")
+    __slots__ = ("_always", "_by_model", "_keys", "_project_id", "_sessions", "_users")
 
     def __init__(self, project_id: ProjectId, terms: Iterable[BudgetTerms]) -> None:
         """`terms` may hold budgets of the tenant's other projects: they apply to nothing here."""
-        self._project = project_id.hex
+        self._project_id = project_id
         every = tuple(terms)
         self._by_model = any(one.cap.models is not None for one in every)
         self._always = tuple(self._of_all_calls(every, ids.shown(ids.PROJECT, project_id)))
@@ -81,7 +91,7 @@ class Budgets:
             if one.scope is BudgetScope.TENANT or (one.scope is BudgetScope.PROJECT and one.subject in (None, project)):
                 yield Applied(one, _ONLY)
             elif one.scope is BudgetScope.PROJECT and one.subject == EACH:
-                yield Applied(one, self._project)
+                yield Applied(one, self._project_id.hex)
 
     def applying(
         self, names: tuple[str, ...], *, key: str | None, uid: str | None, sid: str | None
@@ -94,9 +104,9 @@ class Budgets:
         if key is not None and self._keys:
             found += self._keys.of(key, key)
         if uid is not None and self._users:
-            found += self._users.of(uid, f"{self._project}:{uid}")
+            found += self._users.of(uid, user_subject(self._project_id, uid))
         if sid is not None and self._sessions:
-            found += self._sessions.of(sid, f"{self._project}:{len(uid or '')}:{uid or ''}:{sid}")
+            found += self._sessions.of(sid, sessions_of(self._project_id, uid) + sid)
         if self._by_model:
             return tuple([one for one in found if one.budget.cap.models is None or one.budget.cap.models.match(names)])
         return found

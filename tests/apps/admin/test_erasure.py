@@ -10,6 +10,9 @@ import psycopg
 import pytest
 
 from bailiwick.domain import ids
+from bailiwick.domain.budget_terms import read_subject, sessions_of, user_subject
+from bailiwick.domain.budgets import BudgetScope
+from bailiwick.domain.ids import ProjectId
 from bailiwick.storage.roll_up import RollUp
 from tests.apps.admin.test_usage import NOVEMBER, START, identity, some_calls
 from tests.control import Control, controlled
@@ -126,3 +129,33 @@ async def test_what_was_taken_away_from_a_user_stays_taken_away(control: Control
     assert (await control.refused("DELETE", user, headers={"if-match": '"another"'}))[0] == 412
     assert (await control.ask("DELETE", user, headers={"if-match": version})).status_code == 200
     assert (await control.read(user))["blocked"] is True
+
+
+async def test_what_budgets_have_counted_for_a_user_stays_under_the_pseudonym(
+    control: Control, database: TestDatabase
+) -> None:
+    project = await control.project()
+    tenant_id, project_id = identity(project)
+    own = ProjectId(project_id)
+    subjects = [
+        user_subject(own, "ann"),
+        user_subject(own, "anna"),
+        sessions_of(own, "ann") + "s1",
+        sessions_of(own, "bo") + "s1",
+    ]
+    with database.connect() as superuser:
+        for number, subject in enumerate(subjects, start=1):
+            superuser.execute(
+                "INSERT INTO bailiwick.budget_slices (tenant_id, budget_id, counted, subject, slice, span, in_tokens,"
+                " lim, settled) VALUES (%s, %s, '', %s, 0, 0, true, 9, %s)",
+                (tenant_id, project_id, subject, number),
+            )
+        name = (await control.ask("DELETE", f"/projects/{project['id']}/users/ann")).json()["pseudonym"]
+        rows = superuser.execute(
+            "SELECT subject FROM bailiwick.budget_slices WHERE tenant_id = %s ORDER BY settled", (tenant_id,)
+        ).fetchall()
+    found = [str(subject) for (subject,) in rows]
+    assert (found[0], found[1], found[3]) == (user_subject(own, name), subjects[1], subjects[3])
+    session = read_subject(BudgetScope.SESSION, found[2])
+    assert session.uid == name
+    assert "s1" not in session.id

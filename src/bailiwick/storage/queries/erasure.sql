@@ -38,6 +38,11 @@ WITH corrections AS (
 ), hours AS (
     UPDATE bailiwick.usage_hourly_of_users SET uid = %(pseudonym)s
     WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s
+), slices AS (
+    -- A session's name goes with its user's; what is left tells its slices apart.
+    UPDATE bailiwick.budget_slices
+    SET subject = CASE subject WHEN %(user)s THEN %(user_after)s ELSE %(sessions_after)s || id END
+    WHERE tenant_id = %(tenant)s AND (subject = %(user)s OR starts_with(subject, %(sessions)s))
 ), refused AS (
     DELETE FROM bailiwick.refused_calls
     WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s
