@@ -57,6 +57,7 @@ def addresses(installation: Installation) -> list[str]:
         "/tiers/new",
         "/models",
         "/agents",
+        "/playground",
         f"/agents/{agent}",
         f"/agents/{agent}/versions",
         "/mcp-servers",

@@ -41,6 +41,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "operator_keys.look_up_operator_key": (roles.CONTROL,),
     "operators": (roles.CONTROL, roles.OPERATOR),
     "origins": (roles.APP,),
+    "playground": (roles.CONTROL,),
     "projects": (roles.CONTROL,),
     "projects.add_project": (roles.CONTROL, roles.OPERATOR),
     "projects.find_project": (roles.CONTROL, roles.APP),

@@ -29,6 +29,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     pseudonyms: bytes
     public_url: str
     listen_fd: int
+    own_socket: str
     tls_cert: str | None
     tls_key: str | None
     control_socket: str
@@ -68,6 +69,7 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     session_idle_seconds: int
     session_seconds: int
     socket: str
+    gateway_socket: str
     outbound_allow: list[str]
     public_url: str
     log_level: str

@@ -24,6 +24,7 @@ from bailiwick.identity.passwords import Passwords
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.names import Names
 from bailiwick.providers.openai import OpenAIProvider
+from bailiwick.providers.own_gateway import OwnGateway
 from bailiwick.providers.transport import Transport
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
@@ -46,6 +47,7 @@ from bailiwick.services.operator_minting import OperatorMinting
 from bailiwick.services.operators import Operators
 from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.people import People
+from bailiwick.services.playground import Playground
 from bailiwick.services.provider_accounts import ProviderAccounts
 from bailiwick.services.provider_tests import Connect, ProviderTests
 from bailiwick.services.provisioning import Provisioning
@@ -90,6 +92,7 @@ class ControlPlane:
     members: Members
     roles: Roles
     agents: Agents
+    playground: Playground
     usage: UsageReports
     usage_export: UsageExport
     end_users: EndUsers
@@ -109,6 +112,7 @@ async def control_plane(
     outbound_allow: Sequence[IPv4Network | IPv6Network],
     public_url: str,
     session_limits: SessionLimits,
+    gateway_socket: str | None = None,
     keep_heads: Callable[[datetime, Ends], None] = lambda _at, _ends: None,
     now: Callable[[], datetime] = now,
     monotonic: Callable[[], float] = monotonic,
@@ -118,6 +122,7 @@ async def control_plane(
     """Build the control plane over a pool of the control role's connections; closed on the way out.
 
     `public_url` is where people reach it: from it follow links and what cookies may do, never from a request.
+    `gateway_socket` is where the gateway is called, None if there is none.
     It starts without a database too: then every use case raises `Unavailable` until there is one.
     `keep_heads` keeps the ends of the audit log's chains outside the database; it may raise `OSError`.
     """
@@ -142,6 +147,8 @@ async def control_plane(
             guard=guard,
             public_url=public_url,
         )
+        explaining = Explaining(database)
+        gateway = None if gateway_socket is None else OwnGateway(transport, socket=gateway_socket)
         yield ControlPlane(
             acts=acts,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
@@ -165,7 +172,8 @@ async def control_plane(
             usage=UsageReports(database),
             usage_export=UsageExport(database, acts),
             end_users=EndUsers(database, acts),
-            explaining=Explaining(database),
+            explaining=explaining,
+            playground=Playground(database, acts, explaining, gateway, sealing=keys.sealing, public_url=public_url),
             directory=Directory(database, acts),
             audit=AuditTrail(database, acts),
             witness=Witness(database, keep=keep_heads, now=now),

@@ -67,14 +67,14 @@ STEP_OF: Final[dict[Code, Step]] = {
 }
 _ERRORS: Final = 400
 _PASSED: Final[dict[Step, str]] = {
-    _S.CREDENTIAL: "The key is known, its secret right, and it has neither ended nor expired.",
+    _S.CREDENTIAL: "The credential is known and genuine, and has neither ended nor expired.",
     _S.TENANT: "The tenant is active.",
     _S.PROJECT: "The project is active.",
     _S.ORGANIZATION: "No other tenant or project is named.",
-    _S.PERMISSION: "The key holds the scope.",
+    _S.PERMISSION: "The credential holds the scope.",
     _S.REQUEST: "The request can be read.",
-    _S.AGENT: "No agent is named, or one that the key may call as.",
-    _S.MODEL: "The model is served in this project, and the key may use it.",
+    _S.AGENT: "No agent is named, or one that the caller may call as.",
+    _S.MODEL: "The model is served in this project, and the caller may use it.",
     _S.TOOLS: "Every tool may be offered.",
     _S.LIMITS: "Every limit that applies had room.",
 }
@@ -85,7 +85,8 @@ _PASSED: Final[dict[Step, str]] = {
 class CallFacts:
     """Which call it is, and whose. `door` is its address, None where nothing kept it.
 
-    `agent` is what it was made as, with the version: None for none, and for a call that was refused.
+    `agent` is what it was made as, with the version: None for none, and for a call that was refused;
+    `tier` is the plan that it was made on, likewise.
     """
 
     id: UUID
@@ -97,6 +98,7 @@ class CallFacts:
     at: datetime
     door: str | None
     agent: tuple[AgentId, int] | None
+    tier: str | None = None
 
 
 @final
@@ -234,9 +236,11 @@ def _passed(step: Step, call: CallFacts) -> str:
     if step is Step.END_USER:
         if call.uid is None:
             return "The call names no end user, and the project does not require one."
-        return f"The key may act for end users, and {call.uid!r} is not blocked."
+        return f"The call may be made for {call.uid!r}, who is not blocked."
     if step is Step.AGENT and call.agent is not None:
         return f"The call was made as the agent {shown(AGENT, call.agent[0])}, by its version {call.agent[1]}."
+    if step is Step.LIMITS and call.tier is not None:
+        return f"Every limit that applies on the tier {call.tier!r} had room."
     return _PASSED[step]
 
 

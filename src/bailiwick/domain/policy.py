@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
-from bailiwick.domain.confinement import Confinement
+from bailiwick.domain.confinement import THE_KEY, Confinement
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.permissions import EXERCISED_BY, CredentialKind, Permission
@@ -113,7 +113,8 @@ def _credential_kind_suffices(principal: Principal, permission: Permission | Non
 def _scope_is_held(principal: Principal, permission: Permission | None) -> Decision | None:
     if permission is None or permission in principal.grant.scopes:
         return None
-    return Decision(code=Code.FORBIDDEN, reason=f"The key lacks the scope {permission}.")
+    who = next((source for source, held in principal.grant.resolution.scopes if permission not in held), THE_KEY)
+    return Decision(code=Code.FORBIDDEN, reason=f"{who[0].upper()}{who[1:]} lacks the scope {permission}.")
 
 
 def _end_user_is_named(principal: Principal, permission: Permission | None) -> Decision | None:

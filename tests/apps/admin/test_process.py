@@ -41,6 +41,7 @@ class Process:
             session_idle_seconds=1800,
             session_seconds=43_200,
             socket=str(folder / "control.sock"),
+            gateway_socket=str(folder / "gateway.sock"),
             outbound_allow=["10.0.0.0/8"],
             public_url="http://127.0.0.1:8080",
             log_level="info",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.apps.http.client_ip import UNKNOWN, ClientIp
+from bailiwick.apps.http.client_ip import OURSELVES, UNKNOWN, ClientIp
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
 PROXY = "10.0.0.1"
@@ -95,3 +95,15 @@ def test_all_addresses_of_a_subscriber_count_as_one(address: object, host: int) 
     neighbour = IPv6Address(int(address) >> 64 << 64 | host)
     if address.ipv4_mapped is None and neighbour.ipv4_mapped is None:
         assert counted(str(address), trusted=False) == counted(str(neighbour), trusted=False)
+
+
+def test_a_process_of_ours_is_believed_for_whom_it_asks_and_no_header_can_claim_to_be_one() -> None:
+    client_ip = ClientIp([])
+    said = [(b"x-forwarded-for", b"192.0.2.7")]
+    assert client_ip.of(OURSELVES, said) == "192.0.2.7"
+    assert str(client_ip.exact(OURSELVES, said)) == "192.0.2.7"
+    behind_proxy = ClientIp([ip_network("127.0.0.0/8")])
+    for claim in (OURSELVES, OURSELVES.strip(","), f"{OURSELVES} "):
+        hops = [(b"x-forwarded-for", b"192.0.2.7, " + claim.encode())]
+        assert client_ip.of("127.0.0.1", hops) == "127.0.0.1"
+        assert behind_proxy.of("127.0.0.1", hops) == UNKNOWN

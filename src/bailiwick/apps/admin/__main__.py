@@ -56,6 +56,7 @@ async def run(settings: ControlSettings) -> None:
         keep_heads=audit_witness.keeper(Path(settings.audit_witness)),
         outbound_allow=[ip_network(text) for text in settings.outbound_allow],
         public_url=settings.public_url,
+        gateway_socket=settings.gateway_socket,
         session_limits=SessionLimits(
             idle=timedelta(seconds=settings.session_idle_seconds), longest=timedelta(seconds=settings.session_seconds)
         ),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bailiwick.apps.http.child_server import ChildServer
+from bailiwick.apps.http.unix_socket import listening
 
 _BACKLOG: Final = 512
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -36,22 +34,5 @@ async def serve(app: ASGIApp, path: Path, *, on_ready: Callable[[], None]) -> No
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    with _listening(path) as listener:
+    with listening(path) as listener:
         await ChildServer(config, on_ready).serve(sockets=[listener])
-
-
-@contextmanager
-def _listening(path: Path) -> Generator[socket.socket]:
-    """Bind the socket, mode 0600 from its first moment; one that a dead process left is replaced."""
-    with suppress(FileNotFoundError):
-        path.unlink()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(mask)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)

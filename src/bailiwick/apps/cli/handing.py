@@ -22,6 +22,7 @@ class Handing:
     settings: Config
     store: Store
     control_socket: Path
+    gateway_socket: Path
     listen_fd: int
     public_url: str
 
@@ -41,6 +42,7 @@ class Handing:
             session_idle_seconds=settings.session_idle_seconds,
             session_seconds=settings.session_seconds,
             socket=str(self.control_socket),
+            gateway_socket=str(self.gateway_socket),
             outbound_allow=[str(network) for network in settings.outbound_allow],
             public_url=self.public_url,
             log_level=settings.log_level,
@@ -66,6 +68,7 @@ class Handing:
             pseudonyms=keys.pseudonyms,
             public_url=self.public_url,
             listen_fd=self.listen_fd,
+            own_socket=str(self.gateway_socket),
             tls_cert=_text(settings.tls_cert),
             tls_key=_text(settings.tls_key),
             control_socket=str(self.control_socket),

@@ -42,6 +42,8 @@ _PARTITIONS_FIRST: Final = 60.0
 _PARTITIONS_EVERY: Final = 6 * 3600.0
 # A socket's address is a fixed field of 104 (macOS) or 108 bytes.
 _LONGEST_SOCKET_PATH: Final = 100
+_CONTROL: Final = "control.sock"
+_GATEWAY: Final = "gateway.sock"
 
 
 @final
@@ -120,10 +122,12 @@ class Parent:
         return public_url
 
     def _start_children(self, store: Store, listener: socket.socket, public_url: str) -> RunningRotation:
+        sockets = _folder_of_sockets(self._config.data_dir.resolve() / "run", self._stack)
         handing = Handing(
             settings=self._config,
             store=store,
-            control_socket=_short_socket(self._config.data_dir.resolve() / "run", self._stack),
+            control_socket=sockets / _CONTROL,
+            gateway_socket=sockets / _GATEWAY,
             listen_fd=listener.fileno(),
             public_url=public_url,
         )
@@ -189,9 +193,8 @@ def _check_packages(settings: Config) -> None:
             raise CannotStart(message)
 
 
-def _short_socket(folder: Path, stack: ExitStack) -> Path:
-    """Where the control process listens: in `folder`, or in a private one if the system cannot take so long a path."""
-    path = folder / "control.sock"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-        return path
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bailiwick-"))) / "control.sock"
+def _folder_of_sockets(folder: Path, stack: ExitStack) -> Path:
+    """Where the children listen for each other: `folder`, or a private one if the system cannot take so long a path."""
+    if all(len(os.fsencode(folder / name)) <= _LONGEST_SOCKET_PATH for name in (_CONTROL, _GATEWAY)):
+        return folder
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bailiwick-")))

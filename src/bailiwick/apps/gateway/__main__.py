@@ -133,6 +133,7 @@ async def run(settings: GatewaySettings) -> None:
             await serve(
                 app,
                 socket.socket(fileno=settings.listen_fd),
+                inside=Path(settings.own_socket),
                 tls=tls,
                 new_id=new_id,
                 drain_seconds=settings.drain_seconds,

@@ -24,6 +24,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, par
 
 from bailiwick.apps.gateway.connected import Connected
 from bailiwick.apps.gateway.exchange import HTTP_1_1, STATUS_LINES, Exchange
+from bailiwick.apps.http.client_ip import OURSELVES
 from bailiwick.apps.http.openai_errors import write_error
 from bailiwick.domain.errors import Code, Refused
 
@@ -43,14 +44,16 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_client", "_connected", "_exchange", "_headers", "_idle", "_idle_since", "_lingering", "_loop", "_offering",
-        "_parser", "_patience", "_quiet", "_reading", "_scheme", "_server", "_taken", "_unanswered", "_url",
-        "_waiting", "transport", "write_paused",
+        "_client", "_connected", "_exchange", "_headers", "_idle", "_idle_since", "_inside", "_lingering", "_loop",
+        "_offering", "_parser", "_patience", "_quiet", "_reading", "_scheme", "_server", "_taken", "_unanswered",
+        "_url", "_waiting", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, connected: Connected) -> None:
+    def __init__(self, connected: Connected, *, inside: bool = False) -> None:
+        """`inside`: the client is another process of this installation."""
+        self._inside = inside
         self._connected = connected
         self._loop = connected.loop
         self._patience = connected.patience
@@ -140,7 +143,7 @@ class Connection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self.transport = cast("asyncio.Transport", transport)
         self._connected.connections.add(self)
-        self._client = _address(transport.get_extra_info("peername"))
+        self._client = (OURSELVES, 0) if self._inside else _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._wait()

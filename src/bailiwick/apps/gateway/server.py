@@ -13,11 +13,13 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from bailiwick.apps.gateway.connected import Connected, Patience
 from bailiwick.apps.gateway.connection import Connection
 from bailiwick.apps.gateway.exchange import Application
+from bailiwick.apps.http.unix_socket import listening
 
 SLOW_READER_SECONDS: Final = 60.0
 _PATIENCE: Final = Patience(head=30.0, linger=3.0, reader=SLOW_READER_SECONDS, idle=75.0)
@@ -31,6 +33,7 @@ async def serve(
     application: Application,
     listener: socket.socket,
     *,
+    inside: Path,
     tls: ssl.SSLContext | None,
     new_id: Callable[[], str],
     drain_seconds: float,
@@ -38,7 +41,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, then take no new calls and wait for those in flight, at most `drain_seconds`.
 
-    `application` is an ASGI application. Without `tls` it is plain HTTP. `on_ready` is called once, when requests are
+    `application` is an ASGI application. Without `tls` it is plain HTTP. `inside` is a Unix socket to serve at besides,
+    without TLS, for the processes of this installation. `on_ready` is called once, when requests are
     accepted.
     """
     # It tells of what clients sent, a line for each: theirs to write and ours to keep.
@@ -52,10 +56,15 @@ async def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_signal_handler(signal.SIGTERM, end)
     connected = Connected(application, _PATIENCE, new_id=new_id)
-    server = await loop.create_server(lambda: Connection(connected), sock=listener, ssl=tls, backlog=_BACKLOG)
-    on_ready()
-    await ending.wait()
-    server.close()
+    with listening(inside) as own:
+        servers = (
+            await loop.create_unix_server(lambda: Connection(connected, inside=True), sock=own),
+            await loop.create_server(lambda: Connection(connected), sock=listener, ssl=tls, backlog=_BACKLOG),
+        )
+        on_ready()
+        await ending.wait()
+        for server in servers:
+            server.close()
     listener.close()
     for connection in [*connected.connections]:
         connection.shut_down()

@@ -16,6 +16,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _Judgement = tuple[str, bool, Address | None]
 UNKNOWN: Final = "unknown"
+# The peer at a socket that only processes of this installation can use: it is believed for whom it asks. No header can
+# name it, since a comma parts the addresses there.
+OURSELVES: Final = "ourselves,"
 # By these a proxy says for whom it asks.
 _FOR: Final = b"x-forwarded-for"
 _FORWARDED: Final = frozenset({_FOR, b"forwarded", b"x-real-ip", b"via"})
@@ -67,6 +70,8 @@ class ClientIp:
 
     def _judge(self, text: str) -> _Judgement:
         """Say how an address is counted, whether it is a trusted proxy's, and which it is."""
+        if text == OURSELVES:
+            return UNKNOWN, True, None
         hop = _HOP.fullmatch(text)
         try:
             address = _plain(ip_address(text if hop is None else hop[1] or hop[2]))
