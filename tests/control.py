@@ -34,6 +34,7 @@ UNKNOWN: Final = {
         ids.PROJECT,
         ids.KEY,
         ids.TIER,
+        ids.BUDGET,
         ids.REVOCATION,
         ids.PROVIDER,
         ids.ISSUER,

@@ -22,6 +22,7 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "keys"): {"name": "Intruder"},
     ("post", "providers"): {"name": "intruder", "kind": "echo"},
     ("post", "tiers"): {"name": "intruder"},
+    ("post", "budgets"): {"scope": "user", "subject": "intruder", "limit": {"usd": "1"}, "window": "day"},
     ("post", "revocations"): {"user_id": "intruder"},
     ("post", "signing-keys"): {},
     ("post", "issuers"): {"issuer": "https://intruder.example", "audiences": ["x"], "algorithms": ["ES256"]},
@@ -41,10 +42,14 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """Everything that one tenant has, by the names that ids have in addresses."""
+    """Everything that one tenant has, by the names that ids have in addresses; `of_tenant`: of no project of its."""
 
     ids: Mapping[str, str]
-    tenant_provider: str
+    of_tenant: Mapping[str, str]
+
+    def at(self, path: str) -> dict[str, str]:
+        """What fills this address: below a tenant's own, what is the tenant's own."""
+        return {**self.ids, **(self.of_tenant if "/tenants/{tenant_id}/" in path else {})}
 
 
 async def holding(control: Control, name: str) -> Holding:
@@ -58,6 +63,9 @@ async def holding(control: Control, name: str) -> Holding:
     )
     key = await control.make(f"/projects/{project['id']}/keys", name=name, models=[name])
     tier = await control.make(f"/projects/{project['id']}/tiers", name=name, models=[name])
+    capped: dict[str, Any] = {"scope": "user", "subject": name, "limit": {"usd": "1"}, "window": "day"}
+    budget = await control.make(f"/projects/{project['id']}/budgets", **capped)
+    tenants_budget = await control.make(f"/tenants/{tenant['id']}/budgets", **capped)
     revocation = await control.make(f"/projects/{project['id']}/revocations", session_id=name)
     own = await control.make(f"/projects/{project['id']}/providers", name=name, kind="openai", api_key=name)
     tenants = await control.make(f"/tenants/{tenant['id']}/providers", name=name, kind="openai", models=[name])
@@ -90,6 +98,7 @@ async def holding(control: Control, name: str) -> Holding:
             "project_id": project["id"],
             "key_id": key["id"],
             "tier_id": tier["id"],
+            "budget_id": budget["id"],
             "revocation_id": revocation["id"],
             "provider_id": own["id"],
             "issuer_id": trusted["id"],
@@ -103,7 +112,7 @@ async def holding(control: Control, name: str) -> Holding:
             "sign_in_provider_id": by["id"],
             "session_id": ids.shown(ids.SESSION, opened.session.id),
         },
-        tenant_provider=tenants["id"],
+        of_tenant={"provider_id": tenants["id"], "budget_id": tenants_budget["id"]},
     )
 
 
@@ -129,6 +138,8 @@ def body_for(method: str, path: str) -> dict[str, Any] | None:
     """A body that the address takes."""
     if method == "patch" and "/issuers/" in path:
         return {"max_lifetime": 600}
+    if method == "patch" and "/budgets/" in path:
+        return {"max_wait": "1s"}
     if method == "patch" and "/roles/" in path:
         return {"permissions": ["chat:create"]}
     if method == "patch" and "/members/" in path:

@@ -212,6 +212,7 @@ def test_a_tier_says_a_budget_for_each_of_its_users() -> None:
         ([{"limit": {"usd": "1"}, "window": "day", "subject": "*"}], "budgets.0.subject"),
         ([{"limit": {"usd": "1"}, "window": "day", "timezone": "x"}], "budgets.0.timezone"),
         ([{"limit": {"usd": "1"}, "window": "day"}, {"limit": {"usd": "2"}, "window": "day"}], "budgets.1"),
+        ([{"limit": {"usd": "1"}, "window": "24h"}, {"limit": {"usd": "2"}, "window": "1d"}], "budgets.1"),
         (["5"], "budgets.0"),
         ([{"limit": {"usd": "1"}, "window": f"{number}h"} for number in range(1, 22)], "budgets"),
     ],

@@ -58,8 +58,9 @@ def misplaced(path: str, own: Holding, foreign: Holding) -> list[tuple[dict[str,
     parent, child = names
     unknown = UNKNOWN[own.ids[child].partition("_")[0]]
     for outer, inner in ((own, foreign), (foreign, own)):
-        inner_id = inner.tenant_provider if (parent, child) == ("tenant_id", "provider_id") else inner.ids[child]
-        values.append(({parent: outer.ids[parent], child: inner_id}, {parent: outer.ids[parent], child: unknown}))
+        values.append(
+            ({parent: outer.ids[parent], child: inner.at(path)[child]}, {parent: outer.ids[parent], child: unknown})
+        )
     return values
 
 
@@ -70,7 +71,7 @@ async def state(control: Control, tenants: tuple[Holding, ...]) -> list[Any]:
         for method, path in await addresses(control):
             # The log tells of what others tried; it has its own tests.
             if method == "get" and "/providers/{" not in path and "/audit" not in path:
-                seen.append((path, (await control.ask("GET", filled(path, tenant.ids))).text))
+                seen.append((path, (await control.ask("GET", filled(path, tenant.at(path)))).text))
         seen.append(("provider", await control.read(f"/tenants/{tenant.ids['tenant_id']}/providers")))
     return [entry for entry in seen if not entry[0].endswith(("/usage", "/refusals", "/users", "/users/{uid}"))]
 
@@ -94,24 +95,22 @@ async def test_what_is_anothers_is_as_what_is_unknown_at_every_address(plane: Co
 
 async def test_a_provider_is_found_in_its_own_place_alone(plane: Control) -> None:
     own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
-    for provider in (own.ids["provider_id"], own.tenant_provider, foreign.ids["provider_id"], foreign.tenant_provider):
+    for provider in (one["provider_id"] for each in (own, foreign) for one in (each.ids, each.of_tenant)):
         for method in ("GET", "PATCH", "DELETE"):
             body = {"name": "intruder"} if method == "PATCH" else None
             assert (await plane.ask(method, f"/providers/{provider}", body)).status_code == 404
-    path = f"/projects/{own.ids['project_id']}/providers/{own.tenant_provider}"
+    path = f"/projects/{own.ids['project_id']}/providers/{own.of_tenant['provider_id']}"
     assert (await plane.ask("DELETE", path)).status_code == 404
 
 
 async def test_no_answer_about_one_tenant_holds_a_byte_of_another(plane: Control) -> None:
     own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
-    secrets = [CANARY, *foreign.ids.values(), foreign.tenant_provider]
+    secrets = [CANARY, *foreign.ids.values(), *foreign.of_tenant.values()]
     looked = 0
     for method, path in await addresses(plane):
         if path.startswith(("/admin/v1/providers/{provider_id}", "/admin/v1/issuers/{issuer_id}")):
             continue
-        values = dict(own.ids)
-        if "{tenant_id}/providers/{" in path:
-            values["provider_id"] = own.tenant_provider
+        values = own.at(path)
         if method != "delete":
             answer = await plane.ask(method.upper(), filled(path, values), body_for(method, path))
             assert answer.status_code < 300 or (answer.status_code, method) == (409, "post"), (path, answer.text)
@@ -139,9 +138,7 @@ async def test_no_change_of_one_tenant_touches_another(plane: Control) -> None:
     own, foreign = await holding(plane, "own"), await holding(plane, CANARY)
     before = await state(plane, (foreign,))
     for method, path in sorted(await addresses(plane), key=lambda address: address[0] == "delete"):
-        values = dict(own.ids)
-        if "{tenant_id}/providers/{" in path:
-            values["provider_id"] = own.tenant_provider
+        values = own.at(path)
         await plane.ask(method.upper(), filled(path, values), body_for(method, path))
     assert await state(plane, (foreign,)) == before
 

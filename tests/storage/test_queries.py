@@ -18,6 +18,7 @@ from tests.database import Connection, TestDatabase
 RUN_BY: dict[str, tuple[str, ...]] = {
     "agents": (roles.CONTROL,),
     "audit": (roles.CONTROL, roles.OPERATOR),
+    "budgets": (roles.CONTROL,),
     "credentials": (roles.APP,),
     "doctor": ("postgres",),
     "idempotency": (roles.CONTROL, roles.OPERATOR),
@@ -130,6 +131,7 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
     "aggregate",
     [
         "projects",
+        "budgets",
         "keys",
         "issuers",
         "mcp_servers",

@@ -30,6 +30,7 @@ from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
 from bailiwick.services.agents import Agents
 from bailiwick.services.audit_trail import AuditTrail, Ends, Verified, Witness, Witnessed
+from bailiwick.services.budgets import BudgetBook
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
@@ -82,6 +83,7 @@ class ControlPlane:
     provisioning: Provisioning
     credentials: Credentials
     tiers: Tiers
+    budgets: BudgetBook
     revocations: Revocations
     signing_keys: SigningKeys
     providers: ProviderAccounts
@@ -159,6 +161,7 @@ async def control_plane(
             provisioning=Provisioning(database, acts),
             credentials=Credentials(database, acts, pepper=keys.pepper),
             tiers=Tiers(database, acts),
+            budgets=BudgetBook(database, acts),
             revocations=Revocations(database, acts),
             signing_keys=SigningKeys(database, acts, sealing=keys.sealing),
             providers=accounts,

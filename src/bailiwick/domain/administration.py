@@ -35,6 +35,8 @@ class AdminPermission(StrEnum):
     KEYS_WRITE = "keys:write"
     TIERS_READ = "tiers:read"
     TIERS_WRITE = "tiers:write"
+    BUDGETS_READ = "budgets:read"
+    BUDGETS_WRITE = "budgets:write"
     REVOCATIONS_READ = "revocations:read"
     REVOCATIONS_WRITE = "revocations:write"
     PROVIDERS_READ = "providers:read"
@@ -99,6 +101,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.KEYS_WRITE: Need(_ADMIN),
     _P.TIERS_READ: Need(_VIEWER),
     _P.TIERS_WRITE: Need(_ADMIN),
+    _P.BUDGETS_READ: Need(_VIEWER),
+    _P.BUDGETS_WRITE: Need(_ADMIN),
     _P.REVOCATIONS_READ: Need(_VIEWER),
     _P.REVOCATIONS_WRITE: Need(_ADMIN),
     _P.PROVIDERS_READ: Need(_VIEWER),

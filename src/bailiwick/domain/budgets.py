@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar, cast, final
+from typing import Final, NamedTuple, TypeVar, cast, final
 from uuid import uuid5
 
 from bailiwick.domain import ids
@@ -80,6 +80,19 @@ class OnLost(StrEnum):
 
 
 @final
+class BudgetPlace(NamedTuple):
+    """Whose budgets: a project's, or without one its tenant's own."""
+
+    tenant_id: TenantId
+    project_id: ProjectId | None = None
+
+    @property
+    def holder(self) -> BudgetHolder:
+        """Who says them."""
+        return BudgetHolder.TENANT if self.project_id is None else BudgetHolder.PROJECT
+
+
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
     """How much, over which window, and what else holds. `amount` is in nano-dollars or tokens, 0 to `MOST`.
@@ -98,7 +111,7 @@ class Cap:
     @property
     def counted(self) -> tuple[Unit, str, tuple[str, ...] | None]:
         """What two caps that stand in each other's place have in common."""
-        return self.unit, self.window.said, None if self.models is None else tuple(sorted(self.models.patterns))
+        return self.unit, self.window.measure, None if self.models is None else tuple(sorted(self.models.patterns))
 
     def document(self) -> dict[str, object]:
         """The cap as it is written, with every default."""
@@ -140,11 +153,6 @@ class Budget:
     spec: BudgetSpec
     created_at: datetime
     created_by: str
-
-    @property
-    def holder(self) -> BudgetHolder:
-        """Who says it."""
-        return BudgetHolder.TENANT if self.project_id is None else BudgetHolder.PROJECT
 
 
 @final

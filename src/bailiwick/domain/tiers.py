@@ -1,7 +1,9 @@
 """Tiers: named plans of a project. What a tier says stands in the place of what the project says, and only that.
 
 A tier's limits replace the project's level by level: `{"user": {…}}` says all there is to say of each user, and leaves
-the other levels as they are. Its models and agents are further lists: one must be in them and in the credential's own.
+the other levels as they are. Its budgets are for each of its users, each in the place of the project's for each user
+that counts the same: money or tokens, over the same window, of the same models. Its models and agents are further
+lists: one must be in them and in the credential's own.
 A call runs under the tier of its token, or of its key; without one, or with one that does not exist, under the
 project's `default_tier`; and without that under what the project says.
 """
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, final
 
+from bailiwick.domain.budgets import Cap, tier_caps
 from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.identifiers import identifier_field
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
@@ -28,7 +31,10 @@ MAX_OUTPUT_TOKENS: Final = 2**31 - 1
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierSpec:
-    """What can be asked of a tier. `limits` is the contract's object, checked; None of the others for any."""
+    """What can be asked of a tier. `limits` is the contract's object, checked; None of the others for any.
+
+    `budgets` are what each of its users may spend.
+    """
 
     name: str
     limits: Mapping[str, object]
@@ -36,6 +42,7 @@ class TierSpec:
     agents: tuple[str, ...] | None
     tools: ToolRules | None
     max_output_tokens: int | None
+    budgets: tuple[Cap, ...]
 
 
 @final
@@ -59,6 +66,7 @@ def tier_spec(
     agents: Sequence[str] | None = None,
     tools: Mapping[str, object] | None = None,
     max_output_tokens: int | None = None,
+    budgets: Sequence[object] | None = None,
 ) -> TierSpec:
     """Check what is asked of a tier; raises `Invalid`."""
     findings = Findings()
@@ -69,6 +77,7 @@ def tier_spec(
         agents=findings.take(lambda: read_models("agents", agents), None),
         tools=findings.take(lambda: tool_rules("tools", tools), None),
         max_output_tokens=findings.take(lambda: _read_most(max_output_tokens), None),
+        budgets=findings.take(lambda: tier_caps("budgets", budgets), ()),
     )
     findings.or_raise()
     return spec

@@ -66,6 +66,11 @@ class CalendarWindow:
         """What the contract calls it."""
         return self.period
 
+    @property
+    def measure(self) -> str:
+        """How long it is, in words of one kind."""
+        return self.period
+
     def slices(self, opened_us: int) -> Span:
         """Where a call counts that opens at this Unix time in microseconds."""
         # Nearly all calls are in the window of the one before.
@@ -116,13 +121,14 @@ class CalendarWindow:
 @final
 @dataclass(frozen=True, slots=True)
 class RollingWindow:
-    """The last `length_us` microseconds. A slice is a sixtieth of that, numbered from 1970."""
+    """The last `length_us` microseconds, `said` in words. A slice is a sixtieth of that, numbered from 1970."""
 
     length_us: int
+    said: str = field(default="", compare=False)
 
     @property
-    def said(self) -> str:
-        """What the contract calls it."""
+    def measure(self) -> str:
+        """How long it is, in words of one kind."""
         return format_duration(self.length_us * _US)
 
     @property
@@ -153,6 +159,11 @@ class TotalWindow:
     @property
     def said(self) -> str:
         """What the contract calls it."""
+        return "total"
+
+    @property
+    def measure(self) -> str:
+        """How long it is, in words of one kind."""
         return "total"
 
     @property
@@ -188,7 +199,7 @@ def parse_window(said: str, timezone: str = "UTC") -> Window:
         if timezone not in timezones():
             raise InvalidWindow("timezone", 'must be the name of an IANA time zone, such as "Europe/Berlin"')
         return CalendarWindow(Period(said), timezone)
-    window = TotalWindow() if said == "total" else RollingWindow(_length(said) // _US)
+    window = TotalWindow() if said == "total" else RollingWindow(_length(said) // _US, said)
     if timezone != "UTC":
         raise InvalidWindow("timezone", 'is for windows "day", "week" and "month"')
     return window

@@ -9,6 +9,7 @@ from typing import Final, final
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
+from bailiwick.domain.budgets import tier_caps
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.tiers import Tier, TierSpec
@@ -79,6 +80,7 @@ def _settable(spec: TierSpec) -> dict[str, object]:
         "agents": None if spec.agents is None else list(spec.agents),
         "tools": None if spec.tools is None else Jsonb(spec.tools.document()),
         "max_output_tokens": spec.max_output_tokens,
+        "budgets": Jsonb([cap.document() for cap in spec.budgets]),
     }
 
 
@@ -94,6 +96,7 @@ def _tier(row: Row) -> Tier:
             agents=None if row["agents"] is None else tuple(row["agents"]),
             tools=tool_rules("tools", row["tools"]),
             max_output_tokens=row["max_output_tokens"],
+            budgets=tier_caps("budgets", row["budgets"]),
         ),
         created_at=row["created_at"],
         created_by=row["created_by"],

@@ -39,6 +39,7 @@ PREFIXES: Final = {
     "projects": ids.PROJECT,
     "api_keys": ids.KEY,
     "tiers": ids.TIER,
+    "budgets": ids.BUDGET,
     "revocations": ids.REVOCATION,
     "providers": ids.PROVIDER,
     "issuers": ids.ISSUER,
@@ -51,7 +52,7 @@ PREFIXES: Final = {
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|rev|prv|iss|agt|mem|rol|mcp|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|bud|rev|prv|iss|agt|mem|rol|mcp|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -178,7 +179,9 @@ class Operating(RuleBasedStateMachine):
         self.b = self.world.run(holding(self.world.control, "canary-b"))
         self.known = {name: [self.a.ids[name], self.b.ids[name]] for name in self.a.ids}
         self.known["uid"] = ["someone", "somebody else"]
-        self.known["provider_id"] += [self.a.tenant_provider, self.b.tenant_provider]
+        for own in (self.a, self.b):
+            for name, value in own.of_tenant.items():
+                self.known[name].append(value)
         self.known["operator_key_id"].append(self.world.control.operator_id)
         self.state = self.world.state()
 
@@ -257,8 +260,8 @@ class Operating(RuleBasedStateMachine):
         for shown in SHOWN.findall(text):
             name = {
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
-                "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "rev": "revocation",
-                "agt": "agent", "mem": "member", "rol": "role",
+                "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "bud": "budget",
+                "rev": "revocation", "agt": "agent", "mem": "member", "rol": "role",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)

@@ -33,6 +33,10 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/agents/{agent_id}/versions": {"get"},
     "/admin/v1/projects/{project_id}/tiers": {"get", "post"},
     "/admin/v1/projects/{project_id}/tiers/{tier_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/budgets": {"get", "post"},
+    "/admin/v1/projects/{project_id}/budgets/{budget_id}": {"get", "patch", "delete"},
+    "/admin/v1/tenants/{tenant_id}/budgets": {"get", "post"},
+    "/admin/v1/tenants/{tenant_id}/budgets/{budget_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/revocations": {"get", "post"},
     "/admin/v1/projects/{project_id}/revocations/{revocation_id}": {"get"},
     "/admin/v1/projects/{project_id}/issuers": {"get", "post"},
@@ -122,7 +126,7 @@ async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> N
         "name", "scopes", "models", "agents", "tools", "act_as", "tier", "ip_allow", "expires_at",
     }  # fmt: skip
     assert set(schemas["TierBody"]["properties"]) == {
-        "name", "limits", "models", "agents", "tools", "max_output_tokens",
+        "name", "limits", "models", "agents", "tools", "max_output_tokens", "budgets",
     }  # fmt: skip
 
 

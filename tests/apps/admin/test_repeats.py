@@ -52,10 +52,8 @@ async def test_every_post_takes_a_key(control: Control) -> None:
             body = {**(body or {}), "issuer": f"https://once-{tried}.example"}
         if path == "/admin/v1/auth/mint":
             body = {**(body or {}), "project_id": own.ids["project_id"]}
-        values = dict(own.ids)
-        if "{tenant_id}/providers/{" in path:
-            values["provider_id"] = own.tenant_provider
-        elif path.startswith("/admin/v1/providers/"):
+        values = own.at(path)
+        if path.startswith("/admin/v1/providers/"):
             values["provider_id"] = platform["id"]
         at = filled(path, values)
         first, again = [await post(control, at, body, f"every-{tried}") for _ in range(2)]

@@ -72,6 +72,7 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         "project_id": project,
         "key_id": made(f"/projects/{project}/keys", name=name)["id"],
         "tier_id": made(f"/projects/{project}/tiers", name=name)["id"],
+        "budget_id": made(f"/projects/{project}/budgets", scope="project", limit={"usd": "1"}, window="day")["id"],
         "revocation_id": made(f"/projects/{project}/revocations", jti=name)["id"],
         "provider_id": made(f"/projects/{project}/providers", name=name, kind="echo")["id"],
         "issuer_id": made(

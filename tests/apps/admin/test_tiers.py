@@ -10,7 +10,7 @@ import pytest
 from bailiwick.services import tiers
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("budgets", "memory")
+LATER = ("memory",)
 
 
 async def made(control: Control, **fields: object) -> tuple[str, dict[str, Any]]:
@@ -26,7 +26,9 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     limits = {"user": {"requests": 600, "per": "1m"}}
     asked = {"name": "pro", "limits": limits, "models": ["gpt-4o*"], "agents": ["sup*"]}
     tools = {"allow": ["search_*"], "deny": ["search_all"]}
-    answer = await control.ask("POST", path, {**asked, "tools": tools, "max_output_tokens": 4096})
+    budget = {"limit": {"usd": "5"}, "window": "month"}
+    more = {"tools": tools, "max_output_tokens": 4096, "budgets": [budget]}
+    answer = await control.ask("POST", path, {**asked, **more})
     tier = answer.json()
     own = f"{path}/{tier['id']}"
     assert (answer.status_code, answer.headers["location"]) == (201, f"/admin/v1{own}")
@@ -40,6 +42,16 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
         "agents": ["sup*"],
         "tools": tools,
         "max_output_tokens": 4096,
+        "budgets": [
+            {
+                "limit": {"usd": "5.00"},
+                "window": "month",
+                "timezone": "UTC",
+                "on_exceed": "cap",
+                "max_wait": "2s",
+                "on_lost": "estimate",
+            }
+        ],
         "created_at": "2026-11-21T12:00:02Z",
         "created_by": control.operator_id,
     }
@@ -47,10 +59,11 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
     assert (await control.read(path))["data"] == [tier]
     changed = await control.change(own, name="plus", limits={"ip": {"requests": 9, "per": "1s"}}, models=None)
     assert (changed["name"], changed["models"], changed["agents"]) == ("plus", None, ["sup*"])
-    assert (changed["tools"], changed["max_output_tokens"]) == (tools, 4096)
+    assert (changed["tools"], changed["max_output_tokens"], changed["budgets"]) == (tools, 4096, tier["budgets"])
     assert changed["limits"] == {**limits, "ip": {"requests": 9, "per": "1s"}}
     assert (await control.change(own, limits={"user": None}))["limits"] == {"ip": {"requests": 9, "per": "1s"}}
-    assert (await control.change(own, limits=None))["limits"] == {}
+    cleared = await control.change(own, limits=None, budgets=None)
+    assert (cleared["limits"], cleared["budgets"]) == ({}, [])
     assert (await control.ask("DELETE", own)).status_code == 204
     assert (await control.ask("GET", own)).status_code == 404
     entries = audit(tier["id"])
@@ -69,6 +82,10 @@ async def test_a_tier_is_made_read_changed_and_removed(control: Control, audit: 
         ({"tools": {"mode": "refuse"}}, "tools.mode"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": 2**31}, "max_output_tokens"),
+        ({"budgets": [{"limit": {"usd": "-1"}, "window": "day"}]}, "budgets.0.limit.usd"),
+        ({"budgets": [{"limit": {"usd": "1"}, "window": "year"}]}, "budgets.0.window"),
+        ({"budgets": [{"limit": {"usd": "1"}, "window": "day", "scope": "user"}]}, "budgets.0.scope"),
+        ({"budgets": [{"limit": {"tokens": n}, "window": "day"} for n in (1, 2)]}, "budgets.1"),
     ],
 )
 async def test_rules_that_cannot_be_are_told_by_their_path(

@@ -25,10 +25,8 @@ async def things(control: Control) -> tuple[Holding, list[tuple[str, str, str]]]
     )
     found: list[tuple[str, str, str]] = []
     for method, path in await every_address(control):
-        values = dict(own.ids)
-        if "{tenant_id}/providers/{" in path:
-            values["provider_id"] = own.tenant_provider
-        elif path.startswith("/admin/v1/providers/"):
+        values = own.at(path)
+        if path.startswith("/admin/v1/providers/"):
             values["provider_id"] = platform["id"]
         elif path.startswith("/admin/v1/issuers/"):
             values["issuer_id"] = trusted["id"]

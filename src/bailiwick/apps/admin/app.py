@@ -16,6 +16,7 @@ from bailiwick.apps.admin.route import ControlRoute
 from bailiwick.apps.admin.routes import (
     agents,
     audit,
+    budgets,
     issuers,
     keys,
     mcp_servers,
@@ -60,7 +61,7 @@ def create_app(
     )
     app.state.plane = plane
     resources = (
-        *(tenants, projects, keys, tiers, revocations, providers, usage, users, requests, audit),
+        *(tenants, projects, keys, tiers, budgets, revocations, providers, usage, users, requests, audit),
         *(
             agents,
             issuers,

@@ -13,9 +13,11 @@ from fastapi import Depends, Query, Request
 
 from bailiwick.apps.admin.address import id_of, request_id_of
 from bailiwick.domain import ids
+from bailiwick.domain.budgets import BudgetPlace
 from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
     AgentId,
+    BudgetId,
     IssuerId,
     KeyId,
     McpServerId,
@@ -79,6 +81,16 @@ def _whose(request: Request) -> Place:
     return PLATFORM
 
 
+def _budgets(request: Request) -> BudgetPlace:
+    if "project_id" in request.path_params:
+        return BudgetPlace(*_project(request))
+    return BudgetPlace(_tenant(request))
+
+
+def _budget(request: Request) -> BudgetId:
+    return BudgetId(id_of(request, "budget_id", ids.BUDGET))
+
+
 def _provider(request: Request) -> ProviderId:
     return ProviderId(id_of(request, "provider_id", ids.PROVIDER))
 
@@ -140,6 +152,8 @@ AtIssuer = Annotated[IssuerId, Depends(_issuer)]
 AtMcpServer = Annotated[McpServerId, Depends(_mcp_server)]
 AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
+AtBudgets = Annotated[BudgetPlace, Depends(_budgets)]
+AtBudget = Annotated[BudgetId, Depends(_budget)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
 AtRole = Annotated[RoleId, Depends(_role)]

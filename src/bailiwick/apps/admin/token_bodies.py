@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
+from bailiwick.apps.admin.budget_wire import CapBody
 from bailiwick.apps.admin.wire import NotYet, StrictBody, ToolsBody, present, tools_asked
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
@@ -27,7 +28,9 @@ class TierBody(StrictBody):
     agents: list[str] | None = None
     tools: ToolsBody | None = None
     max_output_tokens: int | None = Field(None, examples=[4096])
-    budgets: NotYet = None
+    budgets: list[CapBody] | None = Field(
+        None, examples=[[{"limit": {"usd": "5.00"}, "window": "month"}]], description="What each user may spend."
+    )
     memory: NotYet = None
 
 
@@ -70,6 +73,7 @@ def tier_body(tier: Tier) -> Document:
         agents=None if spec.agents is None else list(spec.agents),
         tools=None if spec.tools is None else spec.tools.document(),
         max_output_tokens=spec.max_output_tokens,
+        budgets=[cap.document() for cap in spec.budgets] or None,
     )
 
 
@@ -82,6 +86,7 @@ def tier_asked(body: TierBody) -> TierSpec:
         agents=body.agents,
         tools=tools_asked(body.tools),
         max_output_tokens=body.max_output_tokens,
+        budgets=[cap.model_dump(exclude_none=True) for cap in body.budgets or ()],
     )
 
 

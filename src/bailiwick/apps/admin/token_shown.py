@@ -21,6 +21,7 @@ class TierShown(ItemShown):
     agents: list[str] | None
     tools: dict[str, list[str]] | None
     max_output_tokens: int | None
+    budgets: list[dict[str, Any]]
     created_at: str
     created_by: CreatedBy
 

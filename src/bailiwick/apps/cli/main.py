@@ -18,6 +18,7 @@ from bailiwick.apps.cli import audit, rotation
 from bailiwick.apps.cli.admin import (
     access,
     agents,
+    budgets,
     issuers,
     mcp_servers,
     members,
@@ -181,6 +182,7 @@ for _name, _group in (
     ("projects", tenancy.projects),
     ("keys", access.keys),
     ("tiers", tokens.tiers),
+    ("budgets", budgets.budgets),
     ("revocations", tokens.revocations),
     ("signing-keys", tokens.signing_keys),
     ("providers", providers.providers),

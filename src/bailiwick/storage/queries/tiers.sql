@@ -1,19 +1,22 @@
 -- name: find_tier
 -- One tier of a project.
-SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by
+SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets, created_at,
+       created_by
 FROM bailiwick.tiers
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND id = %(tier)s;
 
 -- name: lock_tier
 -- One tier of a project, kept as it is until the end of the transaction.
-SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by
+SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets, created_at,
+       created_by
 FROM bailiwick.tiers
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND id = %(tier)s
 FOR NO KEY UPDATE;
 
 -- name: list_tiers
 -- The tiers of a project, in the order of their ids.
-SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by
+SELECT id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets, created_at,
+       created_by
 FROM bailiwick.tiers
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
 ORDER BY id
@@ -25,19 +28,22 @@ SELECT count(*) AS tiers FROM bailiwick.tiers WHERE tenant_id = %(tenant)s AND p
 
 -- name: add_tier
 -- Add a tier to a project; no row if its name is taken.
-INSERT INTO bailiwick.tiers (id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by)
+INSERT INTO bailiwick.tiers (id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets,
+                             created_at, created_by)
 VALUES (%(tier)s, %(tenant)s, %(project)s, %(name)s, %(limits)s, %(models)s::text[], %(agents)s::text[],
-        %(tools)s, %(max_output_tokens)s, %(created_at)s, %(created_by)s)
+        %(tools)s, %(max_output_tokens)s, %(budgets)s, %(created_at)s, %(created_by)s)
 ON CONFLICT (tenant_id, project_id, name) DO NOTHING
-RETURNING id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by;
+RETURNING id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets, created_at,
+          created_by;
 
 -- name: change_tier
 -- Change what can be changed of a tier.
 UPDATE bailiwick.tiers
 SET name = %(name)s, limits = %(limits)s, models = %(models)s::text[], agents = %(agents)s::text[],
-    tools = %(tools)s, max_output_tokens = %(max_output_tokens)s
+    tools = %(tools)s, max_output_tokens = %(max_output_tokens)s, budgets = %(budgets)s
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND id = %(tier)s
-RETURNING id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, created_at, created_by;
+RETURNING id, tenant_id, project_id, name, limits, models, agents, tools, max_output_tokens, budgets, created_at,
+          created_by;
 
 -- name: remove_tier
 -- Remove a tier: whoever comes with its name comes with an unknown one.

@@ -15,6 +15,7 @@ import typer
 
 from bailiwick.apps.cli.admin.client import MISUSED, CannotAsk
 from bailiwick.apps.cli.admin.resources import Names, Resource
+from bailiwick.domain.budget_lines import read_budget_line
 
 
 @final
@@ -96,6 +97,11 @@ def read_price(text: str) -> object:
         message = f"must be MODEL=IN/OUT, such as gpt-4o=2.50/10, not {text!r}"
         raise ValueError(message)
     return {"input_usd_per_million": into, "output_usd_per_million": out}
+
+
+def read_budgets(given: Any) -> object:
+    """Read texts such as `5.00 usd month timezone=Europe/Berlin`, each a budget; ValueError."""
+    return [read_budget_line(text) for text in given if text]
 
 
 def read_seconds(text: str) -> object:

@@ -16,6 +16,7 @@ from bailiwick.apps.cli.admin.options import (
     RATE_LIMIT,
     YES,
     Option,
+    read_budgets,
     read_number,
 )
 from bailiwick.apps.cli.admin.output import columns
@@ -28,6 +29,13 @@ _OF_TIER: Final = (
     ALLOW_TOOL,
     DENY_TOOL,
     Option(name="max-output-tokens", read=read_number, help="How many tokens an answer may have."),
+    Option(
+        name="budget",
+        field="budgets",
+        several=True,
+        read=read_budgets,
+        help="What each user may spend, such as '5.00 usd month'; may be repeated; these are then all there are.",
+    ),
 )
 
 tiers: Final = typer.Typer(no_args_is_help=True, help="A project's tiers: named plans with limits and models.")

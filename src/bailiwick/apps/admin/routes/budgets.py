@@ -1,0 +1,77 @@
+"""Budgets: of a project, and of a tenant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import WithJsonSchema
+
+from bailiwick.apps.admin.budget_wire import BudgetBody, BudgetShown, budget_asked, budget_body
+from bailiwick.apps.admin.needs import needs
+from bailiwick.apps.admin.places import After, AtBudget, AtBudgets, IfMatch, Limit, page_of
+from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
+from bailiwick.apps.admin.shown import Listed, listed
+from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.domain import ids
+from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.budgets import Budget, BudgetSpec
+from bailiwick.domain.merge_patch import Document
+from bailiwick.services.documents import budget_document
+
+_TENANT: Final = "/admin/v1/tenants/{tenant_id}/budgets"
+_PROJECT: Final = "/admin/v1/projects/{project_id}/budgets"
+_ID: Final = "/{budget_id}"
+_READ: Final = needs(AdminPermission.BUDGETS_READ)
+_WRITE: Final = needs(AdminPermission.BUDGETS_WRITE)
+
+router = APIRouter(route_class=ControlRoute, tags=["budgets"])
+
+BudgetPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(BudgetBody))]
+
+
+@router.get(_PROJECT, response_model=Listed[BudgetShown], openapi_extra=_READ)
+@router.get(_TENANT, response_model=Listed[BudgetShown], openapi_extra=_READ)
+async def list_budgets(plane: Plane, at: AtBudgets, limit: Limit = None, after: After = None) -> Document:
+    """List the budgets of this place alone."""
+    return listed(await plane.budgets.list(at, page_of(ids.BUDGET, limit, after)), budget_document)
+
+
+@router.post(_PROJECT, status_code=201, response_model=BudgetShown, openapi_extra=_WRITE)
+@router.post(_TENANT, status_code=201, response_model=BudgetShown, openapi_extra=_WRITE)
+async def create_budget(
+    request: Request, response: Response, plane: Plane, actor: CurrentActor, at: AtBudgets, body: BudgetBody
+) -> Document:
+    """Make a budget: calls need room in it from within a second."""
+    document = budget_document(await plane.budgets.create(actor, at, budget_asked(body, at.holder)))
+    response.headers["Location"] = f"{request.url.path}/{document['id']}"
+    return document
+
+
+@router.get(_PROJECT + _ID, response_model=BudgetShown, openapi_extra=_READ)
+@router.get(_TENANT + _ID, response_model=BudgetShown, openapi_extra=_READ)
+async def read_budget(plane: Plane, at: AtBudgets, budget_id: AtBudget) -> Document:
+    """Read a budget."""
+    return budget_document(await plane.budgets.find(at, budget_id))
+
+
+@router.patch(_PROJECT + _ID, response_model=BudgetShown, openapi_extra=_WRITE)
+@router.patch(_TENANT + _ID, response_model=BudgetShown, openapi_extra=_WRITE)
+async def change_budget(
+    plane: Plane, actor: CurrentActor, at: AtBudgets, budget_id: AtBudget, patch: BudgetPatch, expected: IfMatch
+) -> Document:
+    """Change a budget. Whom it counts, and in what, stays; another window begins with nothing spent."""
+
+    def change(budget: Budget) -> BudgetSpec:
+        return budget_asked(read_patched(BudgetBody, budget_body(budget), patch), at.holder)
+
+    return budget_document(await plane.budgets.change(actor, at, budget_id, change, expected=expected))
+
+
+@router.delete(_PROJECT + _ID, status_code=204, openapi_extra=_WRITE)
+@router.delete(_TENANT + _ID, status_code=204, openapi_extra=_WRITE)
+async def remove_budget(
+    plane: Plane, actor: CurrentActor, at: AtBudgets, budget_id: AtBudget, expected: IfMatch
+) -> None:
+    """Remove a budget: calls need no room in it any more."""
+    await plane.budgets.remove(actor, at, budget_id, expected=expected)
