@@ -109,3 +109,9 @@ def test_importing_the_package_loads_nothing_but_the_standard_library() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert loaded - sys.stdlib_module_names == {"bailiwick"}
+
+
+def test_a_command_that_speaks_to_an_installation_reads_nothing_that_opens_its_database() -> None:
+    program = "import json, sys; import bailiwick.apps.cli.main; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert [name for name in json.loads(done.stdout) if name.startswith(("psycopg", "bailiwick.bootstrap"))] == []

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
-import psycopg
 import typer
 
-from bailiwick import config
-from bailiwick.apps.audit_witness import NoWitness
-from bailiwick.apps.cli import audit, rotation
 from bailiwick.apps.cli.admin import (
     access,
     agents,
@@ -29,25 +23,11 @@ from bailiwick.apps.cli.admin import (
     tokens,
 )
 from bailiwick.apps.cli.admin.commands import add
-from bailiwick.apps.cli.cannot_start import CannotStart
-from bailiwick.apps.cli.children import ChildFailed
-from bailiwick.apps.cli.database import NothingToExamine
-from bailiwick.apps.cli.doctor import examine
-from bailiwick.apps.cli.serve import Parent
-from bailiwick.apps.cli.sign_in_link import make_link
-from bailiwick.config import SETTINGS, InvalidConfig, Setting
-from bailiwick.domain.errors import BailiwickError
-from bailiwick.storage.migrate import MigrationError
-from bailiwick.storage.postgres_account import EngineError
+from bailiwick.config import SETTINGS, Setting
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False,
     help="Bailiwick: the tenant boundary for AI applications.",
-)  # fmt: skip
-
-# What stops a command with one line instead of a traceback: the message says what is wrong and what to do.
-_EXPLAINED = (
-    CannotStart, ChildFailed, NothingToExamine, NoWitness, InvalidConfig, MigrationError, EngineError, BailiwickError,
 )  # fmt: skip
 
 
@@ -56,50 +36,39 @@ def _bailiwick() -> None:
     """Take a command; with a single one, typer would take none."""
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what is expected to go wrong into one line and exit status 1."""
-    try:
-        yield
-    except _EXPLAINED as error:
-        sys.stderr.write(f"bailiwick: {error}\n")
-        raise typer.Exit(1) from None
-    except psycopg.OperationalError as error:
-        # The driver's message names host and role, never a password.
-        sys.stderr.write(f"bailiwick: the database cannot be used: {error}\n")
-        raise typer.Exit(1) from None
-
-
 def _serve(**flags: str | None) -> None:
     """Start everything: PostgreSQL (unless --database-url), the control process, the gateway."""
-    with _explained():
-        Parent(config.load(flags), sys.stdout).run()
+    from bailiwick.apps.cli import local  # noqa: PLC0415 - only for who runs it, as below
+
+    local.serve(flags)
 
 
 def _doctor(**flags: str | None) -> None:
     """Say what runs, versions, roles and policies, and whether tenants are kept apart."""
-    with _explained():
-        if not examine(config.load(flags), sys.stdout):
-            raise typer.Exit(1)
+    from bailiwick.apps.cli import local  # noqa: PLC0415
+
+    local.doctor(flags)
 
 
 def _verify(*, witness: list[Path], **flags: str | None) -> None:
     """Say whether the audit log is, entry for entry, what was written."""
-    with _explained():
-        if not audit.verify(config.load(flags), witness, sys.stdout):
-            raise typer.Exit(1)
+    from bailiwick.apps.cli import local  # noqa: PLC0415
+
+    local.verify(flags, witness)
 
 
 def _rotate(*, new_key_file: Path | None, **flags: str | None) -> None:
     """Put another master key in the place of the one that there is, whether `serve` runs or not."""
-    with _explained():
-        rotation.rotate(config.load(flags), new_key_file, sys.stdout)
+    from bailiwick.apps.cli import local  # noqa: PLC0415
+
+    local.rotate(flags, new_key_file)
 
 
 def _link(*, email: str | None, reset_codes: bool, **flags: str | None) -> None:
     """Print a link that is good once, for a day: to sign in with and set a password."""
-    with _explained():
-        sys.stdout.write(make_link(config.load(flags), email, resets_codes=reset_codes) + "\n")
+    from bailiwick.apps.cli import local  # noqa: PLC0415
+
+    local.link(flags, email, reset_codes=reset_codes)
 
 
 def _add(
