@@ -190,6 +190,20 @@ def test_of_two_tools_of_one_name_the_agents_is_offered(form: AgentForm, theirs:
     assert "Finds." in json.dumps(sent)
 
 
+@pytest.mark.parametrize("form", [CHAT_AS_AGENT, RESPONSES_AS_AGENT, MESSAGES_AS_AGENT])
+def test_no_second_name_of_a_tool_stands_in_for_the_agents(form: AgentForm) -> None:
+    called = agent(tool_definitions=[{"type": "function", "function": SEARCH}])
+    for theirs in (
+        {"type": "function", "name": "other", "function": {"name": "search"}},
+        {"type": "function", "name": "search", "function": {"name": "other"}},
+        {"type": "custom", "function": {"name": "search"}},
+        {"function": {"name": "other"}, "custom": {"name": "search"}},
+    ):
+        assert len(asked(form, called, tools=[theirs])["tools"]) == 1
+    odd = [{"type": ["a"], "name": {"search": 1}}, {"type": {}, "name": ["search"]}, {"function": "search"}]
+    assert asked(form, called, tools=odd)["tools"][1:] == odd
+
+
 def test_what_an_agent_adds_counts_as_what_the_request_holds() -> None:
     door = BY_FORM[CHAT_AS_AGENT]
     assert door.body is not None

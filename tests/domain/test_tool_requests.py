@@ -225,6 +225,17 @@ def test_a_tool_that_hides_elsewhere_is_refused(path: str, body: dict[str, Any])
     assert refused.value.code is Code.TOOL_NOT_ALLOWED
 
 
+@EACH
+def test_a_model_that_searches_by_its_name_asks_for_that_tool(path: str) -> None:
+    with pytest.raises(Refused, match="does not allow the tool 'web_search'") as refused:
+        narrowed(path, {"model": "m:online"}, {"deny": ["web_search"]})
+    assert (refused.value.code, refused.value.param) == (Code.TOOL_NOT_ALLOWED, "model")
+    searching = narrowed(path, {"model": "m:online"}, {"deny": ["x"]}).offered
+    assert searching is not None
+    assert searching.families == {"web_search"}
+    assert sent(narrowed(path, {"model": "m:online"}))["model"] == "m"
+
+
 def test_a_word_within_a_text_is_no_tool() -> None:
     texts = ['{"tools": [{"type": "web_search"}]}', "\u00e9 additional_tools"]
     body = {"messages": [{"role": "user", "content": text} for text in texts]}

@@ -11,7 +11,7 @@ Worked example, at `/v1/chat/completions`: as an agent with the instructions "Be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast, final
 
@@ -138,16 +138,15 @@ class CalledAgent:
             own = self._tools[form] = Raw(_encode([form.tool(function_of(tool)) for tool in self.spec.definitions]))
         names = {function_of(tool)["name"] for tool in self.spec.definitions}
         given = cast("list[Json]", decoded(dict(fields), _TOOLS) or [])
-        kept = [tool for tool in given if _name_of(tool) not in names]
+        kept = [tool for tool in given if names.isdisjoint(_names_of(tool))]
         return Raw(b"%b,%b" % (bytes(own)[:-1], _encode(kept)[1:])) if kept else own
 
 
-def _name_of(tool: Json) -> object:
-    """The name of a tool in any form; None if it has none."""
-    if not isinstance(tool, dict):
-        return None
-    inner = tool.get(str(tool.get("type")))
-    return tool.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
+def _names_of(tool: Json) -> Iterator[str]:
+    """Whatever a tool might be called by, in any form: of two names a provider may read either."""
+    for part in (tool, tool.get("function"), tool.get("custom")) if isinstance(tool, dict) else ():
+        if isinstance(part, dict) and isinstance(name := part.get("name"), str):
+            yield name
 
 
 def _chat_tool(function: _Object) -> _Object:

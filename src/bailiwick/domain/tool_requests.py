@@ -20,7 +20,7 @@ from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.tool_choices import read_choice
 from bailiwick.domain.tool_content import brings_tools, tools_within
 from bailiwick.domain.tool_lists import TOOLS, Reading, ToolList, each, not_allowed, read_list
-from bailiwick.domain.tool_names import hosted, read_server
+from bailiwick.domain.tool_names import Tool, hosted, read_server
 from bailiwick.domain.tool_policy import ToolPolicy
 
 _FUNCTIONS: Final = "functions"
@@ -32,6 +32,8 @@ _ASKING: Final = {
     "search_parameters": "web_search",
     "web_search_options": "web_search",
 }
+# With this after a model's name, a router has the model search.
+_SEARCHING: Final = ":online"
 # What may bring tools that we cannot see: those of a prompt are used by themselves.
 _PROMPT: Final = "prompt"
 _KEPT: Final = ("prompt", "previous_response_id", "conversation")
@@ -119,6 +121,8 @@ class _Narrowing:
         for name, family in _ASKING.items():
             if name in fields and bytes(fields[name]) not in _OFF and not reading.lets(hosted(family)):
                 self._drop(name)
+        if self._request.model.endswith(_SEARCHING):
+            self._require(hosted("web_search"), "model")
         self._look_through()
         left = self._left()
         self._check_choices(left)
@@ -168,11 +172,15 @@ class _Narrowing:
             raise Refused(Code.TOOL_NOT_ALLOWED, message, param=_PROMPT)
         for name, raw in self._fields.items():
             for tool in tools_within(name, raw):
-                source = self._reading.refusing(tool) or (self._policy.denying() if tool.server is not None else None)
-                if source is not None:
-                    raise not_allowed(tool, source, param=name)
+                self._require(tool, name)
                 self._brought = True
-                self._reading.kept.append(tool)
+
+    def _require(self, tool: Tool, place: str) -> None:
+        """Offer a tool that cannot be taken out of its place; raises `Refused` (403)."""
+        source = self._reading.refusing(tool) or (self._policy.denying() if tool.server is not None else None)
+        if source is not None:
+            raise not_allowed(tool, source, param=place)
+        self._reading.kept.append(tool)
 
     def _check_choices(self, left: Offered) -> None:
         for name, given in (("tool_choice", TOOLS), ("function_call", _FUNCTIONS)):
