@@ -32,6 +32,7 @@ from bench.systems.nginx import Direct, Nginx
 from bench.systems.ours import Ours, serve_command
 from bench.systems.portkey import Portkey
 from bench.tokens import measure_tokens
+from bench.tools import measure_tools
 
 if TYPE_CHECKING:
     from bench.systems.system import System
@@ -124,14 +125,14 @@ def _run(options: argparse.Namespace) -> int:
         rig = Rig(folder=folder, mock_pid=mock.pid)
         systems = [_system(name, folder, options) for name in names]
         outcome = run_rounds([Direct(), *systems], plan, rig)
-        startup = ledger = doors = tokens = None
+        startup = ledger = doors = tokens = tools = None
         if "ours" in names:
             command = serve_command(options.serve)
             if plan.ledger_rounds:
                 ledger = measure_ledger(command, plan, rig)
             if plan.door_seconds:
                 doors = measure_doors(command, plan, rig)
-                tokens = measure_tokens(command, rig)
+                tokens, tools = measure_tokens(command, rig), measure_tools(command, rig)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             startup = measure_startup(command, plan, folder)
     finally:
@@ -141,8 +142,9 @@ def _run(options: argparse.Namespace) -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     report = Report(
-        plan=plan, machine=describe(), outcome=outcome, startup=startup, ledger=ledger, doors=doors, tokens=tokens
-    )
+        plan=plan, machine=describe(), outcome=outcome,
+        startup=startup, ledger=ledger, doors=doors, tokens=tokens, tools=tools,
+    )  # fmt: skip
     print(f"\n{report.tables()}\n\ntook {time.perf_counter() - began:.0f} s")
     whole = plan.name == "full" and set(names) == set(NAMES) and options.serve is None
     if options.write or whole:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 from bench.ledger import EMPTY, FULL
 from bench.plan import Scenario
 from bench.stats import Table
+from bench.tools import WITH_TOOLS
 
 if TYPE_CHECKING:
     from bench.ledger import LedgerOutcome
     from bench.startup import Startup
     from bench.stats import Figure
     from bench.tokens import TokensOutcome
+    from bench.tools import ToolsOutcome
 
 # Gaps below this are noise even between interleaved rounds.
 FLAT_WITHIN: Final = 1.2
@@ -43,7 +45,11 @@ class Bar:
 
 
 def bars(
-    table: Table, startup: Startup | None, ledger: LedgerOutcome | None, tokens: TokensOutcome | None
+    table: Table,
+    startup: Startup | None,
+    ledger: LedgerOutcome | None,
+    tokens: TokensOutcome | None,
+    tools: ToolsOutcome | None,
 ) -> list[Bar]:
     """Return every bar with its figure; medians, but for memory, where the greatest counts."""
     full, cpu = Scenario.SATURATED, "cpu_ms"
@@ -74,6 +80,8 @@ def bars(
         Bar(what="a new user token, added CPU", limit=250, unit="µs", value=tokens.new_us if tokens else None),
         Bar(what="tokens minted a second on the core", limit=2000, unit="", at_least=True,
             value=tokens.minted_a_second if tokens else None),
+        Bar(what="tier, agent and 20 tools, added CPU", limit=50, unit="µs",
+            value=tools.added_us(WITH_TOOLS) if tools else None),
     ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.rounds import Outcome
     from bench.startup import Startup
     from bench.tokens import TokensOutcome
+    from bench.tools import ToolsOutcome
 
 _HERE: Final = Path(__file__).parent
 
@@ -43,13 +44,14 @@ class Report:
     ledger: LedgerOutcome | None
     doors: DoorsOutcome | None
     tokens: TokensOutcome | None
+    tools: ToolsOutcome | None
 
     def tables(self) -> str:
         """Return the bars and every table, as Markdown."""
         table = Table(self.outcome.slots)
         sections = [
             tables.quietness(self.outcome),
-            tables.bars_table(bars(table, self.startup, self.ledger, self.tokens)),
+            tables.bars_table(bars(table, self.startup, self.ledger, self.tokens, self.tools)),
             tables.saturated_tables(self.outcome, table),
             tables.rate_table(self.outcome, table),
             tables.stream_table(self.outcome, table),
@@ -63,6 +65,8 @@ class Report:
             sections.append(tables.doors_table(self.doors))
         if self.tokens is not None:
             sections.append(tables.tokens_table(self.tokens))
+        if self.tools is not None:
+            sections.append(tables.tools_table(self.tools))
         if self.outcome.absent:
             sections.append(tables.absent(self.outcome))
         sections.append(tables.doubts(self.outcome, self.ledger))
@@ -89,7 +93,7 @@ class Report:
     def results(self) -> str:
         """Return everything measured, as JSON."""
         table = Table(self.outcome.slots)
-        held = bars(table, self.startup, self.ledger, self.tokens)
+        held = bars(table, self.startup, self.ledger, self.tokens, self.tools)
         found = {
             "machine": dataclasses.asdict(self.machine),
             "plan": dataclasses.asdict(self.plan),
@@ -100,6 +104,7 @@ class Report:
             "ledger": dataclasses.asdict(self.ledger) if self.ledger else None,
             "doors": dataclasses.asdict(self.doors) if self.doors else None,
             "tokens": dataclasses.asdict(self.tokens) if self.tokens else None,
+            "tools": dataclasses.asdict(self.tools) if self.tools else None,
         }
         return portable(json.dumps(found, indent=1, default=str)) + "\n"
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.startup import Startup
     from bench.stats import Figure
     from bench.tokens import TokensOutcome
+    from bench.tools import ToolsOutcome
 
 _NOTHING: Final = "-"
 _MUCH: Final = 5  # more than a fifth of the measurements
@@ -242,6 +243,22 @@ def tokens_table(tokens: TokensOutcome) -> str:
     table = grid(["", "CPU ms a call, gateway", "added, µs"], rows)
     minted = "" if tokens.minted_a_second is None else f"{tokens.minted_a_second:,.0f} tokens a second are minted."
     return f"{title}\n\n{table}\n\n{minted}"
+
+
+def tools_table(tools: ToolsOutcome) -> str:
+    """Return what a call costs with a tier, an agent, and tools."""
+    title = "## Tools: what a call costs us at `/v1/chat/completions`, by what it comes with, saturated"
+    if tools.problem is not None:
+        return f"{title}\n\nNot measured: {tools.problem}."
+    rows = [
+        [
+            name,
+            f"{statistics.median(rounds):.3f} ({min(rounds):.3f} to {max(rounds):.3f})",
+            f"{tools.added_us(name) or 0:.0f}",
+        ]
+        for name, rounds in tools.cpu_ms.items()
+    ]
+    return f"{title}\n\n{grid(['', 'CPU ms a call, gateway', 'added, µs'], rows)}"
 
 
 def absent(outcome: Outcome) -> str:

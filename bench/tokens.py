@@ -12,20 +12,16 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bench import ports, proc
+from bench import ports
 from bench.errors import BenchError
-from bench.load.wrk import Saturated, run_wrk
-from bench.measure import settle
+from bench.load.bearers import cpu_ms, load
 from bench.systems.ours import Ours
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bench.measure import Rig
 
 NAME: Final = "tokens"
 _ROUNDS: Final = 3
-_SECONDS: Final = 2
 # What the gateway knows at once is more than all rounds' tokens; one core takes fewer in a second.
 _TOKENS: Final = 2_000
 _USER: Final = "user-0001"
@@ -72,9 +68,9 @@ def measure_tokens(command: list[str], rig: Rig) -> TokensOutcome:
                 ("new token", tokens, True),
                 ("token seen before", tokens, False),
             ):
-                outcome.cpu_ms.setdefault(name, []).append(_cost(ours, bearers, rig, once=once))
+                outcome.cpu_ms.setdefault(name, []).append(cpu_ms(ours, "/v1/me", bearers, rig, once=once))
         body = json.dumps({"user_id": _USER}).encode()
-        outcome.minted_a_second = _load("/v1/auth/mint", [key], rig, body=body).calls_a_second
+        outcome.minted_a_second = load(ours, "/v1/auth/mint", [key], rig, body=body).calls_a_second
         print(f"  minted {outcome.minted_a_second:.0f}/s", flush=True)
     except (BenchError, OSError) as error:
         outcome.problem = str(error).splitlines()[0]
@@ -99,36 +95,3 @@ def _minted(key: str) -> list[str]:
         tokens.append(str(said["token"]))
     connection.close()
     return tokens
-
-
-def _cost(ours: Ours, bearers: Sequence[str], rig: Rig, *, once: bool) -> float:
-    """CPU milliseconds of the gateway a call."""
-    if not once:
-        _load("/v1/me", bearers, rig)
-    settle()
-    root = ours.pid
-    before = proc.cost(root, ours.worker_marker)
-    seen = _load("/v1/me", bearers, rig, once=once)
-    spent = proc.cost(root, ours.worker_marker).since(before)
-    cost = 1000 * spent.gateway / (seen.calls if once else seen.worked)
-    print(
-        f"  {'new' if once else 'seen'}, of {len(bearers)}: CPU {cost:.4f} ms  {seen.calls_a_second:.0f}/s", flush=True
-    )
-    return cost
-
-
-def _load(path: str, bearers: Sequence[str], rig: Rig, *, once: bool = False, body: bytes | None = None) -> Saturated:
-    file, content = rig.folder / "bearers", rig.folder / "bearers.body"
-    file.write_text("\n".join(bearers) + "\n")
-    if body is not None:
-        content.write_bytes(body)
-    seen = run_wrk(
-        "bearers.lua",
-        f"http://127.0.0.1:{ports.OURS_TOKENS}{path}",
-        str(file), "once" if once else "over", "-" if body is None else str(content), f"X-End-User-Id={_USER}",
-        seconds=_SECONDS,
-    )  # fmt: skip
-    if seen.errors:
-        message = f"{seen.errors} calls of {seen.calls} failed at {path}"
-        raise BenchError(message)
-    return seen

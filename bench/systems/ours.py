@@ -27,6 +27,8 @@ from bench.server import Server
 from bench.systems.system import answers
 
 _GENEROUS: Final = {"requests": 100_000_000, "per": "1m"}
+AGENT: Final = "bench"
+_RULES: Final = {"allow": ["tool_*"], "deny": ["*_delete"]}
 _ENVIRONMENT: Final = {
     "BAILIWICK_OUTBOUND_ALLOW": "127.0.0.0/8",
     "BAILIWICK_GUARD_REQUESTS": str(_GENEROUS["requests"]),
@@ -146,6 +148,14 @@ class Ours:
             "models": [model],
         }
         self._admin("POST", f"{self._project}/providers", provider)
+
+    def confined_key(self) -> str:
+        """Give the project a tier and an agent, each with rules of tools; return a key of that tier."""
+        tier = {"name": "bench", "max_output_tokens": 500, "tools": _RULES}
+        agent = {"name": AGENT, "model": MODEL, "instructions": "Answer in one sentence.", "tools": _RULES}
+        self._admin("POST", f"{self._project}/tiers", tier)
+        self._admin("POST", f"{self._project}/agents", agent)
+        return str(self._admin("POST", f"{self._project}/keys", {"name": "confined", "tier": "bench"})["key"])
 
     @property
     def _project(self) -> str:

@@ -11,8 +11,9 @@ from bailiwick.domain.confinement import THE_KEY, Confinement
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.globs import Globs
 from bailiwick.domain.models import Catalogue
-from bailiwick.domain.permissions import ALL_SCOPES, Permission
+from bailiwick.domain.permissions import ALL_SCOPES, FOR_KEYS_ALONE, CredentialKind, Permission
 from bailiwick.domain.policy import authorize, authorize_model
+from bailiwick.domain.principal import Principal
 from tests.domain.samples import principal
 from tests.domain.test_models import OTHER, UP
 
@@ -40,6 +41,25 @@ def test_each_violation_has_its_code(_name: str, wrong: dict[str, Any], code: Co
 
 
 @pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({}, None),
+        ({"named_uid": "ada", "named_sid": "s-1"}, None),
+        ({"named_uid": "bob"}, Code.ACT_AS_NOT_ALLOWED),
+        ({"named_sid": "s-2"}, Code.FORBIDDEN),
+        ({"blocked": True}, Code.USER_BLOCKED),
+        ({"outside": True}, Code.FORBIDDEN),
+        ({"organization": "ten_other"}, Code.NOT_A_MEMBER),
+        ({"project": "prj_other"}, Code.FORBIDDEN),
+    ],
+    ids=str,
+)
+def test_what_a_call_says_beside_a_token_must_agree_with_it(said: dict[str, Any], code: Code | None) -> None:
+    grant = principal(kind=CredentialKind.USER_TOKEN).grant
+    assert authorize(Principal(grant=grant, uid="ada", sid="s-1", **said), CHAT).code is code
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [pair for pair in combinations(WRONGS, 2) if (pair[0][0], pair[1][0]) != ("acting", "user")],
     ids=lambda wrong: wrong[0],
@@ -51,6 +71,16 @@ def test_of_two_violations_the_earlier_is_told(
     if "scopes" in first[1] and "scopes" in second[1]:
         both["scopes"] = first[1]["scopes"] & second[1]["scopes"]
     assert authorize(principal(**both), CHAT).code is first[2]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CredentialKind if kind is not CredentialKind.API_KEY])
+@pytest.mark.parametrize("permission", sorted(FOR_KEYS_ALONE))
+def test_what_is_for_keys_alone_no_token_does_whatever_it_holds(kind: CredentialKind, permission: Permission) -> None:
+    decision = authorize(principal(kind=kind, scopes=ALL_SCOPES), permission)
+    assert (decision.code, decision.reason) == (
+        Code.FORBIDDEN,
+        f"This kind of credential may not do {permission}.",
+    )
 
 
 @pytest.mark.parametrize("permission", list(Permission))
