@@ -19,7 +19,15 @@ def test_names_that_are_told_are_looked_for_once_and_not_priced() -> None:
         shared=False,
     )
     catalogue = Catalogue([offer], {})
-    models = ProjectModels(TenantId(UUID(int=2)), catalogue, {}, {}, lambda _kind, model, _at: priced.append(model))
+    models = ProjectModels(
+        TenantId(UUID(int=2)),
+        catalogue,
+        {},
+        {},
+        {},
+        lambda _kind, model, _at: priced.append(model),
+        lambda _kind, _model: None,
+    )
     told = models.listed()
 
     assert [name for name, _ in told] == [*(offer.models or ()), "echo"]

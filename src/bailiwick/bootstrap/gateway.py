@@ -26,7 +26,7 @@ from bailiwick.providers.echo import EchoProvider
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.names import Names
 from bailiwick.providers.openai import OpenAIProvider
-from bailiwick.providers.prices import list_price
+from bailiwick.providers.prices import context_window, list_price
 from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
@@ -173,7 +173,14 @@ def _take_notes(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer)
 
 
 def _serving(database: Database, epoch: Epoch, speakers: Speakers) -> Serving:
-    return Serving(ServingLookup(database), epoch, connect=speakers, list_price=list_price, now_ns=time.time_ns)
+    return Serving(
+        ServingLookup(database),
+        epoch,
+        connect=speakers,
+        list_price=list_price,
+        list_window=context_window,
+        now_ns=time.time_ns,
+    )
 
 
 def _metering(

@@ -10,7 +10,7 @@ its default; what cannot be enforced is refused, never ignored. Evolution: field
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar, cast, final
@@ -165,6 +165,13 @@ class BudgetTerms:
     scope: BudgetScope
     subject: str | None
     cap: Cap
+    counted: str = field(init=False, repr=False, compare=False)
+    """What it counts over which window: spending is kept by that, so one that is changed in it begins anew."""
+
+    def __post_init__(self) -> None:
+        """Derive what each call needs."""
+        window = self.cap.window
+        object.__setattr__(self, "counted", f"{self.cap.unit} {window.said} {window.timezone}")
 
 
 _NONE: Final = Cap(unit=Unit.TOKENS, amount=0, window=TotalWindow())

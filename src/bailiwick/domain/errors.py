@@ -28,6 +28,7 @@ class Code(StrEnum):
     MODEL_NOT_ALLOWED = "model_not_allowed"
     TOOL_NOT_ALLOWED = "tool_not_allowed"
     AGENT_NOT_ALLOWED = "agent_not_allowed"
+    MODEL_UNPRICED = "model_unpriced"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     PROJECT_SUSPENDED = "project_suspended"
     TENANT_SUSPENDED = "tenant_suspended"
@@ -40,6 +41,8 @@ class Code(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     UNPROCESSABLE = "unprocessable"
     RATE_LIMITED = "rate_limited"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    BUDGET_BUSY = "budget_busy"
     INTERNAL_ERROR = "internal_error"
     PROVIDER_ERROR = "provider_error"
     PROVIDER_TIMEOUT = "provider_timeout"
@@ -62,6 +65,7 @@ STATUS: Final[dict[Code, int]] = {
     Code.MODEL_NOT_ALLOWED: 403,
     Code.TOOL_NOT_ALLOWED: 403,
     Code.AGENT_NOT_ALLOWED: 403,
+    Code.MODEL_UNPRICED: 403,
     Code.ORIGIN_NOT_ALLOWED: 403,
     Code.PROJECT_SUSPENDED: 403,
     Code.TENANT_SUSPENDED: 403,
@@ -74,6 +78,8 @@ STATUS: Final[dict[Code, int]] = {
     Code.REQUEST_TOO_LARGE: 413,
     Code.UNPROCESSABLE: 422,
     Code.RATE_LIMITED: 429,
+    Code.BUDGET_EXCEEDED: 402,
+    Code.BUDGET_BUSY: 429,
     Code.INTERNAL_ERROR: 500,
     Code.PROVIDER_ERROR: 502,
     Code.PROVIDER_TIMEOUT: 504,

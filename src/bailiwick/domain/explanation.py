@@ -36,6 +36,7 @@ class Step(StrEnum):
     MODEL = "model"
     TOOLS = "tools"
     LIMITS = "limits"
+    BUDGETS = "budgets"
     LEDGER = "ledger"
     PROVIDER = "provider"
 
@@ -62,6 +63,9 @@ STEP_OF: Final[dict[Code, Step]] = {
     Code.NOT_FOUND: _S.AGENT,
     Code.TOOL_NOT_ALLOWED: _S.TOOLS,
     Code.RATE_LIMITED: _S.LIMITS,
+    Code.MODEL_UNPRICED: _S.BUDGETS,
+    Code.BUDGET_EXCEEDED: _S.BUDGETS,
+    Code.BUDGET_BUSY: _S.BUDGETS,
     Code.PROVIDER_ERROR: _S.PROVIDER,
     Code.PROVIDER_TIMEOUT: _S.PROVIDER,
 }
@@ -77,6 +81,7 @@ _PASSED: Final[dict[Step, str]] = {
     _S.MODEL: "The model is served in this project, and the caller may use it.",
     _S.TOOLS: "Every tool may be offered.",
     _S.LIMITS: "Every limit that applies had room.",
+    _S.BUDGETS: "Every budget that applies had room.",
 }
 
 

@@ -7,7 +7,8 @@ steps, and the step is chosen by the call's whole input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, final
 
@@ -48,6 +49,24 @@ class Price:
     cache_write_1h: Rate | None = None
     input_image: Rate | None = None
     output_image: Rate | None = None
+    _dearest_input: Rate = field(init=False, repr=False, compare=False)
+    _dearest_output: Rate = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find the dearest rates, which each call under a budget needs."""
+        read = (self.input, self.cached, self.cache_write, self.cache_write_1h, self.input_audio, self.input_image)
+        object.__setattr__(self, "_dearest_input", _dearest(read))
+        object.__setattr__(self, "_dearest_output", _dearest((self.output, self.output_audio, self.output_image)))
+
+    def most(self, read: int, written: int) -> int:
+        """The most that so many tokens can cost, or any fewer, of whatever kinds; in nano-dollars, rounded up."""
+        total = read * self._dearest_input.at(read) + written * self._dearest_output.at(read)
+        return -(-total // _MILLION)
+
+    def writes(self, read: int, nano: int) -> int:
+        """How many tokens can be written beside `read` ones for so many nano-dollars; 0 if writing costs nothing."""
+        rate = self._dearest_output.at(read)
+        return (nano * _MILLION - read * self._dearest_input.at(read)) // rate if rate else 0
 
     def cost(self, usage: TokenUsage) -> int:
         """Nano-dollars for `usage`, rounded up to a whole one."""
@@ -74,6 +93,17 @@ class Price:
             (usage.output_image_tokens, self.output_image, wrote),
         )
         return sum(tokens * (rate.at(size) - whole) for tokens, rate, whole in parts if rate is not None)
+
+
+def _dearest(rates: Sequence[Rate | None]) -> Rate:
+    """The highest of some rates at each number of tokens, or at any fewer."""
+    known = [rate for rate in rates if rate is not None]
+    highest = max(rate.base for rate in known)
+    base, steps = highest, []
+    for start in sorted({start for rate in known for start, _ in rate.steps}):
+        highest = max(highest, *(rate.at(start + 1) for rate in known))
+        steps.append((start, highest))
+    return Rate(base=base, steps=tuple(steps))
 
 
 def rate_from_usd(usd_per_million: Decimal) -> int:

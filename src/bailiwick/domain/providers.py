@@ -16,6 +16,7 @@ from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.ids import ProjectId, ProviderId, TenantId
 from bailiwick.domain.model_names import MAX_MODELS, read_model, read_models
 from bailiwick.domain.models import RESERVED_NAMES, ProviderKind
+from bailiwick.domain.usage import MAX_TOKENS
 
 DEFAULT_BASE_URLS: Final[Mapping[ProviderKind, str]] = {
     ProviderKind.OPENAI: "https://api.openai.com/v1",
@@ -36,10 +37,20 @@ PriceAsked = str | int | Decimal
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceOverride:
-    """US dollars per million tokens, as exact decimal strings."""
+    """US dollars per million tokens, as exact decimal strings; `context_window`: how many it reads at once, if said."""
 
     input_usd_per_million: str
     output_usd_per_million: str
+    context_window: int | None = None
+
+    def document(self) -> dict[str, object]:
+        """The price as it is written."""
+        window = {} if self.context_window is None else {"context_window": self.context_window}
+        return {
+            "input_usd_per_million": self.input_usd_per_million,
+            "output_usd_per_million": self.output_usd_per_million,
+            **window,
+        }
 
 
 @final
@@ -97,6 +108,7 @@ def provider_spec(
     base_url: str | None = None,
     models: Sequence[str] | None = None,
     prices: Mapping[str, tuple[PriceAsked, PriceAsked]] | None = None,
+    windows: Mapping[str, int] | None = None,
 ) -> ProviderSpec:
     """Check what is asked of a provider; raises `Invalid`. Whether we would connect there is the guard's question."""
     findings = Findings()
@@ -109,7 +121,7 @@ def provider_spec(
         kind=kind,
         base_url=(DEFAULT_BASE_URLS[kind] if base_url is None else base_url).rstrip("/"),
         models=findings.take(lambda: read_models("models", models), None),
-        prices=findings.take(lambda: _read_prices(prices or {}), {}),
+        prices=findings.take(lambda: _read_prices(prices or {}, windows or {}), {}),
     )
     findings.or_raise()
     return spec
@@ -147,7 +159,15 @@ def _read_provider_name(text: str) -> str:
     return text
 
 
-def _read_prices(prices: Mapping[str, tuple[PriceAsked, PriceAsked]]) -> Mapping[str, PriceOverride]:
+def _read_window(field: str, tokens: int | None) -> int | None:
+    if tokens is not None and not 1 <= tokens <= MAX_TOKENS:
+        raise invalid(field, f"must be from 1 to {MAX_TOKENS}")
+    return tokens
+
+
+def _read_prices(
+    prices: Mapping[str, tuple[PriceAsked, PriceAsked]], windows: Mapping[str, int]
+) -> Mapping[str, PriceOverride]:
     if len(prices) > MAX_MODELS:
         raise invalid("prices", f"must be at most {MAX_MODELS}")
     findings = Findings()
@@ -159,6 +179,7 @@ def _read_prices(prices: Mapping[str, tuple[PriceAsked, PriceAsked]]) -> Mapping
             read[model] = PriceOverride(
                 input_usd_per_million=read_price(f"{field}.input_usd_per_million", asked_input),
                 output_usd_per_million=read_price(f"{field}.output_usd_per_million", asked_output),
+                context_window=_read_window(f"{field}.context_window", windows.get(model)),
             )
     findings.or_raise()
     return read

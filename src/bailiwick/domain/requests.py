@@ -156,14 +156,22 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     def tokens(self) -> int:
         """Estimate the tokens that it takes: those of its text, and as many as it lets the model write, if it says."""
-        wanted = max(self._number(name) for name in _MAXIMA)
+        wanted = self.maximum() or 0
         if self.most is not None and self.form.maxima:
             wanted = min(wanted, self.most) or self.most
-        return estimated_tokens(self.size) + wanted * max(1, *(self._number(name) for name in _CHOICES))
+        return estimated_tokens(self.size) + wanted * self.choices()
 
-    def _number(self, name: str) -> int:
+    def maximum(self) -> int | None:
+        """How much it lets the model write for each choice, by itself: the largest number that it says, if any."""
+        return max((said for name in _MAXIMA if (said := self._number(name)) is not None), default=None)
+
+    def choices(self) -> int:
+        """How many answers are written."""
+        return max(1, *(self._number(name) or 0 for name in _CHOICES))
+
+    def _number(self, name: str) -> int | None:
         """A field that was checked to be a number, or to be none."""
-        return cast("int | None", self.value(name)) or 0
+        return cast("int | None", self.value(name))
 
     def value(self, name: str) -> Json:
         """One field, decoded; None if it is absent or null. Raises `Refused` (400)."""

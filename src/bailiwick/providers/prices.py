@@ -50,6 +50,18 @@ def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
     )
 
 
+@lru_cache(maxsize=4096)
+def context_window(kind: ProviderKind, model: str) -> int | None:
+    """How many tokens a model reads at once; None if that is not known. Echo reads what it is sent, and no more."""
+    if kind is ProviderKind.ECHO:
+        return 0
+    try:
+        _, found = data_snapshot.get_snapshot().find_provider_model(model, None, _TABLES[kind], None)
+    except LookupError:
+        return None
+    return found.context_window
+
+
 def _by_time(prices: ModelPrice) -> Rate | None:
     """The rate of a model that is priced by the hour of sound."""
     hour = getattr(prices, "input_audio_hours", None) or getattr(prices, "audio_hours", None)

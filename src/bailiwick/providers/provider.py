@@ -7,6 +7,7 @@ from typing import Protocol, final
 
 import msgspec
 
+from bailiwick.domain.ceilings import Extent
 from bailiwick.domain.errors import ProviderFailed
 from bailiwick.providers.transport_errors import ResponseTooLarge, TransportError, TransportTimeout
 
@@ -50,7 +51,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `path` is below the provider's base URL. `content_type` is None for JSON. `headers` are whole lines that the client
     meant for the provider, each with its end. `total` is how many seconds the whole exchange may take, if not as long
-    as usual.
+    as usual. `extent` is what it may come to, None if no budget asks.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     content_type: bytes | None = None
     headers: bytes = b""
     total: float | None = None
+    extent: Extent | None = None
 
 
 class ModelProvider(Protocol):

@@ -48,15 +48,16 @@ _LONGEST_PAUSE: Final = 1.0
 _PATIENCE_FOR_REFUSAL: Final = 0.25
 _MAX_REFUSAL: Final = 256 * 1024
 
-Write: TypeAlias = Callable[[Served], Awaitable[Ask]]
-"""Writes the request for a target; raises `Refused` if it cannot go there."""
+Write: TypeAlias = Callable[[Served, int | None], Awaitable[Ask]]
+"""Writes the request for a target, to write at most so much if it is cut; raises `Refused` if it cannot go there."""
 
 
 @final
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One target that is asked, and who comes `later`.
 
-    `pause` is how many seconds to wait before, if it is asked for the second time, else None.
+    `pause` is how many seconds to wait before, if it is asked for the second time, else None. `most` is what it is cut
+    to write by a budget, None if it is not.
     """
 
     served: Served
@@ -64,6 +65,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[Served, ...]
     write: Write
     pause: float | None = None
+    most: int | None = None
+
+    async def cut(self, most: int) -> Attempt:
+        """The same, with so much to be written at most."""
+        return msgspec.structs.replace(self, ask=await self.write(self.served, most), most=most)
 
 
 @final
@@ -150,6 +156,8 @@ class Attempts:
     async def _following(self, attempt: Attempt, meter: Meter, pause: float | None) -> Attempt | None:
         """What is tried after `attempt`; itself, once, after `pause`, if there is nobody else."""
         following = await self._next(attempt)
+        while following is not None and not await meter.moves_to(following.served, following.ask.extent):
+            following = await self._next(following)
         if following is None:
             if pause is None or attempt.pause is not None or not self.circuits.let_through(attempt.served.circuit):
                 return None
@@ -167,9 +175,10 @@ class Attempts:
         """The next target that takes the request and whose circuit lets it through."""
         for place, served in enumerate(attempt.later, 1):
             with suppress(Refused):
-                ask = await attempt.write(served)
+                ask = await attempt.write(served, attempt.most)
                 if self.circuits.let_through(served.circuit):
-                    return Attempt(served=served, ask=ask, later=attempt.later[place:], write=attempt.write)
+                    later = attempt.later[place:]
+                    return Attempt(served=served, ask=ask, later=later, write=attempt.write, most=attempt.most)
         return None
 
 

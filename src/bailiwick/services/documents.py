@@ -313,13 +313,7 @@ def provider_document(provider: Provider) -> Document:
         "base_url": spec.base_url or None,
         "has_api_key": provider.has_api_key,
         "models": None if spec.models is None else list(spec.models),
-        "prices": {
-            model: {
-                "input_usd_per_million": price.input_usd_per_million,
-                "output_usd_per_million": price.output_usd_per_million,
-            }
-            for model, price in spec.prices.items()
-        },
+        "prices": {model: price.document() for model, price in spec.prices.items()},
         "from_environment": provider.from_environment,
         "created_at": written(provider.created_at),
         "created_by": provider.created_by,

@@ -35,6 +35,10 @@ _OPENAI: Final = frozenset({ProviderKind.OPENAI})
 _COMPATIBLE: Final = _OPENAI | {ProviderKind.GEMINI}
 _ANTHROPIC: Final = frozenset({ProviderKind.ANTHROPIC})
 _ECHO: Final = frozenset({ProviderKind.ECHO})
+# By what providers document of their largest pictures, longest transcripts, and speech of 4,096 characters.
+_PICTURE: Final = 8_192
+_TRANSCRIPT: Final = 16_384
+_SPEECH: Final = 16_384
 _BY_USER: Final = ("user", "safety_identifier")
 _BY_METADATA: Final = ("metadata.user_id",)
 
@@ -46,6 +50,7 @@ class Door:
 
     `body` None: the request is multipart/form-data. `media`: the answer may be sound or text. `kinds` are the providers
     that have this address. `billed` is False where nothing is generated. `as_agent` is how agents are taken, None: not.
+    `writes` is how many tokens a model writes at most, for each choice, where no request can say how many.
     """
 
     path: str
@@ -56,6 +61,7 @@ class Door:
     media: bool = False
     billed: bool = True
     as_agent: AgentForm | None = None
+    writes: int = 0
 
     def read(self, body: bytes, content_type: bytes, agent: str | None) -> ModelRequest | FormRequest:
         """Read a client's body, of a call that names an `agent` in its head; raises `Refused` (400) if it is wrong."""
@@ -128,6 +134,7 @@ DOORS: Final[tuple[Door, ...]] = (
         body=JsonForm(content="prompt", users=("user",), default_model="gpt-image-1"),
         answer=MEDIA,
         kinds=_COMPATIBLE,
+        writes=_PICTURE,
     ),
     Door(
         path="/audio/transcriptions",
@@ -136,6 +143,7 @@ DOORS: Final[tuple[Door, ...]] = (
         answer=MEDIA,
         kinds=_OPENAI,
         media=True,
+        writes=_TRANSCRIPT,
     ),
     Door(
         path="/audio/speech",
@@ -144,6 +152,7 @@ DOORS: Final[tuple[Door, ...]] = (
         answer=MEDIA,
         kinds=_OPENAI,
         media=True,
+        writes=_SPEECH,
     ),
     Door(
         path="/messages",

@@ -21,8 +21,10 @@ from uuid import UUID
 import msgspec
 
 from bailiwick.domain.agent_calls import CalledAgent
-from bailiwick.domain.errors import Code, ProviderFailed, Refused
-from bailiwick.domain.metering import OpenCall, Settlement
+from bailiwick.domain.ceilings import Extent
+from bailiwick.domain.claims import Claim, claim
+from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
+from bailiwick.domain.metering import NoRoom, OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind, Route
 from bailiwick.domain.pricing import Price
 from bailiwick.domain.principal import Principal
@@ -38,6 +40,7 @@ from bailiwick.domain.usage import (
 from bailiwick.providers.answers.calls import Blocked
 from bailiwick.providers.answers.form import Answer
 from bailiwick.services.admission import Admission, Place
+from bailiwick.services.lines import Lines
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
@@ -49,6 +52,7 @@ _US: Final = 1_000
 _LONGEST_MS: Final = 2**31 - 1
 # By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
 _REPORTED: Final = UsageSource.REPORTED
+_UNDECIDED: Final = NoRoom(need=0, settled=0, reserved=0)
 
 
 class Use(Protocol):
@@ -89,6 +93,8 @@ class Metering:
         self._now_ns = now_ns
         self._monotonic_ns = monotonic_ns
         self._settling: set[asyncio.Task[None]] = set()
+        self.lines: Final = Lines()
+        """Who waits for room in budgets."""
 
     async def open(
         self,
@@ -102,11 +108,73 @@ class Metering:
         agent: CalledAgent | None = None,
     ) -> Meter:
         """Open a call whose request has `size` bytes; raises `Refused` (503), and then nothing was opened."""
+        call = self._call(seen, principal, served, place, size=size, stream=stream, agent=agent)
+        self._take(call.tenant_id)
+        began = self._monotonic_ns()
+        try:
+            await self._ledger.open(call)
+        except BaseException:
+            self._give_back(call.tenant_id)
+            raise
+        self._observer.opened(seen, call, served.route.offer.kind)
+        return Meter(self, seen, call, served, place, began)
+
+    async def open_within(
+        self,
+        claim: Claim,
+        seen: Observation,
+        principal: Principal,
+        served: Use,
+        place: Place,
+        *,
+        size: int,
+        stream: bool,
+        agent: CalledAgent | None = None,
+    ) -> Meter | NoRoom:
+        """Open a call as `open` does if there is room for its `claim`; else say where there is none."""
+        call = self._call(seen, principal, served, place, size=size, stream=stream, agent=agent)
+        call = claim.held_by(call)
+        self._take(call.tenant_id)
+        began = self._monotonic_ns()
+        no_room: NoRoom | None = _UNDECIDED
+        try:
+            no_room = await self._ledger.open_with_room(call, claim.needs)
+        finally:
+            if no_room is not None:
+                self._give_back(call.tenant_id)
+        if no_room is not None:
+            return no_room
+        self._observer.opened(seen, call, served.route.offer.kind)
+        return Meter(self, seen, call, served, place, began, claim)
+
+    async def move(self, call: OpenCall, before: Claim, after: Claim) -> bool:
+        """Have an open call hold what it claims `after`, in the place of what it holds; False if there is no room."""
+        if before.covers(after):
+            return True
+        try:
+            return await self._ledger.move_room(after.held_by(call), after.needs)
+        except Unavailable:
+            return False
+
+    def now_us(self) -> int:
+        """Unix time, in microseconds."""
+        return self._now_ns() // _US
+
+    def _call(
+        self,
+        seen: Observation,
+        principal: Principal,
+        served: Use,
+        place: Place,
+        *,
+        size: int,
+        stream: bool,
+        agent: CalledAgent | None,
+    ) -> OpenCall:
         grant = principal.grant
-        self._take(grant.tenant_id)
         estimate = estimated_tokens(size)
         price = served.price
-        call = OpenCall(
+        return OpenCall(
             id=seen.id,
             tenant_id=grant.tenant_id,
             project_id=grant.project_id,
@@ -124,14 +192,6 @@ class Metering:
             agent_version=None if agent is None else agent.version,
             tier=grant.tier,
         )
-        began = self._monotonic_ns()
-        try:
-            await self._ledger.open(call)
-        except BaseException:
-            self._give_back(grant.tenant_id)
-            raise
-        self._observer.opened(seen, call, served.route.offer.kind)
-        return Meter(self, seen, call, served, place, began)
 
     def now(self) -> float:
         """Unix time, in seconds."""
@@ -158,13 +218,20 @@ class Metering:
         """Seconds since `began`, on the monotonic clock."""
         return (self._monotonic_ns() - began) / _S
 
-    async def write(self, settlement: Settlement) -> None:
-        """Make a settlement durable, also when the caller is cancelled in the middle."""
-        await self._ledger.settle(settlement)
+    async def write(self, settlement: Settlement, claim: Claim | None) -> None:
+        """Make a settlement durable, also when the caller is cancelled in the middle.
 
-    def write_behind(self, settlement: Settlement) -> None:
+        When it is, whoever waits for room may have what the call held by its `claim`.
+        """
+        try:
+            await self._ledger.settle(settlement)
+        finally:
+            if claim is not None:
+                self.lines.freed(claim.needs)
+
+    def write_behind(self, settlement: Settlement, claim: Claim | None) -> None:
         """Make a settlement durable without waiting; `drain` waits."""
-        task = asyncio.get_running_loop().create_task(self._ledger.settle(settlement))
+        task = asyncio.get_running_loop().create_task(self.write(settlement, claim))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
@@ -204,6 +271,7 @@ class Meter(msgspec.Struct):
     _served: Use
     _place: Place
     _began: int
+    _claim: Claim | None = None
     _first_byte_ms: int | None = None
     _reported: TokenUsage | None = None
     _written: int = 0
@@ -225,10 +293,30 @@ class Meter(msgspec.Struct):
         """For how many seconds the call has been open."""
         return self._metering.elapsed(self._began)
 
+    async def moves_to(self, served: Served, extent: Extent | None) -> bool:
+        """Whether somebody else may be asked, and then hold what that may come to; False if no budget has that room.
+
+        `extent` is that of the request as it is written for them, None if no budget is to be asked.
+        """
+        before, principal = self._claim, self._seen.principal
+        if before is None or extent is None or principal is None:
+            return True
+        try:
+            after = claim(principal, served.route.names, extent, served.price, served.window, before.opened_us)
+        except Refused:
+            return False
+        if after is None or not await self._metering.move(self._named(served), before, after):
+            return False
+        self._claim = after
+        return True
+
+    def _named(self, served: Served) -> OpenCall:
+        route = served.route
+        return msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model)
+
     def asks(self, served: Served) -> None:
         """Somebody else is asked now: whom the row will name, and whose price it will use."""
-        route = served.route
-        self._call = msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model)
+        self._call = self._named(served)
         self._served = served
         self.status = None
 
@@ -253,12 +341,12 @@ class Meter(msgspec.Struct):
     async def settle(self, outcome: Outcome) -> None:
         """Settle the call; returns when that is durable. Does nothing if it was settled before."""
         if (settlement := self._settlement(outcome)) is not None:
-            await self._metering.write(settlement)
+            await self._metering.write(settlement, self._claim)
 
     def settle_behind(self, outcome: Outcome) -> None:
         """Settle the call for a caller who cannot wait any more. Does nothing if it was settled before."""
         if (settlement := self._settlement(outcome)) is not None:
-            self._metering.write_behind(settlement)
+            self._metering.write_behind(settlement, self._claim)
 
     def _settlement(self, outcome: Outcome) -> Settlement | None:
         if self._settled:

@@ -18,7 +18,7 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
-from bailiwick.domain.agent_calls import CalledAgent
+from bailiwick.domain.ceilings import bounded, extent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
@@ -28,7 +28,7 @@ from bailiwick.domain.policy import Decision, authorize, authorize_agent, author
 from bailiwick.domain.principal import Principal
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.tenancy import OnDisconnect
-from bailiwick.domain.tool_requests import Confined, confined
+from bailiwick.domain.tool_requests import confined
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
 from bailiwick.providers.provider import Ask, failure_of
@@ -40,6 +40,7 @@ from bailiwick.services.authentication import Authentication, Presented
 from bailiwick.services.credential_errors import EndedCredential
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, cut_by, failed
+from bailiwick.services.opening import Opening, Plan
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served, Serving
@@ -101,7 +102,7 @@ class Pipeline:
         self._authentication = authentication
         self._serving = serving
         self._admission = admission
-        self._metering = metering
+        self._opening = Opening(metering)
         self._executor = aside
         self._attempts = attempts
         self._pseudonym = lru_cache(maxsize=_PSEUDONYMS_KEPT)(partial(pseudonym, pseudonym_key))
@@ -123,38 +124,32 @@ class Pipeline:
         large = len(body) > LARGE
         read = partial(door.read, body, asked.content_type, asked.agent)
         request = await self._aside(read) if large else read()
-        attempt, tools, agent = await self._attempt(door, asked, principal, request, large=large)
+        plan = await self._plan(door, asked, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
         place = await self._admission.admit(
-            principal, asked.ip, tools.request.tokens() if counted else 0, len(attempt.ask.body)
+            principal, asked.ip, plan.tools.request.tokens() if counted else 0, len(plan.attempt.ask.body)
         )
         try:
+            again = partial(self._plan_again, door, asked, request, large=large)
             if place.waited:  # As above: it is decided on what holds now.
-                principal = await self.authenticate(asked.presented, door.permission, asked.seen)
-                attempt, tools, agent = await self._attempt(door, asked, principal, request, large=large)
-            attempt = await self._attempts.first(attempt)
-            meter = await self._metering.open(
-                asked.seen,
-                principal,
-                attempt.served,
-                place,
-                size=tools.request.size if door.billed else 0,
-                stream=request.stream,
-                agent=agent,
-            )
+                plan = await again()
+            else:
+                plan = await self._first(plan)
+            plan, meter = await self._opening.open(asked.seen, plan, place, again)
         except BaseException:
             await self._admission.give_back(place)
             raise
-        reply.decision, reply.tools_removed = place.decision, tools.removed
+        attempt = plan.attempt
+        reply.decision, reply.tools_removed = place.decision, plan.tools.removed
         reply.ask_again(
             partial(self._still_may, self._authentication.now(), asked.presented, door.permission, asked.seen)
         )
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
-        if principal.grant.on_disconnect is _DRAIN:
+        if plan.principal.grant.on_disconnect is _DRAIN:
             reply.hear_out()
-        return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted, offered=tools.offered)
+        return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted, offered=plan.tools.offered)
 
     async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -207,12 +202,22 @@ class Pipeline:
     async def _aside(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    async def _attempt(
-        self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
-    ) -> tuple[Attempt, Confined, CalledAgent | None]:
-        """Find who may serve a request, and write it for the first of them; raises `Refused`.
+    async def _plan_again(self, door: Door, asked: Asked, request: ModelRequest | FormRequest, *, large: bool) -> Plan:
+        """Decide on a call that has waited, on what holds now; raises `Refused`."""
+        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+        return await self._first(await self._plan(door, asked, principal, request, large=large))
 
-        Returns, too, the request as the agent and the rules of tools make it, and the agent.
+    async def _first(self, plan: Plan) -> Plan:
+        """A plan whose first attempt may be made now; raises `Refused`."""
+        attempt = await self._attempts.first(plan.attempt)
+        return plan if attempt is plan.attempt else msgspec.structs.replace(plan, attempt=attempt)
+
+    async def _plan(
+        self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
+    ) -> Plan:
+        """Find who may serve a request as agent and rules of tools have it, and write it for the first of them.
+
+        Raises `Refused`.
         """
         agent = await called_agent(self._serving, principal, request, door.as_agent, asked.agent)
         if agent is not None and isinstance(request, ModelRequest) and door.as_agent is not None:
@@ -223,25 +228,34 @@ class Pipeline:
         narrow = partial(confined, request, principal.grant.tools, principal.grant.max_output_tokens)
         tools = await self._aside(narrow) if large else narrow()
         user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
+        under_budgets = door.billed and principal.grant.budgets is not None
 
-        async def write(served: Served) -> Ask:
+        async def write(served: Served, most: int | None) -> Ask:
             route = served.route
+            written = bounded(tools.request, most) if under_budgets else tools.request
             work = partial(
-                tools.request.upstream,
+                written.upstream,
                 model=route.model,
                 user=user,
                 shared_account=route.offer.shared,
                 maximum=door.maximum(route.offer.kind),
             )
+            body = await self._aside(work) if large else work()
+            measured = None
+            if under_budgets:
+                measure = partial(extent, written, len(body), untold=door.writes)
+                measured = await self._aside(measure) if large else measure()
             return Ask(
                 path=door.path,
-                body=await self._aside(work) if large else work(),
+                body=body,
                 stream=request.stream,
                 content_type=request.content_type,
                 headers=asked.headers + asked.seen.for_provider,
+                extent=measured,
             )
 
-        return Attempt(served=served, ask=await write(served), later=tuple(later), write=write), tools, agent
+        attempt = Attempt(served=served, ask=await write(served, None), later=tuple(later), write=write)
+        return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed)
 
     async def _served(self, principal: Principal, request: ModelRequest | FormRequest, door: Door) -> list[Served]:
         """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""

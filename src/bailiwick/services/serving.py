@@ -27,17 +27,22 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Connect = Callable[[StoredOffer | None], ModelProvider]
 ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
+ListWindow = Callable[[ProviderKind, str], int | None]
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A model as it is really served: the route to it, who speaks to it, its price (None: unknown), its circuit."""
+    """A model as it is really served: the route to it, who speaks to it, its price (None: unknown), its circuit.
+
+    `window` is how many tokens it reads at once, None for unknown.
+    """
 
     route: Route
     provider: ModelProvider
     price: Price | None
     circuit: CircuitKey
+    window: int | None = None
 
 
 @final
@@ -50,7 +55,9 @@ class ProjectModels:
         catalogue: Catalogue,
         providers: Mapping[ProviderId | None, ModelProvider],
         overrides: Mapping[ProviderId | None, Mapping[str, Price]],
+        windows: Mapping[ProviderId | None, Mapping[str, int]],
         list_price: ListPrice,
+        list_window: ListWindow,
         agents: Sequence[ListedAgent] = (),
     ) -> None:
         self._tenant_id = tenant_id
@@ -59,7 +66,9 @@ class ProjectModels:
         self._catalogue = catalogue
         self._providers = providers
         self._overrides = overrides
+        self._windows = windows
         self._list_price = list_price
+        self._list_window = list_window
         self._served: dict[tuple[str, int], tuple[Served, ...]] = {}
         self._listed: tuple[tuple[str, tuple[Route, ...]], ...] | None = None
 
@@ -94,6 +103,7 @@ class ProjectModels:
             provider=self._providers[offer.id],
             price=price or self._list_price(offer.kind, route.model, _EPOCH + timedelta(days=today)),
             circuit=CircuitKey(self._tenant_id, offer.id, route.model, offer.kind),
+            window=self._windows.get(offer.id, {}).get(route.model) or self._list_window(offer.kind, route.model),
         )
 
 
@@ -108,12 +118,14 @@ class Serving:
         *,
         connect: Connect,
         list_price: ListPrice,
+        list_window: ListWindow,
         now_ns: Callable[[], int],
     ) -> None:
         """`connect` makes the speaker for a stored provider, for None the built-in echo; `now_ns` is Unix time."""
         self._lookup = lookup
         self._connect = connect
         self._list_price = list_price
+        self._list_window = list_window
         self._now_ns = now_ns
         self._agents: Remembered[tuple[TenantId, ProjectId, AgentId, int], CalledAgent | None] = Remembered(
             self._read_agent, epoch, capacity=_AGENTS_KEPT
@@ -143,8 +155,19 @@ class Serving:
         offers: list[Offer] = []
         providers: dict[ProviderId | None, ModelProvider] = {None: self._connect(None)}
         overrides: dict[ProviderId | None, Mapping[str, Price]] = {}
+        windows: dict[ProviderId | None, Mapping[str, int]] = {}
         for entry in stored:
             offers.append(entry.offer)
             providers[entry.offer.id] = self._connect(entry)
             overrides[entry.offer.id] = entry.prices
-        return ProjectModels(key[0], Catalogue(offers, aliases), providers, overrides, self._list_price, agents)
+            windows[entry.offer.id] = entry.windows
+        return ProjectModels(
+            key[0],
+            Catalogue(offers, aliases),
+            providers,
+            overrides,
+            windows,
+            self._list_price,
+            self._list_window,
+            agents,
+        )

@@ -99,13 +99,7 @@ class ProviderRows:
 
 
 def _settable(spec: ProviderSpec) -> dict[str, object]:
-    prices = {
-        model: {
-            "input_usd_per_million": price.input_usd_per_million,
-            "output_usd_per_million": price.output_usd_per_million,
-        }
-        for model, price in spec.prices.items()
-    }
+    prices = {model: price.document() for model, price in spec.prices.items()}
     return {
         "name": spec.name,
         "kind": spec.kind.value,
@@ -125,6 +119,7 @@ def _spec(row: Row) -> ProviderSpec:
             model: PriceOverride(
                 input_usd_per_million=price["input_usd_per_million"],
                 output_usd_per_million=price["output_usd_per_million"],
+                context_window=price.get("context_window"),
             )
             for model, price in row["prices"].items()
         },

@@ -20,7 +20,10 @@ _SQL: Final = load("serving")
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredOffer:
-    """A provider as stored. `secret` is sealed for the row; a `guarded` address may not lead inside."""
+    """A provider as stored. `secret` is sealed for the row; a `guarded` address may not lead inside.
+
+    `windows` are how many tokens its models read at once, where that was said.
+    """
 
     offer: Offer
     provider_id: ProviderId
@@ -30,6 +33,7 @@ class StoredOffer:
     project_id: ProjectId | None
     guarded: bool
     prices: Mapping[str, Price]
+    windows: Mapping[str, int]
 
 
 @final
@@ -92,4 +96,5 @@ def _offer(row: Row) -> StoredOffer:
         project_id=row["project_id"],
         guarded=not row["from_environment"],
         prices=prices,
+        windows={model: price["context_window"] for model, price in row["prices"].items() if "context_window" in price},
     )

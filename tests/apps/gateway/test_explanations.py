@@ -11,7 +11,7 @@ from tests.serving import MODEL, PROMPT_CANARY, Caller, Site, error_of, until
 from tests.upstream import Upstream, scripts
 
 STEPS = ["credential", "tenant", "project", "organization", "end_user", "permission", "request", "agent",
-         "model", "tools", "limits", "ledger", "provider"]  # fmt: skip
+         "model", "tools", "limits", "budgets", "ledger", "provider"]  # fmt: skip
 ONE = {"requests": 1, "per": "31d"}
 USER = {"x-end-user-id": "ann", "x-session-id": "s1"}
 

@@ -179,10 +179,11 @@ class LinkShown(ItemShown):
 
 
 class PriceShown(BaseModel):
-    """US dollars per million tokens, exact."""
+    """US dollars per million tokens, exact; and how many tokens the model reads at once, if that was said."""
 
     input_usd_per_million: str
     output_usd_per_million: str
+    context_window: int | None = None
 
 
 class ProviderShown(ItemShown):
@@ -315,7 +316,7 @@ class DecisionShown(BaseModel):
 
     step: Literal[
         "credential", "tenant", "project", "organization", "end_user", "permission", "request", "agent", "model",
-        "tools", "limits", "ledger", "provider", "service",
+        "tools", "limits", "budgets", "ledger", "provider", "service",
     ]  # fmt: skip
     outcome: Literal["passed", "refused", "not_reached", "open", "failed"]
     code: str | None

@@ -150,10 +150,11 @@ class EndUserBody(StrictBody):
 
 
 class PriceBody(StrictBody):
-    """What a model costs."""
+    """What a model costs, and how many tokens it reads at once, which budgets count for pictures and files."""
 
     input_usd_per_million: Usd
     output_usd_per_million: Usd
+    context_window: int | None = None
 
 
 class ProviderBody(StrictBody):
@@ -249,13 +250,7 @@ def provider_body(provider: Provider) -> Document:
         kind=spec.kind.value,
         base_url=None if spec.base_url == DEFAULT_BASE_URLS[spec.kind] else spec.base_url,
         models=None if spec.models is None else list(spec.models),
-        prices={
-            model: {
-                "input_usd_per_million": price.input_usd_per_million,
-                "output_usd_per_million": price.output_usd_per_million,
-            }
-            for model, price in spec.prices.items()
-        },
+        prices={model: price.document() for model, price in spec.prices.items()},
     )
 
 
@@ -326,6 +321,11 @@ def provider_asked(body: ProviderBody) -> ProviderSpec:
         prices={
             model: (price.input_usd_per_million, price.output_usd_per_million)
             for model, price in (body.prices or {}).items()
+        },
+        windows={
+            model: price.context_window
+            for model, price in (body.prices or {}).items()
+            if price.context_window is not None
         },
     )
 

@@ -13,6 +13,7 @@ import msgspec
 
 from bailiwick.apps.http.cors import VARY
 from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
+from bailiwick.domain.claims import NoBudget
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.providers.answers.messages import anthropic_error
 from bailiwick.services.admission import RateLimited
@@ -22,6 +23,7 @@ Header = tuple[bytes, bytes]
 
 _TYPES: Final = {
     401: "authentication_error",
+    402: "insufficient_quota",
     403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
@@ -66,6 +68,10 @@ def write_error(refused: Refused, *, anthropic: bool = False) -> tuple[int, list
     else:
         kind = _TYPES.get(refused.status, "invalid_request_error")
         error = {"message": refused.message, "type": kind, "param": refused.param, "code": str(refused.code)}
+    if isinstance(refused, NoBudget):
+        error["budget"] = refused.budget
+        if refused.code is Code.BUDGET_EXCEEDED:
+            headers.append((b"x-should-retry", b"false"))
     if isinstance(refused, RateLimited):
         headers.extend(rate_limit_headers(refused.decision))
     if refused.retry_after is not None:

@@ -31,6 +31,7 @@ _KINDS: Final = (
 )
 _FIELDS: Final = ("name", "kind", "base_url", "api_key", "forget_key", "models", "prices")
 _PRICE_PARTS: Final = 3
+_PRICE_FIELDS: Final = ("input_usd_per_million", "output_usd_per_million", "context_window")
 
 
 async def list_providers(visit: Visit) -> Response:
@@ -136,13 +137,13 @@ def _body(visit: Visit) -> Document:
 
 
 def _prices(lines: Sequence[str]) -> Document:
-    """A model and two prices a line, as the API writes them; raises `Invalid`."""
+    """A model and two prices a line, and perhaps how much it reads, as the API writes them; raises `Invalid`."""
     prices: Document = {}
     for line in lines:
         parts = line.split()
-        if len(parts) != _PRICE_PARTS:
+        if len(parts) not in {_PRICE_PARTS, _PRICE_PARTS + 1} or not all(map(str.isdecimal, parts[_PRICE_PARTS:])):
             raise invalid("prices", "must be a model and two prices a line, such as: gpt-4o-mini 0.15 0.60")
-        prices[parts[0]] = {"input_usd_per_million": parts[1], "output_usd_per_million": parts[2]}
+        prices[parts[0]] = dict(zip(_PRICE_FIELDS, (*parts[1:3], *map(int, parts[_PRICE_PARTS:])), strict=False))
     return prices
 
 
@@ -153,9 +154,7 @@ def _given(visit: Visit) -> dict[str, str]:
 
 def _as_given(provider: Provider) -> dict[str, str]:
     spec = provider.spec
-    prices = [
-        f"{model} {price.input_usd_per_million} {price.output_usd_per_million}" for model, price in spec.prices.items()
-    ]
+    prices = [" ".join(map(str, [model, *price.document().values()])) for model, price in spec.prices.items()]
     return {
         "name": spec.name,
         "kind": spec.kind.value,
