@@ -18,6 +18,8 @@ from tests.installation import Installation, clean_environment
 PASSWORD: Final = "three quiet green lamps"
 _LINK: Final = re.compile(r"https?://\S+/dashboard/sign-in/link/[A-Za-z0-9_-]{43}")
 _HEIGHTS: Final = {1280: 860, 390: 844}
+# For what a page comes to, in milliseconds.
+_PATIENCE: Final = 15_000
 
 
 @final
@@ -47,7 +49,8 @@ def window(browser: Browser, look: Look, state: StorageState | None = None) -> I
         permissions=["clipboard-read", "clipboard-write"],
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(_PATIENCE)
+    expect.set_options(timeout=_PATIENCE)
     faults: list[str] = []
     context.on("weberror", lambda error: faults.append(str(error.error)))
     context.on(
