@@ -151,7 +151,7 @@ def test_every_address_of_the_control_plane_is_documented() -> None:
 
 
 def test_every_address_of_the_data_plane_is_documented() -> None:
-    routes = DataPlane(_ANY, _ANY, _ANY, _ANY, _ANY, now=lambda: datetime(2026, 11, 21, tzinfo=UTC)).routes()
+    routes = DataPlane(_ANY, _ANY, _ANY, _ANY, _ANY, _ANY, now=lambda: datetime(2026, 11, 21, tzinfo=UTC)).routes()
     oauth = OAuthEndpoints(_ANY, _ANY, _ANY, _ANY, public_url="").routes()
     tools = dict(ToolServerDoor(_ANY, public_url="").routes())
     tools[f"/p/{{slug}}{DOOR}"] = tools.pop(DOOR)  # There is no other form of it.

@@ -19,6 +19,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "agents": (roles.CONTROL,),
     "audit": (roles.CONTROL, roles.OPERATOR),
     "budgets": (roles.CONTROL,),
+    "budget_use": (roles.CONTROL,),
+    "budget_use.read_use": (roles.CONTROL, roles.APP),
     "credentials": (roles.APP,),
     "doctor": ("postgres",),
     "idempotency": (roles.CONTROL, roles.OPERATOR),
@@ -132,6 +134,7 @@ def test_a_query_that_postgresql_does_not_understand_is_noticed(database: TestDa
     [
         "projects",
         "budgets",
+        "budget_use",
         "keys",
         "issuers",
         "mcp_servers",

@@ -30,6 +30,7 @@ from bailiwick.providers.prices import context_window, list_price
 from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
+from bailiwick.services.allowances import Allowances
 from bailiwick.services.attempts import Attempts
 from bailiwick.services.circuits import Circuits, Report
 from bailiwick.services.guard import Guard
@@ -68,6 +69,7 @@ class GatewayParts:
     tool_calls: ToolCalls
     origins: Origins
     usage: UsageReports
+    allowances: Allowances
     credentials: CredentialParts
     guard: Guard
     transport: Transport
@@ -115,6 +117,7 @@ async def gateway(
             tool_calls=tool_calls(pipeline, servers, admission, metering, keys, aside),
             origins=Origins(OriginLookup(database), epoch),
             usage=UsageReports(reports),
+            allowances=Allowances(reports, admission, now_ns=steady),
             credentials=known,
             guard=Guard(InProcessLimitStore(), requests=guard_requests, failures=guard_failures, now_ns=steady),
             transport=transport,

@@ -95,10 +95,48 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
+class LimitLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left in one rate limit, at most `limit` at once; nothing of it is taken any more at `frees_at`."""
+
+    scope: str
+    unit: str
+    limit: int
+    remaining: int
+    frees_at: datetime | None = None
+
+
+@final
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount of dollars, or of tokens; the other is None."""
+
+    usd: Decimal | None = None
+    tokens: int | None = None
+
+
+@final
+class BudgetLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of one budget; `in_flight` is held by calls that have not ended, and some comes back at `frees_at`.
+
+    `subject` says whom it counts, None where its `scope` has only one.
+    """
+
+    scope: str
+    limit: Amount
+    window: str
+    used: Amount
+    in_flight: Amount
+    remaining: Amount
+    subject: str | None = None
+    models: tuple[str, ...] | None = None
+    frees_at: datetime | None = None
+
+
+@final
 class Me(msgspec.Struct, frozen=True, kw_only=True):
     """Who the key is to the gateway. `models` and `agents` are None when it may call any; `key_id` when it is no key.
 
-    `resolved` says where each thing comes from; None of a gateway that does not tell.
+    `resolved` says where each thing comes from; None of a gateway that does not tell. `limits` and `budgets` say
+    what is left in each.
     """
 
     credential: str
@@ -115,6 +153,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     session_id: str | None = None
     resolved: Resolved | None = None
+    limits: tuple[LimitLeft, ...] = ()
+    budgets: tuple[BudgetLeft, ...] = ()
 
 
 @final

@@ -94,11 +94,11 @@ class Budgets:
                 yield Applied(one, self._project_id.hex)
 
     def applying(
-        self, names: tuple[str, ...], *, key: str | None, uid: str | None, sid: str | None
+        self, names: tuple[str, ...] | None, *, key: str | None, uid: str | None, sid: str | None
     ) -> tuple[Applied, ...]:
         """The budgets of a call to a model that goes by `names`; one without a key (user, session) meets none's.
 
-        `key` is the hex of the key's id.
+        `key` is the hex of the key's id; `names` None: whatever the model.
         """
         found = self._always
         if key is not None and self._keys:
@@ -107,7 +107,7 @@ class Budgets:
             found += self._users.of(uid, user_subject(self._project_id, uid))
         if sid is not None and self._sessions:
             found += self._sessions.of(sid, sessions_of(self._project_id, uid) + sid)
-        if self._by_model:
+        if self._by_model and names is not None:
             return tuple([one for one in found if one.budget.cap.models is None or one.budget.cap.models.match(names)])
         return found
 

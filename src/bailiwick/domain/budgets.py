@@ -109,9 +109,14 @@ class Cap:
     models: Globs | None = None
 
     @property
-    def counted(self) -> tuple[Unit, str, tuple[str, ...] | None]:
-        """What two caps that stand in each other's place have in common."""
+    def kind(self) -> tuple[Unit, str, tuple[str, ...] | None]:
+        """What two caps have in common that stand in each other's place."""
         return self.unit, self.window.measure, None if self.models is None else tuple(sorted(self.models.patterns))
+
+    @property
+    def counted(self) -> str:
+        """What is counted over which window, by which what was spent is kept: `usd month Europe/Berlin`."""
+        return f"{self.unit} {self.window.measure} {self.window.timezone}"
 
     def document(self) -> dict[str, object]:
         """The cap as it is written, with every default."""
@@ -217,7 +222,7 @@ def tier_caps(field: str, documents: Sequence[object] | None) -> tuple[Cap, ...]
             document = _object(path, said)
             _check_names(f"{path}.", document, _CAP, findings)
             cap = _cap(document, f"{path}.")
-            if any(cap.counted == other.counted for other in caps):
+            if any(cap.kind == other.kind for other in caps):
                 findings.add(path, "counts the same as another: unit, window and models")
             caps.append(cap)
     findings.or_raise()
@@ -228,7 +233,7 @@ def tier_terms(tier_id: TierId, caps: Sequence[Cap]) -> tuple[BudgetTerms, ...]:
     """A tier's budgets as calls need them. A changed amount leaves a budget what it is, and what was spent counted."""
     return tuple(
         BudgetTerms(
-            id=BudgetId(uuid5(tier_id, repr((*map(str, cap.counted), cap.window.timezone)))),
+            id=BudgetId(uuid5(tier_id, repr((*map(str, cap.kind), cap.window.timezone)))),
             holder=BudgetHolder.TIER,
             scope=BudgetScope.USER,
             subject=EACH,

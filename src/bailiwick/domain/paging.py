@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, final
@@ -45,3 +46,21 @@ def read_limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT):
         raise invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return int(text)
+
+
+def cursor(text: str) -> str:
+    """Write a text as a page's `next`, where items have no id of ours."""
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+def read_cursor(after: str | None) -> str:
+    """Read what `cursor` wrote, "" for None; raises `Invalid`."""
+    if after is None:
+        return ""
+    try:
+        text = urlsafe_b64decode(after).decode()
+    except ValueError:
+        text = ""
+    if not text or cursor(text) != after or "\0" in text:
+        raise invalid("after", "must be the `next` of an earlier page")
+    return text

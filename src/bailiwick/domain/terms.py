@@ -91,8 +91,8 @@ class ProjectTerms:
 
     def _budgets(self, of_tier: tuple[BudgetTerms, ...]) -> Budgets | None:
         """A tier's budgets stand in the place of the project's for each user that count the same."""
-        replaced = {one.cap.counted for one in of_tier}
-        terms = [one for one in self.budgets if not (_of_each_user(one) and one.cap.counted in replaced)]
+        replaced = {one.cap.kind for one in of_tier}
+        terms = [one for one in self.budgets if not (_of_each_user(one) and one.cap.kind in replaced)]
         terms += of_tier
         return Budgets(self.project_id, terms) if terms else None
 

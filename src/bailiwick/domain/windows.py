@@ -211,6 +211,11 @@ def timezones() -> frozenset[str]:
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
+def local_time(timezone: str, unix_us: int) -> datetime:
+    """A moment as clocks show it in a time zone, to the second."""
+    return datetime.fromtimestamp(unix_us // _SECOND_US, _zone(timezone))
+
+
 def _length(said: str) -> int:
     try:
         length = parse_duration(said)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import msgspec
 
 from bailiwick.domain.errors import Code, Refused, Unavailable
-from bailiwick.domain.limits import Decision, LimitLevel, Unit
+from bailiwick.domain.limits import Decision, LimitLevel, Rate, Unit
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.store import Charge
@@ -61,6 +61,17 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 @final
+class Left(NamedTuple):
+    """What is `remaining` in one limit; `reset_ns` is the time until nothing of it is taken any more."""
+
+    level: LimitLevel
+    unit: Unit
+    rate: Rate
+    remaining: int
+    reset_ns: int
+
+
+@final
 class Admission:
     """Asks the limit store, once a call.
 
@@ -100,6 +111,23 @@ class Admission:
         if not decision.admitted:
             raise RateLimited(decision)
         return Place(charged, decision, tokens, waited)
+
+    async def left(self, principal: Principal, ip: str) -> list[Left]:
+        """What is left in each limit that applies, of which nothing is taken; raises `Unavailable`."""
+        charged = charges(principal, ip, 1)
+        if charged and not self._store.remembers(principal.grant.bucket):
+            await self._rebuilt(principal.grant)
+        found: list[Left] = []
+        for charge in charged:
+            (level, unit, _, _), rate, _ = charge
+            decision, _ = await self._store.foresee([charge], self._now_ns())
+            stands = decision.requests or decision.tokens
+            if stands is not None:
+                # What was foreseen is one call more than there is, if it would be admitted.
+                one, its_ns = (1, rate.interval // rate.ticks) if decision.admitted else (0, 0)
+                reset_ns = max(0, stands.reset_ns - its_ns)
+                found.append(Left(level, unit, rate, stands.remaining + one, reset_ns))
+        return found
 
     async def give_back(self, place: Place) -> None:
         """Return what `admit` took for a call that is refused all the same; at most once."""

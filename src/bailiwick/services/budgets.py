@@ -1,25 +1,30 @@
 """The budgets of tenants and projects: made, read, changed, removed. Each change is audited in its own transaction.
 
 The gateway knows of a change within a second (`storage/epoch.py`). A lower limit stops what comes after it, and no call
-that is open. Whom a budget counts, and in what, stays: else what was spent of one would be held against another.
+that is open. Whom a budget counts, and in what, stays: else what was spent of one would be held against another. What
+was spent is read together with the budgets that cap it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import Actor, changes
+from bailiwick.domain.budget_use import UNVERSIONED, Counter, SubjectUse, UsedBudget
 from bailiwick.domain.budgets import EACH, MAX_BUDGETS, Budget, BudgetPlace, BudgetScope, BudgetSpec
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.ids import BudgetId, KeyId, ProjectId
 from bailiwick.domain.paging import Page, PageRequest
+from bailiwick.domain.times import unix_us
 from bailiwick.domain.versions import WHATEVER, Expected
+from bailiwick.domain.windows import Span
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
-from bailiwick.services.documents import budget_document
+from bailiwick.services.budget_documents import budget_document, used_budget_document
+from bailiwick.storage.budget_use import BudgetUseRows
 from bailiwick.storage.budgets import BudgetRows
 from bailiwick.storage.keys import KeyRows
 from bailiwick.storage.projects import ProjectRows
@@ -36,19 +41,42 @@ class BudgetBook:
         self._database = database
         self._acts = acts
 
-    async def list(self, place: BudgetPlace, page: PageRequest, *, is_there: bool = False) -> Page[Budget]:
+    async def list(self, place: BudgetPlace, page: PageRequest, *, is_there: bool = False) -> Page[UsedBudget]:
         """A page of a place's own budgets; raises `Refused` (404) unless whoever asks knows that it is there."""
         async with self._database.reading(place.tenant_id) as scope:
             if not is_there:
                 await _check_there(scope, place)
-            return await BudgetRows(scope, place).list(page)
+            return await BudgetRows(scope, place).list(page, self._acts.now())
 
-    async def find(self, place: BudgetPlace, budget_id: BudgetId) -> Budget:
+    async def find(self, place: BudgetPlace, budget_id: BudgetId) -> UsedBudget:
         """One budget; raises `Refused` (404)."""
         async with self._database.reading(place.tenant_id) as scope:
-            return found(await BudgetRows(scope, place).find(budget_id))
+            return await self._find(scope, place, budget_id)
 
-    async def create(self, actor: Actor, place: BudgetPlace, spec: BudgetSpec) -> Budget:
+    async def subjects(
+        self, place: BudgetPlace, budget_id: BudgetId, *, after: str, limit: int
+    ) -> tuple[Budget, Span, Page[SubjectUse]]:
+        """A page of those who have spent of a budget of each, by the texts that it counts them by, after `after`.
+
+        Of another budget there are none. Raises `Refused` (404).
+        """
+        async with self._database.reading(place.tenant_id) as scope:
+            budget = found(await BudgetRows(scope, place).find(budget_id))
+            counter = self._counter(budget)._replace(subject=after)
+            rows = BudgetUseRows(scope, place.tenant_id)
+            subjects = await rows.subjects(counter, limit + 1) if budget.spec.subject == EACH else []
+            return budget, counter.span, Page.of(subjects, limit)
+
+    async def largest(
+        self, place: BudgetPlace, budget_id: BudgetId, limit: int
+    ) -> tuple[Budget, Span, Sequence[SubjectUse]]:
+        """A budget of each, and who has spent the most of it; raises `Refused` (404)."""
+        async with self._database.reading(place.tenant_id) as scope:
+            budget = found(await BudgetRows(scope, place).find(budget_id))
+            counter = self._counter(budget)
+            return budget, counter.span, await BudgetUseRows(scope, place.tenant_id).largest(counter, limit)
+
+    async def create(self, actor: Actor, place: BudgetPlace, spec: BudgetSpec) -> UsedBudget:
         """Make a budget; raises `Refused` (404; 409 if there are too many) and `Invalid`."""
         async with self._database.acting(place.tenant_id) as scope:
             # Who counts holds the place, so that two at once count one another.
@@ -60,7 +88,7 @@ class BudgetBook:
             budget_id = BudgetId(self._acts.new_id())
             budget = found(await rows.add(budget_id, spec, created_at=self._acts.now(), created_by=actor.name))
             await self._record(scope, actor, "create", budget, {"after": budget_document(budget)})
-            return budget
+            return await self._find(scope, place, budget_id)
 
     async def change(
         self,
@@ -70,17 +98,17 @@ class BudgetBook:
         change: Callable[[Budget], BudgetSpec],
         *,
         expected: Expected = WHATEVER,
-    ) -> Budget:
+    ) -> UsedBudget:
         """Make a budget what `change` says of it; raises `Refused` (404, 412) and `Invalid`."""
         async with self._database.acting(place.tenant_id) as scope:
             rows = BudgetRows(scope, place)
             before = found(await rows.lock(budget_id))
-            expected.check(budget_document(before))
+            expected.check(used_budget_document(await self._find(scope, place, budget_id)), UNVERSIONED)
             spec = change(before)
             _check_same(before.spec, spec)
             after = found(await rows.change(budget_id, spec.cap))
             await self._record(scope, actor, "change", after, changes(budget_document(before), budget_document(after)))
-            return after
+            return await self._find(scope, place, budget_id)
 
     async def remove(
         self, actor: Actor, place: BudgetPlace, budget_id: BudgetId, *, expected: Expected = WHATEVER
@@ -89,9 +117,17 @@ class BudgetBook:
         async with self._database.acting(place.tenant_id) as scope:
             rows = BudgetRows(scope, place)
             before = found(await rows.lock(budget_id))
-            expected.check(budget_document(before))
+            expected.check(used_budget_document(await self._find(scope, place, budget_id)), UNVERSIONED)
             await rows.remove(budget_id)
             await self._record(scope, actor, "remove", before, {"before": budget_document(before)})
+
+    async def _find(self, scope: Scope, place: BudgetPlace, budget_id: BudgetId) -> UsedBudget:
+        return found(await BudgetRows(scope, place).find_used(budget_id, self._acts.now()))
+
+    def _counter(self, budget: Budget) -> Counter:
+        cap = budget.spec.cap
+        span = cap.window.slices(unix_us(self._acts.now()))
+        return Counter(budget_id=budget.id, counted=cap.counted, subject="", span=span)
 
     async def _record(self, scope: Scope, actor: Actor, verb: str, budget: Budget, detail: dict[str, object]) -> None:
         target = ids.shown(ids.BUDGET, budget.id)

@@ -10,7 +10,6 @@ from uuid import UUID
 from bailiwick.domain import ids
 from bailiwick.domain.agents import Agent, AgentVersion
 from bailiwick.domain.audit_chain import Chain, Link
-from bailiwick.domain.budgets import Budget
 from bailiwick.domain.credentials import Active, ApiKey, Expired, Lifetime, Revoked
 from bailiwick.domain.issuers import Issuer
 from bailiwick.domain.mcp_servers import McpServer
@@ -174,20 +173,6 @@ def tier_document(tier: Tier) -> Document:
         "budgets": [cap.document() for cap in tier.spec.budgets],
         "created_at": written(tier.created_at),
         "created_by": tier.created_by,
-    }
-
-
-def budget_document(budget: Budget) -> Document:
-    """A budget, with every default."""
-    return {
-        "id": ids.shown(ids.BUDGET, budget.id),
-        "tenant_id": ids.shown(ids.TENANT, budget.tenant_id),
-        "project_id": _shown(ids.PROJECT, budget.project_id),
-        "subject": None,
-        "models": None,
-        **budget.spec.document(),
-        "created_at": written(budget.created_at),
-        "created_by": budget.created_by,
     }
 
 

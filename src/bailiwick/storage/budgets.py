@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any, Final, final
 from uuid import UUID
 
+from bailiwick.domain.budget_use import Use, UsedBudget
 from bailiwick.domain.budgets import (
+    EACH,
     Budget,
     BudgetHolder,
     BudgetPlace,
@@ -23,6 +25,7 @@ from bailiwick.domain.durations import MILLISECOND
 from bailiwick.domain.globs import Globs
 from bailiwick.domain.ids import BudgetId, ProjectId, TenantId
 from bailiwick.domain.paging import Page, PageRequest
+from bailiwick.domain.times import unix_us
 from bailiwick.domain.windows import parse_window
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -46,11 +49,17 @@ class BudgetRows:
         """One budget as it is and stays until the end of the transaction."""
         return await self._one("lock_budget", {"budget": budget_id})
 
-    async def list(self, page: PageRequest) -> Page[Budget]:
-        """A page of the place's budgets."""
-        values = {**self._place, "after": page.after, "limit": page.limit + 1}
+    async def find_used(self, budget_id: BudgetId, now: datetime) -> UsedBudget | None:
+        """One budget, and what is used of it; None if there is none of this id in this place."""
+        values = {**self._place, "budget": budget_id, "now": now}
+        row = await self._scope.fetch_one(_SQL["find_used_budget"], values)
+        return None if row is None else _used(row, now)
+
+    async def list(self, page: PageRequest, now: datetime) -> Page[UsedBudget]:
+        """A page of the place's budgets, and what is used of each."""
+        values = {**self._place, "after": page.after, "limit": page.limit + 1, "now": now}
         rows = await self._scope.fetch_all(_SQL["list_budgets"], values)
-        return Page.of([_budget(row) for row in rows], page.limit)
+        return Page.of([_used(row, now) for row in rows], page.limit)
 
     async def count(self) -> int:
         """How many budgets the place has."""
@@ -98,6 +107,15 @@ def _budget(row: Row) -> Budget:
         created_at=row["created_at"],
         created_by=row["created_by"],
     )
+
+
+def _used(row: Row, now: datetime) -> UsedBudget:
+    """What counts at `now`; of a budget of each nobody spends, but each of them."""
+    budget = _budget(row)
+    cap = budget.spec.cap
+    settled, reserved, oldest = (row["used"] or {}).get(cap.counted, (0, 0, None))
+    use = None if budget.spec.subject == EACH else Use(settled=settled, reserved=reserved, oldest=oldest)
+    return UsedBudget(budget=budget, span=cap.window.slices(unix_us(now)), use=use)
 
 
 def _settable(cap: Cap) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bailiwick.domain import ids
+from bailiwick.domain.budget_use import UNVERSIONED
 from bailiwick.services import budgets
 from tests.control import UNKNOWN, Audit, Control
 
@@ -42,13 +43,18 @@ async def test_a_budget_is_made_read_changed_and_removed(control: Control, audit
         "models": None,
         "created_at": budget["created_at"],
         "created_by": control.operator_id,
+        "used": None,
+        "in_flight": None,
+        "remaining": None,
+        "window_ends_at": "2026-12-01T00:00:00Z",
     }
     assert ids.parsed(ids.BUDGET, budget["id"]) is not None
     assert await control.read(own) == budget
     assert (await control.read(path))["data"] == [budget]
     more = {"timezone": "Europe/Berlin", "on_exceed": "reject", "max_wait": "0s", "on_lost": "ceiling"}
     changed = await control.change(own, limit={"usd": "7.25"}, models=["gpt-*"], **more)
-    assert changed == {**budget, **more, "limit": {"usd": "7.25"}, "models": ["gpt-*"]}
+    ends = {"window_ends_at": "2026-11-30T23:00:00Z"}
+    assert changed == {**budget, **more, **ends, "limit": {"usd": "7.25"}, "models": ["gpt-*"]}
     assert await control.change(own, models=None, timezone=None, on_exceed=None, max_wait=None, on_lost=None) == {
         **budget,
         "limit": {"usd": "7.25"},
@@ -57,7 +63,8 @@ async def test_a_budget_is_made_read_changed_and_removed(control: Control, audit
     assert (await control.ask("GET", own)).status_code == 404
     entries = audit(budget["id"])
     assert [entry.action for entry in entries] == ["budget.create", *["budget.change"] * 2, "budget.remove"]
-    assert entries[0].detail["after"] == budget
+    kept = {name: value for name, value in budget.items() if name not in UNVERSIONED}
+    assert entries[0].detail["after"] == kept
     assert {entry.actor for entry in entries} == {control.operator_id}
 
 

@@ -35,6 +35,8 @@ CONTRACT = {
     "/admin/v1/projects/{project_id}/tiers/{tier_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/budgets": {"get", "post"},
     "/admin/v1/projects/{project_id}/budgets/{budget_id}": {"get", "patch", "delete"},
+    "/admin/v1/projects/{project_id}/budgets/{budget_id}/subjects": {"get"},
+    "/admin/v1/tenants/{tenant_id}/budgets/{budget_id}/subjects": {"get"},
     "/admin/v1/tenants/{tenant_id}/budgets": {"get", "post"},
     "/admin/v1/tenants/{tenant_id}/budgets/{budget_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/revocations": {"get", "post"},

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 import httpx2
 import pytest
@@ -76,6 +76,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         provider = {"name": "up", "kind": "openai", "base_url": "https://up.example.com/v1", "api_key": "sk-1"}
         trusted = {"issuer": "https://login.example.com", "audiences": ["api"], "algorithms": ["ES256"]}
         tools = {"name": "docs", "url": "https://tools.example.com/mcp"}
+        budget: dict[str, Any] = {"scope": "user", "subject": "*", "limit": {"usd": "5"}, "window": "month"}
         by = {"name": "Okta", "issuer": "https://issuer.example.com", "client_id": "x"}
         own = ids.parsed(ids.TENANT, tenant), ids.parsed(ids.PROJECT, project)
         assert own[0] is not None
@@ -84,6 +85,8 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         known = {
             "tenant_id": tenant, "project_id": project, "key_id": key["id"],
             "tier_id": (await control.make(f"/projects/{project}/tiers", name="pro"))["id"],
+            "budget_of_project": (await control.make(f"/projects/{project}/budgets", **budget))["id"],
+            "budget_of_tenant": (await control.make(f"/tenants/{tenant}/budgets", **budget))["id"],
             "issuer_id": (await control.make(f"/projects/{project}/issuers", **trusted))["id"],
             "platform_issuer_id": (await control.make("/issuers", **{**trusted, "issuer": "https://all.example"}))["id"],
             "role_id": (await control.make(f"/tenants/{tenant}/roles", name="analyst", permissions=[]))["id"],
@@ -103,6 +106,8 @@ def filled(path: str, known: dict[str, str]) -> str:
     """The address of something that is there."""
     place = "of_project" if "{project_id}" in path else "of_tenant" if "{tenant_id}" in path else "of_all"
     shown = path.replace("{provider_id}", known[place])
+    budget = "budget_of_project" if "{project_id}" in path else "budget_of_tenant"
+    shown = shown.replace("{budget_id}", known[budget])
     if path.startswith("/issuers"):
         shown = shown.replace("{issuer_id}", known["platform_issuer_id"])
     for name, value in known.items():

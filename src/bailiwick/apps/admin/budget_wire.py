@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from bailiwick.apps.admin.shown import CreatedBy, ItemShown
 from bailiwick.apps.admin.wire import StrictBody
+from bailiwick.domain.budget_use import UNVERSIONED
 from bailiwick.domain.budgets import Budget, BudgetHolder, BudgetSpec, budget_spec
 from bailiwick.domain.merge_patch import Document
 
@@ -38,8 +39,17 @@ class BudgetBody(CapBody):
     subject: str | None = None
 
 
+Amount = Annotated[dict[str, Any] | None, Field(description="As `limit`; null of a budget of each.")]
+EndsAt = Annotated[
+    str | None,
+    Field(description="When the window ends; of a rolling one, when the first of what was spent comes back."),
+]
+
+
 class BudgetShown(ItemShown):
-    """A budget, with every default."""
+    """A budget, with every default, and what of it is used."""
+
+    unversioned = UNVERSIONED
 
     id: str
     tenant_id: str
@@ -55,6 +65,30 @@ class BudgetShown(ItemShown):
     models: list[str] | None
     created_at: str
     created_by: CreatedBy
+    used: Amount
+    in_flight: Amount
+    remaining: Amount
+    window_ends_at: EndsAt
+
+
+class SubjectShown(BaseModel):
+    """What one of those has spent whom a budget of each counts."""
+
+    subject: str = Field(description="Whom it counts: the id of a user, a session, a key or a project.")
+    project_id: str | None = Field(description="Of which project the user or the session is.")
+    user_id: str | None = Field(description="Of which user the session is.")
+    used: dict[str, Any]
+    in_flight: dict[str, Any]
+    remaining: dict[str, Any]
+    window_ends_at: EndsAt
+
+
+class SubjectsShown(BaseModel):
+    """A page of those."""
+
+    data: list[SubjectShown]
+    has_more: bool
+    next: str | None
 
 
 def budget_body(budget: Budget) -> Document:

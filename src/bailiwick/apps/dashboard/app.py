@@ -16,6 +16,7 @@ from bailiwick.apps.dashboard.page import ROOT, Page, Site, refusal
 from bailiwick.apps.dashboard.pages import (
     agents,
     audit,
+    budgets,
     issuers,
     keys,
     limits,
@@ -54,6 +55,7 @@ PAGES: Final[Sequence[Page]] = (
     *keys.PAGES,
     *limits.PAGES,
     *tiers.PAGES,
+    *budgets.PAGES,
     *tool_fields.PAGES,
     *models.PAGES,
     *agents.PAGES,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from bailiwick.apps.dashboard import words
+from bailiwick.apps.dashboard import budget_words, words
+from bailiwick.domain.budgets import Cap
 from bailiwick.domain.tenancy import Project
 from bailiwick.domain.tiers import Tier
 
 _UNLIMITED: Final = "unlimited"
 _ANY: Final = "any"
+_SPENDING: Final = "each user, "
 
 
 @final
@@ -36,7 +39,13 @@ def tier_changes(project: Project, tier: Tier, default: Tier | None) -> list[Tie
 def _about(*both: dict[str, str]) -> list[tuple[str, str]]:
     """Everything that one of them speaks of, and what holds where the other is silent."""
     named = dict.fromkeys(about for terms in both for about in terms)
-    return [(about, _ANY if about in _NAMES else _UNLIMITED) for about in named]
+    return [(about, _otherwise(about)) for about in named]
+
+
+def _otherwise(about: str) -> str:
+    if about.startswith(_SPENDING):
+        return "what the project gives each user"
+    return _ANY if about in _NAMES else _UNLIMITED
 
 
 _NAMES: Final = frozenset({"models", "agents", "tools"})
@@ -48,7 +57,7 @@ def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
     if tier is None:
         return terms
     spec = tier.spec
-    terms |= words.limits_by_level(spec.limits)
+    terms |= words.limits_by_level(spec.limits) | _spending(spec.budgets)
     terms |= {
         name: ", ".join(said) or "none" for name in ("models", "agents") if (said := getattr(spec, name)) is not None
     }
@@ -57,3 +66,8 @@ def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
     if spec.max_output_tokens is not None:
         terms["each answer"] = f"at most {words.counted(spec.max_output_tokens, 'token')}"
     return terms
+
+
+def _spending(caps: Sequence[Cap]) -> dict[str, str]:
+    """What each user may spend, by what is counted."""
+    return {f"{_SPENDING}{budget_words.about(cap)}": budget_words.amount(cap.unit, cap.amount) for cap in caps}

@@ -145,7 +145,7 @@ async def run(settings: GatewaySettings) -> None:
 def _routes(parts: GatewayParts, settings: GatewaySettings) -> Mapping[str, Mapping[str, Handler]]:
     known = parts.credentials
     operators = OperatorMinting(parts.transport, socket=settings.control_socket)
-    plane = DataPlane(parts.pipeline, parts.usage, known.minting, operators, known.signing, now=now)
+    plane = DataPlane(parts.pipeline, parts.usage, parts.allowances, known.minting, operators, known.signing, now=now)
     oauth = OAuthEndpoints(
         Clients(parts.pipeline), known.granting, known.client_tokens, known.logout, public_url=settings.public_url
     )

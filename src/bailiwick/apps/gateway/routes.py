@@ -25,6 +25,7 @@ from bailiwick.domain.principal import Grant
 from bailiwick.domain.resolved import resolved
 from bailiwick.domain.usage_report import PARAMETERS, usage_query
 from bailiwick.providers.answers.messages import MESSAGES
+from bailiwick.services.allowances import Allowances
 from bailiwick.services.doors import DOORS, Door
 from bailiwick.services.minting import Minting
 from bailiwick.services.pipeline import Asked, Pipeline
@@ -44,6 +45,7 @@ class DataPlane:
         self,
         pipeline: Pipeline,
         usage: UsageReports,
+        allowances: Allowances,
         minting: Minting,
         operator_minting: OperatorMinting,
         signing: Signing,
@@ -53,6 +55,7 @@ class DataPlane:
         """`now` is the wall clock, in UTC."""
         self._pipeline = pipeline
         self._usage = usage
+        self._allowances = allowances
         self._minting = minting
         self._operator_minting = operator_minting
         self._signing = signing
@@ -114,6 +117,8 @@ class DataPlane:
                     "user_id": principal.uid,
                     "session_id": principal.sid,
                     "resolved": resolved(grant),
+                    "limits": await self._allowances.limits(principal, call.ip),
+                    "budgets": await self._allowances.budgets(principal),
                 }
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -23,7 +24,9 @@ from bailiwick.apps.dashboard.pages.tool_fields import (
 from bailiwick.apps.dashboard.tier_changes import tier_changes
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
+from bailiwick.domain.budget_lines import budget_line, read_budget_line
 from bailiwick.domain.errors import Refused
+from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import TierId
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
@@ -33,8 +36,8 @@ from bailiwick.services.documents import tier_document
 
 _READ: Final = AdminPermission.TIERS_READ
 _WRITE: Final = AdminPermission.TIERS_WRITE
-_FIELDS: Final = ("name", "models", "agents", "max_output_tokens", *TOOL_FIELDS, *FIELDS)
-_NOTHING: Final[Document] = {"name": "", "models": (), "agents": (), "max_output_tokens": ""}
+_FIELDS: Final = ("name", "models", "agents", "max_output_tokens", "budgets", *TOOL_FIELDS, *FIELDS)
+_NOTHING: Final[Document] = {"name": "", "models": (), "agents": (), "max_output_tokens": "", "budgets": ()}
 
 
 async def list_tiers(visit: Visit) -> Response:
@@ -42,9 +45,9 @@ async def list_tiers(visit: Visit) -> Response:
     frame = await framed(visit, "tiers")
     page = await visit.plane.tiers.list(*visit.at, PageRequest(limit=MAX_LIMIT), is_there=True)
     default = next((tier for tier in page.items if tier.spec.name == frame.project.default_tier), None)
+    told = partial(tier_changes, frame.project)
     tiers = [
-        (tier_document(tier), tier_changes(frame.project, tier, None if tier is default else default), tier.created_at)
-        for tier in page.items
+        (tier_document(tier), told(tier, None if tier is default else default), tier.created_at) for tier in page.items
     ]
     return visit.show("tiers/list.html", **frame.values, tiers=tiers)
 
@@ -75,7 +78,8 @@ async def show_tier(visit: Visit) -> Response:
     """What a tier says, to be changed."""
     frame = await framed(visit, "tiers")
     tier = await visit.plane.tiers.find(*visit.at, _tier_id(visit))
-    given = {**_NOTHING, **tier_body(tier), **tool_rules_shown(tier.spec.tools)}
+    lines = [budget_line(cap.document()) for cap in tier.spec.budgets]
+    given = {**_NOTHING, **tier_body(tier), "budgets": lines, **tool_rules_shown(tier.spec.tools)}
     values = {**_shown(tier), "given": given, **filled(limit_fields(tier.spec.limits))}
     return visit.show("tiers/form.html", **{**frame.values, **values})
 
@@ -101,7 +105,8 @@ async def _again(visit: Visit, refused: Refused, tier: Tier | None) -> Response:
     frame = await framed(visit, "tiers")
     form = visit.form
     given = {"name": form.text("name"), "models": form.lines("models"), "agents": form.lines("agents")}
-    given |= {"max_output_tokens": form.text("max_output_tokens"), **tool_rules_sent(form)}
+    given |= {"max_output_tokens": form.text("max_output_tokens"), "budgets": form.lines("budgets")}
+    given |= tool_rules_sent(form)
     fields = filled({name: form.text(name) for name in FIELDS})
     shown = {"tier": None} if tier is None else _shown(tier)
     return visit.again("tiers/form.html", refused, **{**frame.values, **shown, "given": given, **fields})
@@ -116,10 +121,22 @@ def _asked(visit: Visit, before: Tier | None = None) -> TierSpec:
         "agents": form.lines("agents") or None,
         "tools": tool_rules_given(form),
         "max_output_tokens": number_given(form, "max_output_tokens"),
+        "budgets": _budgets_given(form.lines("budgets")),
         "limits": limits_given(form),
     }
     kept = {} if before is None else tier_body(before)
     return tier_asked(read_body_as(TierBody, {**kept, **body}))
+
+
+def _budgets_given(lines: Sequence[str]) -> list[Document] | None:
+    """A budget a line, as the API writes them; raises `Invalid`."""
+    budgets: list[Document] = []
+    for place, line in enumerate(lines):
+        try:
+            budgets.append(read_budget_line(line))
+        except ValueError as error:
+            raise invalid(f"budgets.{place}", str(error)) from None
+    return budgets or None
 
 
 def _shown(tier: Tier) -> dict[str, object]:
