@@ -129,6 +129,10 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         (tenant, project),
     )
     connection.execute(
+        "INSERT INTO bailiwick.refused_crossings VALUES (%s, %s, now(), 'user', 'u', 'not_a_member', %s, 1)",
+        (tenant, project, new_id()),
+    )
+    connection.execute(
         "INSERT INTO bailiwick.refused_calls (id, tenant_id, project_id, key_id, at, door, status, code, reason)"
         " VALUES (%s, %s, %s, %s, now(), '/v1', 403, 'forbidden', 'no')",
         (new_id(), tenant, project, new_id()),

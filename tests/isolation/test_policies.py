@@ -25,7 +25,7 @@ TABLES = {
     "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "end_users", "blocked_users",
     "key_uses", "tiers", "issuers", "agents", "agent_versions", "members", "mcp_servers", "revocations",
     "roles", "removed_roles", "budgets",
-    "refused_calls", "usage_refusals",
+    "refused_calls", "usage_refusals", "refused_crossings",
     "budget_slices", "budget_events",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.

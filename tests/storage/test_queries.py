@@ -52,6 +52,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "providers": (roles.CONTROL, roles.OPERATOR),
     "providers.platform_providers": (roles.OPERATOR,),
     "refused_calls": (roles.CONTROL,),
+    "refused_crossings": (roles.OPERATOR,),
+    "refused_crossings.count_crossings": (roles.LEDGER,),
     "refused_calls.add_refused": (roles.LEDGER,),
     "refused_calls.count_refusals": (roles.LEDGER,),
     "refused_calls.trim_refused": (roles.OPERATOR,),

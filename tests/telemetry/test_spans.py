@@ -97,6 +97,17 @@ def test_a_stream_says_when_it_began_and_what_it_cost(traced: Site, collector: C
     assert call.attributes["bailiwick.cost.usd"] == pytest.approx(caller.row()["cost_nano"] / 1e9)
 
 
+def test_a_call_as_an_agent_names_it(traced: Site, collector: Collector) -> None:
+    caller = traced.project()
+    agent = traced.admin.make(f"/projects/{caller.id}/agents", {"name": "support", "model": "echo"})
+    until(lambda: caller.chat(model="agent/support").status_code == 200)
+    _, call = spans_of(collector, caller.chat(model="agent/support"))
+    named = {name: value for name, value in call.attributes.items() if name.startswith("gen_ai.agent.")}
+    assert named == {"gen_ai.agent.id": agent["id"], "gen_ai.agent.name": "support"}
+    _, plain = spans_of(collector, caller.chat(model="echo"))
+    assert not [name for name in plain.attributes if name.startswith("gen_ai.agent.")]
+
+
 def test_a_callers_trace_goes_on(traced: Site, collector: Collector) -> None:
     answer = traced.project().chat(model="echo", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     server, call = spans_of(collector, answer)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from bailiwick.domain.audit import UPKEEP
+from bailiwick.services.acts import Acts
+from bailiwick.services.crossings import tell
 from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.upkeep import Upkeep
 from bailiwick.storage.refused_calls import trim
@@ -17,7 +19,7 @@ from bailiwick.storage.scope import Database, open_pool
 
 @asynccontextmanager
 async def kept_up(
-    control_url: str, signing_keys: SigningKeys, *, report: Callable[[BaseException], None]
+    control_url: str, acts: Acts, signing_keys: SigningKeys, *, report: Callable[[BaseException], None]
 ) -> AsyncGenerator[None]:
     """Keep the database up in the background, by a connection of its own; what runs on the way out is undone.
 
@@ -26,7 +28,7 @@ async def kept_up(
     pool = open_pool(control_url, name="control upkeep", size=1)
     await pool.open(wait=False)
     database = Database(pool)
-    chores = (partial(trim, database), partial(signing_keys.look_after, UPKEEP))
+    chores = (partial(trim, database), partial(tell, database, acts), partial(signing_keys.look_after, UPKEEP))
     running = asyncio.create_task(Upkeep(RollUp(database), chores, report=report).run())
     try:
         yield

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import final
 
 from bailiwick.domain.access_tokens import RefusedToken
+from bailiwick.domain.crossings import Crosser
 from bailiwick.domain.errors import Code, Refused
+from bailiwick.domain.policy import NOT_A_MEMBER
 from bailiwick.domain.principal import Grant
 
 
@@ -18,6 +20,15 @@ class EndedCredential(Refused):
     def __init__(self, code: Code, message: str, grant: Grant) -> None:
         super().__init__(code, message)
         self.grant = grant
+
+
+@final
+class Outsider(Refused):
+    """Refused to somebody whom we know, where they are no member; `crosser` is who."""
+
+    def __init__(self, crosser: Crosser) -> None:
+        super().__init__(Code.NOT_A_MEMBER, NOT_A_MEMBER)
+        self.crosser = crosser
 
 
 def refused_credentials() -> Refused:

@@ -12,13 +12,14 @@ from typing import NamedTuple, final
 import msgspec
 
 from bailiwick.domain.access_tokens import TokenClaims
+from bailiwick.domain.crossings import USER, Crosser
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.ids import PROJECT, TENANT, ProjectId, shown
 from bailiwick.domain.members import Membership
-from bailiwick.domain.policy import NOT_A_MEMBER, NOT_ITS_PROJECT
+from bailiwick.domain.policy import NOT_ITS_PROJECT
 from bailiwick.domain.terms import ProjectTerms
-from bailiwick.services.credential_errors import refused_credentials
+from bailiwick.services.credential_errors import Outsider, refused_credentials
 from bailiwick.services.project_grants import THE_MEMBERSHIP, Named
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.members import OURSELVES
@@ -72,12 +73,12 @@ class Entering:
         says = identity.tenant is not None or identity.project is not None
         there = await self._there(identity, target, says=says)
         if there is None:
-            raise not_a_member()
+            raise outsider(identity)
         terms = None if there.project_id is None else await self._projects.get(there.project_id)
         if says or (target.organization is not None and target.slug is None):
             as_it_says = says and terms is not None and fits(identity, terms)
             if not as_it_says and not there.is_among(identity.orgs):
-                raise not_a_member() if target.slug is None else refused_credentials()
+                raise outsider(identity) if target.slug is None else refused_credentials()
         return Entered(_found(terms, target), there)
 
     async def with_own(self, claims: TokenClaims, home: ProjectTerms, target: Target) -> Entered | None:
@@ -90,7 +91,7 @@ class Entering:
         named = target.slug or target.project
         there = await self._memberships.get(Sought(OURSELVES, claims.uid, target.organization, named))
         if there is None or not there.is_among(claims.orgs):
-            raise not_a_member()
+            raise Outsider(Crosser(home.tenant_id, home.project_id, USER, claims.uid))
         terms = None if there.project_id is None else await self._projects.get(there.project_id)
         if terms is None and target.slug is not None:
             raise refused_credentials()
@@ -113,9 +114,9 @@ class Entering:
         return await self._memberships.get(Sought(issuer, subject, target.organization, target.project))
 
 
-def not_a_member() -> Refused:
+def outsider(identity: ForeignIdentity) -> Outsider:
     """The one answer to who is no member, to what a token does not name, and to what is not there."""
-    return Refused(Code.NOT_A_MEMBER, NOT_A_MEMBER)
+    return Outsider(Crosser(None, None, USER, identity.subject))
 
 
 def fits(identity: ForeignIdentity, terms: ProjectTerms) -> bool:

@@ -20,7 +20,7 @@ from bailiwick.domain.permissions import CredentialKind
 from bailiwick.domain.terms import ProjectTerms
 from bailiwick.identity.jws import InvalidToken, PublicKey, Unverified
 from bailiwick.services.credential_errors import expired_token, refused_credentials, told_alike
-from bailiwick.services.entering import Entering, Target, fits, not_a_member
+from bailiwick.services.entering import Entering, Target, fits, outsider
 from bailiwick.services.issuer_keys import IssuerKeys
 from bailiwick.services.project_grants import Named, ProjectGrants
 from bailiwick.services.recognized import Recognized
@@ -111,7 +111,7 @@ class IssuerTokens:
         """
         proven = await self._verified(token, slug, now)
         if proven.issuer.project_id is None:
-            raise not_a_member()
+            raise outsider(proven.identity)
         return proven.identity, await self._recognized(proven, Target(slug=slug))
 
     async def _verified(self, token: Unverified, slug: str | None, now: datetime) -> _Proven:

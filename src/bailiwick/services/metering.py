@@ -171,6 +171,8 @@ class Metering:
         stream: bool,
         agent: CalledAgent | None,
     ) -> OpenCall:
+        if agent is not None:
+            seen.agent = agent.spec.name
         grant = principal.grant
         estimate = estimated_tokens(size)
         price = served.price

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import final
 
 from bailiwick.domain.access_tokens import TokenClaims
+from bailiwick.domain.crossings import USER, Crosser
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import OperatorKeyId, ProjectId
 from bailiwick.domain.permissions import CredentialKind
 from bailiwick.domain.principal import Grant
 from bailiwick.domain.terms import ProjectTerms
-from bailiwick.services.credential_errors import EndedCredential, refused_credentials
-from bailiwick.services.entering import Entering, Target, not_a_member
+from bailiwick.services.credential_errors import EndedCredential, Outsider, refused_credentials
+from bailiwick.services.entering import Entering, Target
 from bailiwick.services.project_grants import Named, ProjectGrants
 from bailiwick.services.remembered import Remembered
 from bailiwick.storage.credentials import OperatorEnd
@@ -54,7 +55,7 @@ class OperatorTokens:
         if there is None:
             return home, home
         if operator.tenant_id not in (None, there.terms.tenant_id):
-            raise not_a_member()
+            raise Outsider(Crosser(project.tenant_id, project.project_id, USER, claims.uid))
         # A tier is a plan of the project that the token was minted for, and says nothing elsewhere.
         own = there.membership.scopes
         return self._grants.of(there.terms, there.tier(None), there.role, claims.scopes, membership=own), home

@@ -37,7 +37,7 @@ from bailiwick.services.acting import acting, called_agent
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
-from bailiwick.services.credential_errors import EndedCredential
+from bailiwick.services.credential_errors import EndedCredential, Outsider
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, cut_by, failed
 from bailiwick.services.opening import Opening, Plan
@@ -160,6 +160,9 @@ class Pipeline:
             principal = await self._authentication.authenticate(presented)
         except EndedCredential as ended:
             seen.grant = ended.grant
+            raise
+        except Outsider as outsider:
+            seen.outsider = outsider.crosser
             raise
         seen.grant, seen.principal = principal.grant, principal
         authorize(principal, permission).or_raise()

@@ -5,6 +5,7 @@ Guarantees:
 - a refusal waits for nothing: a note is a few values in a list, written a second later with all others;
 - nobody writes our disk full: of a project so many a second are kept and no more, of all together likewise, and the
   control process removes old ones; those not kept are counted all the same, and how many they were is a metric;
+- who was refused what is another's is counted for the audit log (`crossings.py`);
 - nothing of a body, no header and no secret is in a note; only what the caller was told, and who it was.
 """
 
@@ -15,9 +16,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
+from bailiwick.domain.crossings import USER, Crosser, is_crossing
 from bailiwick.domain.errors import Code, Unavailable
 from bailiwick.domain.explanation import STEP_OF, Step
-from bailiwick.domain.ids import PROJECT, ProjectId, TenantId, shown
+from bailiwick.domain.ids import KEY, PROJECT, ProjectId, TenantId, shown
+from bailiwick.services.crossings import Crossings
 from bailiwick.storage.refused_calls import Note, RefusalCount, RefusalStore
 from bailiwick.telemetry.metrics import Metrics
 from bailiwick.telemetry.observer import Observation
@@ -46,6 +49,7 @@ class Refusals:
         self._of_project: Counter[ProjectId] = Counter()
         self._counts: Counter[_Counted] = Counter()
         self._changed: set[_Counted] = set()
+        self._crossings = Crossings()
 
     def note(self, seen: Observation) -> None:
         """Take down a request of which we refused something, if we know whose it is: the call, or a part of its answer.
@@ -57,9 +61,12 @@ class Refusals:
             code, reason = Code.TOOL_NOT_ALLOWED, _blocked(seen.blocked)
         elif seen.outcome is not None:
             return
+        now = self._now_us()
+        crosser = _crosser(seen)
+        if crosser is not None and code is not None and is_crossing(code, _step(seen, code)):
+            self._crossings.count(crosser, code, now)
         if grant is None or code is None:
             return
-        now = self._now_us()
         self._count((grant.tenant_id, grant.project_id, code.value, now - now % _HOUR_US))
         if len(self._notes) >= _MOST or self._of_project[grant.project_id] >= _MOST_OF_PROJECT:
             self._metrics.refused_calls_dropped += 1
@@ -94,15 +101,17 @@ class Refusals:
         notes, self._notes = self._notes, []
         self._of_project.clear()
         changed, self._changed = self._changed, set()
-        if not notes and not changed:
+        crossed = self._crossings.take(self._now_us())
+        if not notes and not changed and not crossed:
             return
         counts = [RefusalCount(tenant, project, code, hour, self._counts[tenant, project, code, hour])
                   for tenant, project, code, hour in changed]  # fmt: skip
         try:
-            await self._store.write(notes, counts)
+            await self._store.write(notes, counts, crossed)
         except Unavailable:
             self._metrics.refused_calls_dropped += len(notes)
             self._changed |= changed
+            self._crossings.again(crossed)
         past = self._now_us() - 2 * _HOUR_US
         for key in [key for key in self._counts if key[3] < past and key not in self._changed]:
             del self._counts[key]
@@ -111,6 +120,15 @@ class Refusals:
         if key in self._counts or len(self._counts) < _MOST_COUNTED:
             self._counts[key] += 1
             self._changed.add(key)
+
+
+def _crosser(seen: Observation) -> Crosser | None:
+    """Who asks, if anybody is known to: whoever holds the credential, and for whom they speak."""
+    grant, principal = seen.grant, seen.principal
+    if grant is None:
+        return seen.outsider
+    actor = USER if grant.key_id is None else shown(KEY, grant.key_id)
+    return Crosser(grant.tenant_id, grant.project_id, actor, None if principal is None else principal.uid)
 
 
 def _step(seen: Observation, code: Code) -> Step | None:

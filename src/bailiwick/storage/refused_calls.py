@@ -21,6 +21,8 @@ from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage import Outcome, UsageSource
 from bailiwick.domain.usage_report import UsageQuery
 from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.refused_crossings import SQL as CROSSINGS
+from bailiwick.storage.refused_crossings import Count
 from bailiwick.storage.scope import Conninfo, Database, Row, Scope
 from bailiwick.storage.sql import load
 
@@ -69,13 +71,17 @@ class RefusalStore:
         self._process = str(process_id)
         self._connection = LedgerConnection(conninfo, name=f"bailiwick refusals {process_id}")
 
-    async def write(self, notes: Sequence[Note], counts: Sequence[RefusalCount]) -> None:
-        """Write notes, and counts in the place of those of the same hour; raises `Unavailable`."""
-        rows = [dict(zip(("tenant_id", "project_id", "code", "hour_us", "refused"), count, strict=True))
-                for count in counts]  # fmt: skip
+    async def write(
+        self, notes: Sequence[Note], counts: Sequence[RefusalCount], crossings: Sequence[Count] = ()
+    ) -> None:
+        """Write notes, and counts in the place of those of the same hour or minute; raises `Unavailable`."""
+        rows = [count._asdict() for count in counts]
+        crossed = [count._asdict() for count in crossings]
         try:
             await self._connection.execute(_SQL["count_refusals"], self._process.encode(), _encode(rows))
             await self._connection.execute(_SQL["add_refused"], _encode(notes))
+            if crossed:
+                await self._connection.execute(CROSSINGS["count_crossings"], self._process.encode(), _encode(crossed))
         except (psycopg.Error, OSError) as trouble:
             raise Unavailable(cause=type(trouble).__name__) from trouble
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
+from bailiwick.domain.crossings import Crosser
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import PROJECT, TENANT, shown
 from bailiwick.domain.metering import OpenCall, Settlement
@@ -35,7 +36,8 @@ class Observation(msgspec.Struct):
     `id` is 32 hex digits, `door` the address in the form that metrics have it, `status` that of the answer (0: none),
     `code` that of an answer which is an error, `reason` what it tells and `cause` our own words on it, `grant` whose
     request it is and `principal` who asks, once that is known, `outcome` how its call ended. `blocked` are the tools
-    whose calls were taken out of its answer.
+    whose calls were taken out of its answer, `agent` is the name of the one that it was made as, `outsider` whoever was
+    refused where they are not at home.
     `began_ns` is monotonic, and 0 if nobody wants to know. The spans are there if there are any; `for_provider` holds
     whole lines of a request's head, each with its end.
     """
@@ -51,6 +53,8 @@ class Observation(msgspec.Struct):
     began_ns: int = 0
     outcome: Outcome | None = None
     blocked: Sequence[str] = ()
+    outsider: Crosser | None = None
+    agent: str | None = None
     span: Span | None = None
     call_span: Span | None = None
     for_provider: bytes = b""

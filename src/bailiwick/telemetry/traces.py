@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from bailiwick.domain.ids import PROJECT, TENANT, shown
+from bailiwick.domain.ids import AGENT, PROJECT, TENANT, AgentId, shown
 from bailiwick.domain.metering import OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.usage import Outcome
@@ -94,6 +94,9 @@ class Spans:
         if seen.span is None:
             return
         operation = OPERATIONS[seen.door]
+        agent = {"gen_ai.agent.name": seen.agent} if seen.agent is not None else {}
+        if call.agent_id is not None:
+            agent["gen_ai.agent.id"] = shown(AGENT, AgentId(call.agent_id))
         seen.call_span = self._tracer.start_span(
             f"{operation} {call.model}",
             set_span_in_context(seen.span, Context()),
@@ -103,6 +106,7 @@ class Spans:
                 "gen_ai.provider.name": PROVIDERS[kind],
                 "gen_ai.request.model": call.model,
                 "gen_ai.request.stream": call.streamed,
+                **agent,
             },
         )
         if self._to_providers:

@@ -1,0 +1,51 @@
+"""Refused crossings in the database: counted by gateways, taken out by whoever writes the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple, final
+from uuid import UUID
+
+from bailiwick.domain.audit_chain import Chain
+from bailiwick.domain.ids import TenantId
+from bailiwick.storage.scope import Scope
+from bailiwick.storage.sql import load
+
+SQL: Final = load("refused_crossings")
+
+
+@final
+class Count(NamedTuple):
+    """How many a process has refused of one caller, so, within a minute, up to now; `minute_us` is Unix time."""
+
+    tenant_id: UUID | None
+    project_id: UUID | None
+    minute_us: int
+    actor: str
+    uid: str | None
+    code: str
+    refused: int
+
+
+@final
+class Taken(NamedTuple):
+    """How many were refused of one caller, so, within the minute that began then."""
+
+    project_id: UUID | None
+    minute: datetime
+    actor: str
+    uid: str | None
+    code: str
+    refused: int
+
+
+async def chains(scope: Scope, before: datetime) -> list[Chain]:
+    """Whose audit log there is something for, of minutes that began before."""
+    rows = await scope.fetch_all(SQL["chains_with_crossings"], {"before": before})
+    return [None if row["tenant_id"] is None else TenantId(row["tenant_id"]) for row in rows]
+
+
+async def take(scope: Scope, tenant_id: Chain, before: datetime, most: int) -> list[Taken]:
+    """Take out what is for one log."""
+    values = {"tenant": tenant_id, "before": before, "most": most}
+    return [Taken(**row) for row in await scope.fetch_all(SQL["take_crossings"], values)]
