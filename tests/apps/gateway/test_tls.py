@@ -60,6 +60,12 @@ def test_plain_http_gets_no_answer(installation: Installation) -> None:
         httpx2.get(f"http://127.0.0.1:{installation.port}/healthz")
 
 
+def test_processes_of_the_installation_need_no_certificate_among_themselves(installation: Installation) -> None:
+    own = httpx2.HTTPTransport(uds=str(installation.folder / "run" / "gateway.sock"))
+    with httpx2.Client(transport=own, base_url="http://localhost") as client:
+        assert client.get("/readyz").status_code == 200
+
+
 def test_a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not(
     installation: Installation, folder: Path
 ) -> None:
