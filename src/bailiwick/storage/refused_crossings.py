@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, final
 from uuid import UUID
 
 from bailiwick.domain.audit_chain import Chain
-from bailiwick.domain.ids import TenantId
+from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.storage.scope import Scope
 from bailiwick.storage.sql import load
 
@@ -18,8 +18,8 @@ SQL: Final = load("refused_crossings")
 class Count(NamedTuple):
     """How many a process has refused of one caller, so, within a minute, up to now; `minute_us` is Unix time."""
 
-    tenant_id: UUID | None
-    project_id: UUID | None
+    tenant_id: TenantId | None
+    project_id: ProjectId | None
     minute_us: int
     actor: str
     uid: str | None
