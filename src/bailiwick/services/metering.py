@@ -171,8 +171,6 @@ class Metering:
         stream: bool,
         agent: CalledAgent | None,
     ) -> OpenCall:
-        if agent is not None:
-            seen.agent = agent.spec.name
         grant = principal.grant
         estimate = estimated_tokens(size)
         price = served.price

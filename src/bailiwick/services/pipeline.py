@@ -224,7 +224,7 @@ class Pipeline:
         """
         agent = await called_agent(self._serving, principal, request, door.as_agent, asked.agent)
         if agent is not None and isinstance(request, ModelRequest) and door.as_agent is not None:
-            principal = agent.called_by(principal)
+            asked.seen.agent, principal = agent.spec.name, agent.called_by(principal)
             apply = partial(agent.applied, request, door.as_agent)
             request = await self._aside(apply) if large else apply()
         served, *later = await self._served(principal, request, door)
