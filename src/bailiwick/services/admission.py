@@ -19,6 +19,7 @@ from bailiwick.domain.limits import Decision, LimitLevel, Rate, Unit
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.limiting.in_process import InProcessLimitStore
 from bailiwick.limiting.store import Charge
+from bailiwick.services.callers import Recalled
 from bailiwick.services.limit_rebuild import LimitRebuild
 from bailiwick.services.waiting import WaitingRooms
 from bailiwick.storage.limit_history import LimitHistory
@@ -94,17 +95,23 @@ class Admission:
         """How many buckets of limits are held."""
         return len(self._store)
 
-    async def admit(self, principal: Principal, ip: str, tokens: int, size: int) -> Place:
+    async def admit(
+        self, principal: Principal, ip: str, tokens: int, size: int, *, recalled: Recalled | None = None
+    ) -> Place:
         """Take one request, and so many `tokens`, from every limit that applies; wait for a turn where they say so.
 
-        `size` is the body's, in bytes, which are held meanwhile. Raises `RateLimited`, or `Unavailable`.
+        `size` is the body's, in bytes, which are held meanwhile. `recalled` is what was decided on whoever asks from
+        this address, None for nothing. Raises `RateLimited`, or `Unavailable`.
         """
         if not self._store.remembers(principal.grant.bucket):
             await self._rebuilt(principal.grant)
-        charged = charges(principal, ip, tokens)
+        if recalled is None or tokens:
+            charged = charges(principal, ip, tokens)
+        else:
+            charged = recalled.charges = recalled.charges or charges(principal, ip, tokens)
         may_wait = bool(principal.grant.limits.max_waits)
         waited = may_wait and self.waiting.must_wait(principal, charged)
-        decision = None if waited else await self._store.admit(charged, self._now_ns())
+        decision = None if waited else self._store.admit_now(charged, self._now_ns())
         if decision is None or (may_wait and not decision.admitted):
             waited = True
             decision = await self.waiting.wait(principal, charged, size)

@@ -81,15 +81,12 @@ class Attempts:
         self.circuits: Final = circuits
         self._total = inf if total is None else total
 
-    async def first(self, attempt: Attempt) -> Attempt:
-        """The first attempt that may be made now; raises `ProviderFailed` if there is none."""
-        key = attempt.served.circuit
-        if self.circuits.let_through(key):
-            return attempt
+    async def instead_of(self, attempt: Attempt) -> Attempt:
+        """What may be attempted now that `attempt` may not; raises `ProviderFailed` if there is nothing."""
         following = await self._next(attempt)
         if following is None:
             message = "The model provider keeps failing, and is left alone for a moment."
-            raise ProviderFailed(message, retry_after=self.circuits.seconds_left(key))
+            raise ProviderFailed(message, retry_after=self.circuits.seconds_left(attempt.served.circuit))
         return following
 
     async def send(self, attempt: Attempt, meter: Meter, reply: Reply) -> tuple[Served, Exchange]:

@@ -19,6 +19,7 @@ from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.foreign_tokens import ForeignIdentity
 from bailiwick.domain.principal import Grant, Principal
 from bailiwick.identity import api_keys
+from bailiwick.services.callers import Caller, Recalled
 from bailiwick.services.credential_errors import EndedCredential, refused_credentials
 from bailiwick.services.entering import Target
 from bailiwick.services.recognized import Recognized
@@ -100,6 +101,39 @@ class Authentication:
             organization=presented.organization,
             project=presented.project,
         )
+
+    async def recognize(self, caller: Caller) -> Principal:
+        """Say who calls, as `authenticate`; of whom that was said before, nothing is asked again that has not changed.
+
+        What they may do was decided on this very principal, if `caller` has it recalled.
+        """
+        recalled = caller.recalled
+        if recalled is not None and self._holds(recalled):
+            return recalled.principal
+        principal = await self.authenticate(caller.presented)
+        caller.recalled = self._recallable(caller.presented, principal)
+        return principal
+
+    def _holds(self, recalled: Recalled) -> bool:
+        """Whether nothing has changed of what a caller was recognized by."""
+        if not self._keys.unchanged_since(recalled.epoch):
+            return False
+        if recalled.expires_at is not None and recalled.expires_at <= self.now():
+            return False
+        taken, principal = recalled.taken, recalled.principal
+        return taken is None or (
+            self._taken_away.is_current(taken, principal.grant.project_id) and principal.uid not in taken.blocked
+        )
+
+    def _recallable(self, presented: Presented, principal: Principal) -> Recalled | None:
+        """What can be recalled of a caller: a key by its current secret, for a user who is not blocked; or None."""
+        on_file = self._proven.get(presented.credential or "")
+        if on_file is None or on_file.grant is not principal.grant or principal.blocked:
+            return None
+        taken = None if principal.uid is None else self._taken_away.known(principal.grant.project_id)
+        if self._keys.at_hand(on_file.lookup_id) is not on_file or (principal.uid is not None and taken is None):
+            return None
+        return Recalled(principal, self._keys.epoch, on_file.expires_at, taken)
 
     async def key_on_file(self, presented: Presented) -> KeyOnFile:
         """What is stored of the presented key; raises `Refused` (401), also for what is no key."""

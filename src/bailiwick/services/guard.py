@@ -11,7 +11,8 @@ from typing import Final, final
 
 from bailiwick.domain.durations import MINUTE
 from bailiwick.domain.limits import Decision, LimitLevel, Rate, Unit
-from bailiwick.limiting.store import BucketKey, LimitStore
+from bailiwick.limiting.in_process import InProcessLimitStore
+from bailiwick.limiting.store import BucketKey
 from bailiwick.services.admission import RateLimited
 
 _INSTALLATION: Final = "installation"
@@ -25,7 +26,7 @@ _REQUESTS: Final = Unit.REQUESTS
 class Guard:
     """Counts by address. An IPv6 address is counted by its /64, which the caller has already done."""
 
-    def __init__(self, store: LimitStore, *, requests: int, failures: int, now_ns: Callable[[], int]) -> None:
+    def __init__(self, store: InProcessLimitStore, *, requests: int, failures: int, now_ns: Callable[[], int]) -> None:
         """`requests` and `failures` are a minute's; `store` is this guard's own."""
         self._store = store
         self._now_ns = now_ns
@@ -34,7 +35,7 @@ class Guard:
         # Addresses whose failures are used up: the refusal, and when it ends.
         self._turned_away: dict[str, tuple[Decision, int]] = {}
 
-    async def admit(self, ip: str) -> None:
+    def admit(self, ip: str) -> None:
         """Let a request of `ip` in; raises `RateLimited`."""
         now = self._now_ns()
         if self._turned_away and (refusal := self._turned_away.get(ip)) is not None:
@@ -42,14 +43,16 @@ class Guard:
                 raise RateLimited(refusal[0].told_to_wait(refusal[1] - now))
             del self._turned_away[ip]
         key: BucketKey = (_IP, _REQUESTS, _INSTALLATION, ip)
-        decision = await self._store.admit([(key, self._requests, 1)], now)
+        if self._store.admit_one(key, self._requests, now):
+            return
+        decision = self._store.admit_now([(key, self._requests, 1)], now)
         if not decision.admitted:
             raise RateLimited(decision)
 
-    async def failed(self, ip: str) -> None:
+    def failed(self, ip: str) -> None:
         """Count an answer that refused the caller."""
         now = self._now_ns()
         key: BucketKey = (_IP, _REQUESTS, _INSTALLATION, f"failures {ip}")
-        decision = await self._store.admit([(key, self._failures, 1)], now)
+        decision = self._store.admit_now([(key, self._failures, 1)], now)
         if not decision.admitted and len(self._turned_away) < _MOST_TURNED_AWAY:
             self._turned_away[ip] = (decision, now + (decision.retry_after_ns or MINUTE))

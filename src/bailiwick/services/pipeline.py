@@ -18,7 +18,6 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
-from bailiwick.domain.ceilings import bounded, extent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
@@ -31,19 +30,21 @@ from bailiwick.domain.tenancy import OnDisconnect
 from bailiwick.domain.tool_requests import confined
 from bailiwick.domain.usage import Outcome
 from bailiwick.identity.keyring import pseudonym
-from bailiwick.providers.provider import Ask, failure_of
+from bailiwick.providers.provider import failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.acting import acting, called_agent
 from bailiwick.services.admission import Admission
 from bailiwick.services.attempts import Attempt, Attempts
 from bailiwick.services.authentication import Authentication, Presented
+from bailiwick.services.callers import Caller, Routed
 from bailiwick.services.credential_errors import EndedCredential, Outsider
 from bailiwick.services.doors import Door
 from bailiwick.services.metering import Meter, Metering, cut_by, failed
 from bailiwick.services.opening import Opening, Plan
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
-from bailiwick.services.serving import Served, Serving
+from bailiwick.services.serving import ProjectModels, Served, Serving
+from bailiwick.services.writing import Writing
 from bailiwick.storage.credentials import KeyOnFile
 from bailiwick.telemetry.observer import Observation
 
@@ -64,7 +65,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     seen: Observation
-    presented: Presented
+    caller: Caller
     ip: str
     content_type: bytes
     agent: str | None
@@ -117,17 +118,23 @@ class Pipeline:
 
         The body is asked for only once the caller is known and may call.
         """
-        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+        principal = await self._let_in(asked.caller, door.permission, asked.seen)
         body, waited = await asked.read_body(principal)
         if waited:  # A body may be a minute on its way: what was taken away in the meantime is gone.
-            principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+            principal = await self._let_in(asked.caller, door.permission, asked.seen)
         large = len(body) > LARGE
-        read = partial(door.read, body, asked.content_type, asked.agent)
-        request = await self._aside(read) if large else read()
+        if large:
+            request = await self._aside(partial(door.read, body, asked.content_type, asked.agent))
+        else:
+            request = door.read(body, asked.content_type, asked.agent)
         plan = await self._plan(door, asked, principal, request, large=large)
         counted = door.billed and principal.grant.limits.on_tokens
         place = await self._admission.admit(
-            principal, asked.ip, plan.tools.request.tokens() if counted else 0, len(plan.attempt.ask.body)
+            principal,
+            asked.ip,
+            plan.tools.request.tokens() if counted else 0,
+            len(plan.attempt.ask.body),
+            recalled=asked.caller.recalled_as(principal),
         )
         try:
             again = partial(self._plan_again, door, asked, request, large=large)
@@ -142,7 +149,7 @@ class Pipeline:
         attempt = plan.attempt
         reply.decision, reply.tools_removed = place.decision, plan.tools.removed
         reply.ask_again(
-            partial(self._still_may, self._authentication.now(), asked.presented, door.permission, asked.seen)
+            partial(self._still_may, self._authentication.now(), asked.caller.presented, door.permission, asked.seen)
         )
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
@@ -150,6 +157,21 @@ class Pipeline:
         if plan.principal.grant.on_disconnect is _DRAIN:
             reply.hear_out()
         return _Opened(attempt=attempt, meter=meter, usage_wanted=request.usage_wanted, offered=plan.tools.offered)
+
+    async def _let_in(self, caller: Caller, permission: Permission, seen: Observation) -> Principal:
+        """The same as `authenticate`, in fewer steps for a caller who was let in before."""
+        try:
+            principal = await self._authentication.recognize(caller)
+        except EndedCredential as ended:
+            seen.grant = ended.grant
+            raise
+        seen.grant, seen.principal = principal.grant, principal
+        recalled = caller.recalled_as(principal)
+        if recalled is None or recalled.permission is not permission:
+            authorize(principal, permission).or_raise()
+            if recalled is not None:
+                recalled.permission = permission
+        return principal
 
     async def authenticate(self, presented: Presented, permission: Permission | None, seen: Observation) -> Principal:
         """Say who asks for something that goes to no model; raises `Refused` unless they may.
@@ -207,13 +229,14 @@ class Pipeline:
 
     async def _plan_again(self, door: Door, asked: Asked, request: ModelRequest | FormRequest, *, large: bool) -> Plan:
         """Decide on a call that has waited, on what holds now; raises `Refused`."""
-        principal = await self.authenticate(asked.presented, door.permission, asked.seen)
+        principal = await self._let_in(asked.caller, door.permission, asked.seen)
         return await self._first(await self._plan(door, asked, principal, request, large=large))
 
     async def _first(self, plan: Plan) -> Plan:
         """A plan whose first attempt may be made now; raises `Refused`."""
-        attempt = await self._attempts.first(plan.attempt)
-        return plan if attempt is plan.attempt else msgspec.structs.replace(plan, attempt=attempt)
+        if self._attempts.circuits.let_through(plan.attempt.served.circuit):
+            return plan
+        return msgspec.structs.replace(plan, attempt=await self._attempts.instead_of(plan.attempt))
 
     async def _plan(
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
@@ -222,49 +245,57 @@ class Pipeline:
 
         Raises `Refused`.
         """
+        routed, agent, request = await self._routed(door, asked, principal, request, large=large)
+        if agent is not None:
+            principal = agent.called_by(principal)
+        grant = principal.grant
+        if large:
+            tools = await self._aside(partial(confined, request, grant.tools, grant.max_output_tokens))
+        else:
+            tools = confined(request, grant.tools, grant.max_output_tokens)
+        served, *later = routed.served
+        aside = self._executor if large else None
+        budgets = door.billed and grant.budgets is not None
+        write = Writing(door, tools.request, routed.user, asked.headers, asked.seen, aside, budgets)
+        ask = await write(served, None) if large else write.ask(served, None)
+        attempt = Attempt(served=served, ask=ask, later=tuple(later), write=write)
+        return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed)
+
+    async def _routed(
+        self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool
+    ) -> tuple[Routed, CalledAgent | None, ModelRequest | FormRequest]:
+        """Find who may serve a request, the agent that it calls, and the request as that makes it; raises `Refused`.
+
+        Where a name leads is recalled with what was decided on the caller, unless an agent or the body has a say in it.
+        """
+        today = self._serving.today()
+        recalled = asked.caller.recalled_as(principal) if asked.agent is None and request.others is None else None
+        if recalled is not None and (routed := recalled.routes.get(request.model)) and routed.today == today:
+            return routed, None, request
         agent = await called_agent(self._serving, principal, request, door.as_agent, asked.agent)
         if agent is not None and isinstance(request, ModelRequest) and door.as_agent is not None:
             asked.seen.agent, principal = agent.spec.name, agent.called_by(principal)
             apply = partial(agent.applied, request, door.as_agent)
             request = await self._aside(apply) if large else apply()
-        served, *later = await self._served(principal, request, door)
-        narrow = partial(confined, request, principal.grant.tools, principal.grant.max_output_tokens)
-        tools = await self._aside(narrow) if large else narrow()
-        user = None if principal.uid is None else self._pseudonym(principal.grant.tenant_id, principal.uid)
-        under_budgets = door.billed and principal.grant.budgets is not None
+        grant = principal.grant
+        models = await self._serving.of(grant.tenant_id, grant.project_id)
+        user = None if principal.uid is None else self._pseudonym(grant.tenant_id, principal.uid)
+        routed = Routed(today, self._served(models, principal, request, door, today), user)
+        if recalled is not None and agent is None and self._serving.still_of(models, grant.tenant_id, grant.project_id):
+            recalled.keep_route(request.model, routed)
+        return routed, agent, request
 
-        async def write(served: Served, most: int | None) -> Ask:
-            route = served.route
-            written = bounded(tools.request, most) if under_budgets else tools.request
-            work = partial(
-                written.upstream,
-                model=route.model,
-                user=user,
-                shared_account=route.offer.shared,
-                maximum=door.maximum(route.offer.kind),
-            )
-            body = await self._aside(work) if large else work()
-            measured = None
-            if under_budgets:
-                measure = partial(extent, written, len(body), untold=door.writes)
-                measured = await self._aside(measure) if large else measure()
-            return Ask(
-                path=door.path,
-                body=body,
-                stream=request.stream,
-                content_type=request.content_type,
-                headers=asked.headers + asked.seen.for_provider,
-                extent=measured,
-            )
-
-        attempt = Attempt(served=served, ask=await write(served, None), later=tuple(later), write=write)
-        return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed)
-
-    async def _served(self, principal: Principal, request: ModelRequest | FormRequest, door: Door) -> list[Served]:
+    def _served(
+        self,
+        models: ProjectModels,
+        principal: Principal,
+        request: ModelRequest | FormRequest,
+        door: Door,
+        today: int,
+    ) -> list[Served]:
         """Who may serve the call, in order, at least one: who has this door, by a model that the caller may use."""
         model = request.model
-        models = await self._serving.of(principal.grant.tenant_id, principal.grant.project_id)
-        found = models.resolve(model, self._serving.today())
+        found = models.resolve(model, today)
         if not found:
             message = f"The model {model!r} does not exist in this project."
             raise Refused(Code.MODEL_NOT_FOUND, message, param="model")

@@ -55,6 +55,19 @@ class Remembered(Generic[Key, Value]):
                 return self._absent[key]
         return await self._load(key)
 
+    def at_hand(self, key: Key) -> Value | None:
+        """The value of `key` if it is kept and may be believed; None too if nobody knows."""
+        return self._entries.get(key) if self.unchanged_since(self._entries_of) else None
+
+    def unchanged_since(self, epoch: int) -> bool:
+        """Whether what was at hand at `epoch` may still be believed."""
+        return self._epoch.value == epoch and self._epoch.fresh
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of what is at hand."""
+        return self._entries_of
+
     def last(self, key: Key) -> Value | None:
         """What was last known of `key`, whether or not it may still be believed; None if nothing was."""
         return self._entries.get(key)

@@ -138,6 +138,10 @@ class Serving:
         """The models of a project; raises `Unavailable`."""
         return await self._projects.get((tenant_id, project_id))
 
+    def still_of(self, models: ProjectModels, tenant_id: TenantId, project_id: ProjectId) -> bool:
+        """Whether these are a project's models, and may be believed."""
+        return self._projects.at_hand((tenant_id, project_id)) is models
+
     async def agent(self, tenant_id: TenantId, project_id: ProjectId, listed: ListedAgent) -> CalledAgent | None:
         """What an agent of a project says; None if it was removed a moment ago. Raises `Unavailable`."""
         return await self._agents.get((tenant_id, project_id, listed.id, listed.version))

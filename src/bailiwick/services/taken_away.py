@@ -86,6 +86,10 @@ class TakenAwayKeeper:
             return None
         return known
 
+    def is_current(self, taken: TakenAway, project_id: ProjectId) -> bool:
+        """Whether nothing was taken away in a project since `taken` was known, while the epoch is fresh."""
+        return taken.number == self._epoch.blocked_in(project_id)
+
     async def read(self, grant: Grant) -> TakenAway:
         """The same, asked of the database; raises `Unavailable`."""
         began = (grant.project_id, self._epoch.blocked_in(grant.project_id))

@@ -8,10 +8,12 @@ from typing import Any
 from weakref import ref
 
 from bailiwick.apps.gateway.body import Room
-from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.gateway.call import Call, Said
 from bailiwick.apps.gateway.reply import HttpReply
 from bailiwick.apps.gateway.watch import Message, Watch
 from bailiwick.apps.http.request_head import RequestHead
+from bailiwick.services.authentication import Presented
+from bailiwick.services.callers import Caller
 from bailiwick.telemetry.observer import Observation
 from tests.domain.samples import principal
 
@@ -24,23 +26,38 @@ async def to_nobody(message: Any) -> None:
     del message
 
 
+async def no_handler(call: Call) -> None:
+    del call
+
+
+NOBODY = Presented(
+    credential=None, address=lambda: None, slug=None, uid=None, sid=None, organization=None, project=None
+)
+
+
 async def carry_out(watch: Watch) -> None:
     seen = Observation("0" * 32)
     reply = HttpReply(to_nobody, seen)
     call = Call(
         seen=seen,
-        head=RequestHead(),
-        below="/v1/chat/completions",
-        slug=None,
-        ip="127.0.0.1",
-        address=lambda: None,
-        query=b"",
+        said=Said(
+            ip="127.0.0.1",
+            slug=None,
+            below="/v1/chat/completions",
+            door="/v1/chat/completions",
+            anthropic=False,
+            handler=no_handler,
+            query=b"",
+            head=RequestHead(),
+            caller=Caller(NOBODY),
+        ),
         headers=(),
         receive=whole_body,
         reply=reply,
         watch=watch,
         max_body=1024,
         room=Room(1024),
+        exchange=None,
     )
     await call.body(principal())
     await reply.answer(b"{}")

@@ -19,8 +19,9 @@ import msgspec
 import uvloop
 
 from bailiwick.apps.child import background, heed_parent, read_settings, say_ready
-from bailiwick.apps.gateway.app import Gateway, Handler
+from bailiwick.apps.gateway.app import Gateway
 from bailiwick.apps.gateway.body import Room
+from bailiwick.apps.gateway.call import Handler
 from bailiwick.apps.gateway.control_relay import ControlRelay
 from bailiwick.apps.gateway.mcp import ToolServerDoor
 from bailiwick.apps.gateway.metrics_page import MetricsPage

@@ -13,14 +13,16 @@ bare 500 with that id, and its particulars go to the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from bailiwick.apps.gateway.body import ClientGone, Room
-from bailiwick.apps.gateway.call import Call, Send
+from bailiwick.apps.gateway.call import Call, Handler, Said, Send
 from bailiwick.apps.gateway.control_relay import ControlRelay
+from bailiwick.apps.gateway.exchange import EXTENSION, Exchange
+from bailiwick.apps.gateway.heads import MOST_DIGITS
 from bailiwick.apps.gateway.metrics_page import CONTENT_TYPE, MetricsPage
 from bailiwick.apps.gateway.pages import Pages
 from bailiwick.apps.gateway.reply import HttpReply
@@ -31,14 +33,15 @@ from bailiwick.apps.http.mcp_address import described_at, form_of
 from bailiwick.apps.http.mcp_errors import write_mcp_error
 from bailiwick.apps.http.oauth_errors import write_oauth_error
 from bailiwick.apps.http.openai_errors import MethodNotAllowed, unexpected, write_error
-from bailiwick.apps.http.request_head import bound_head, read_head
+from bailiwick.apps.http.request_head import RequestHead, bound_head, read_head
 from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
 from bailiwick.services.admission import RateLimited
+from bailiwick.services.authentication import Presented
+from bailiwick.services.callers import Caller
 from bailiwick.services.guard import Guard
 from bailiwick.telemetry.observer import Observation, Observer
 
 Scope = Mapping[str, Any]
-Handler = Callable[[Call], Awaitable[None]]
 Report = Callable[[str, BaseException], None]
 
 _DATA_PLANE: Final = "/v1/"
@@ -50,6 +53,8 @@ _CONTROL: Final = ("/admin", "/dashboard")
 _BELOW_CONTROL: Final = ("/admin/", "/dashboard/")
 _METRICS: Final = "/metrics"
 _FOR_MACHINES: Final = frozenset({"/healthz", "/readyz", _METRICS})
+_OK: Final = 200
+_NO_EXTENSIONS: Final[Mapping[str, Any]] = {}
 _FAILURES: Final = range(400, 500)
 
 
@@ -99,17 +104,23 @@ class Gateway:
         """Answer one request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        path: str = scope["path"]
-        ip = self._address(scope)
-        if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
-            exact = self._exact_address(scope)
-            status = await self._control(scope, receive, send, ip, from_ip=ip if exact is None else str(exact))
-            self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
-            return
+        exchange: Exchange | None = scope.get("extensions", _NO_EXTENSIONS).get(EXTENSION)
+        said: Said | None = None
+        if exchange is not None and exchange.known is not None:
+            said = cast("Said", exchange.known.meaning)
+            ip = said.ip
+        else:
+            path: str = scope["path"]
+            ip = self._address(scope)
+            if path.startswith(_CONTROL) and (path in _CONTROL or path.startswith(_BELOW_CONTROL)):
+                exact = self._exact_address(scope)()
+                status = await self._control(scope, receive, send, ip, from_ip=ip if exact is None else str(exact))
+                self._observer.relayed("/admin" if path.startswith("/admin") else "/dashboard", status)
+                return
         seen = self._observer.begin(self._new_id())
-        reply = HttpReply(send, seen)
+        reply = HttpReply(send, seen, exchange)
         try:
-            await self._answer(scope, receive, reply, seen, path, ip)
+            await self._answer(scope, receive, reply, seen, ip, said)
         except Refused as error:
             await self._refuse(scope, reply, ip, error, seen)
         except ClientGone:
@@ -132,7 +143,7 @@ class Gateway:
             seen.cause = refused.cause
         # What a provider refused is between it and the caller; and limits answer for themselves.
         if refused.status in _FAILURES and not isinstance(refused, (ProviderFailed, RateLimited)):
-            await self._guard.failed(ip)
+            self._guard.failed(ip)
         if reply.page is None and not seen.status:
             try:
                 await self._pages.show(reply, scope["headers"], self._named(scope), refused)
@@ -151,22 +162,62 @@ class Gateway:
         peer = scope.get("client")
         return self._client_ip.of(None if peer is None else peer[0], scope["headers"])
 
-    def _exact_address(self, scope: Scope) -> IPv4Address | IPv6Address | None:
+    def _exact_address(self, scope: Scope) -> Callable[[], IPv4Address | IPv6Address | None]:
+        """What finds the client's very address; it keeps no more of the request than it needs."""
         peer = scope.get("client")
-        return self._client_ip.exact(None if peer is None else peer[0], scope["headers"])
+        return partial(self._client_ip.exact, None if peer is None else peer[0], scope["headers"])
 
     async def _answer(
-        self, scope: Scope, receive: Receive, reply: HttpReply, seen: Observation, path: str, ip: str
+        self, scope: Scope, receive: Receive, reply: HttpReply, seen: Observation, ip: str, said: Said | None
     ) -> None:
-        headers = scope["headers"]
-        slug, below = _project(path)
-        reply.anthropic = below.startswith(_ANTHROPIC)
-        bound_head(headers, self._max_head)
-        await self._guard.admit(ip)
+        """Answer a request; `said` is what its head says, None for one that is new."""
+        known = said is not None
+        if said is None:
+            reply.anthropic = _project(scope["path"])[1].startswith(_ANTHROPIC)
+            bound_head(scope["headers"], self._max_head)
+        else:
+            reply.anthropic = said.anthropic
+        self._guard.admit(ip)
+        if said is None:
+            said = await self._read(scope, reply, seen, ip)
+            if said is None:
+                return
+        seen.door = said.door
+        if known and self._observer.spans is not None:
+            self._observer.spans.begin(seen, scope["method"], scope["headers"])
+        exchange = reply.exchange
+        call = Call(
+            seen=seen,
+            said=said,
+            headers=scope["headers"],
+            receive=receive,
+            reply=reply,
+            watch=self._watch,
+            max_body=self._max_body,
+            room=self._room,
+            exchange=exchange,
+        )
+        try:
+            if said.head.origin is not None:
+                await self._pages.admit(call, said.head.origin)
+            await said.handler(call)
+        finally:
+            call.end()
+        if not known and exchange is not None and seen.status == _OK and self._is_usual(scope):
+            exchange.remember(said)
+
+    def _is_usual(self, scope: Scope) -> bool:
+        """Whether a head is within its bound whatever length it announces."""
+        return bound_head(scope["headers"], self._max_head) + MOST_DIGITS <= self._max_head
+
+    async def _read(self, scope: Scope, reply: HttpReply, seen: Observation, ip: str) -> Said | None:
+        """Read a request's head, and find what answers it; None if that was needed for nothing more."""
+        path, headers = scope["path"], scope["headers"]
         if path in _FOR_MACHINES and (path != _METRICS or self._metrics.may_read(scope)):
             seen.door = path
             await self._answer_machine(path, scope["method"], reply)
-            return
+            return None
+        slug, below = _project(path)
         methods = self._routes.get(below)
         if methods is not None:
             seen.door = below
@@ -176,34 +227,25 @@ class Gateway:
         if handler is None:
             if is_preflight(scope["method"], headers):
                 await self._pages.preflight(reply, headers, self._named(scope))
-                return
+                return None
             if methods is None:
                 raise _nothing_here()
             raise MethodNotAllowed(methods)
         if self._observer.spans is not None:
             self._observer.spans.begin(seen, scope["method"], headers)
         head = read_head(headers)
-        call = Call(
-            seen=seen,
-            head=head,
-            slug=self._slug(slug, head.host),
+        slug = self._slug(slug, head.host)
+        return Said(
             ip=ip,
-            address=partial(self._exact_address, scope),
-            query=scope["query_string"],
+            slug=slug,
             below=below,
-            headers=headers,
-            receive=receive,
-            reply=reply,
-            watch=self._watch,
-            max_body=self._max_body,
-            room=self._room,
+            door=seen.door,
+            anthropic=reply.anthropic,
+            handler=handler,
+            query=scope["query_string"],
+            head=head,
+            caller=Caller(_presented(head, slug, self._exact_address(scope))),
         )
-        try:
-            if head.origin is not None:
-                await self._pages.admit(call, head.origin)
-            await handler(call)
-        finally:
-            call.end()
 
     async def _answer_machine(self, path: str, method: str, reply: HttpReply) -> None:
         if path == _METRICS:
@@ -238,6 +280,20 @@ class Gateway:
             return self._slug(slug, next((value for name, value in scope["headers"] if name == b"host"), b""))
         except Refused:
             return None
+
+
+def _presented(
+    head: RequestHead, slug: str | None, address: Callable[[], IPv4Address | IPv6Address | None]
+) -> Presented:
+    return Presented(
+        credential=head.credential,
+        address=address,
+        slug=slug,
+        uid=head.uid,
+        sid=head.sid,
+        organization=head.organization,
+        project=head.project,
+    )
 
 
 def _nothing_here() -> Refused:

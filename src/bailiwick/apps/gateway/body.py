@@ -16,7 +16,7 @@ from bailiwick.domain.ids import ProjectId
 
 _SLOWEST_SECONDS: Final = 60.0
 # As much as the server holds of a body before anybody asks for it.
-_SMALL: Final = 64 * 1024
+SMALL: Final = 64 * 1024
 
 
 class ClientGone(Exception):
@@ -70,7 +70,7 @@ async def read_body(
         raise _too_large(most)
     first = await receive()
     # Most bodies are here at once, and small: with these nothing has to be reckoned.
-    if first["type"] == "http.request" and not first["more_body"] and len(first["body"]) <= min(most, _SMALL):
+    if first["type"] == "http.request" and not first["more_body"] and len(first["body"]) <= min(most, SMALL):
         return first["body"], False
     parts = _Parts(most, hold)
     if not parts.add(first):
@@ -107,7 +107,7 @@ class _Parts:
         self._size += len(part)
         if self._size > self._most:
             raise _too_large(self._most)
-        if self._size > _SMALL:
+        if self._size > SMALL:
             self._hold(self._size - self._held)
             self._held = self._size
         more: bool = message["more_body"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from bailiwick.apps.gateway.exchange import Application
+from bailiwick.apps.gateway.heads import KnownHeads
 
 if TYPE_CHECKING:
     from bailiwick.apps.gateway.connection import Connection
@@ -40,3 +41,4 @@ class Connected:
         self.new_id: Final = new_id
         self.connections: Final[set[Connection]] = set()
         self.tasks: Final[set[asyncio.Task[None]]] = set()
+        self.known: Final = KnownHeads()

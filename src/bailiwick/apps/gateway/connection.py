@@ -15,15 +15,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from functools import lru_cache
 from math import inf
 from typing import Final, NoReturn, cast, final
-from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bailiwick.apps.gateway.connected import Connected
 from bailiwick.apps.gateway.exchange import HTTP_1_1, STATUS_LINES, Exchange
+from bailiwick.apps.gateway.heads import Begun, Key, begun, target
 from bailiwick.apps.http.client_ip import OURSELVES
 from bailiwick.apps.http.openai_errors import write_error
 from bailiwick.domain.errors import Code, Refused
@@ -35,8 +34,6 @@ _HARD_HEAD_LIMIT: Final = 1024 * 1024
 _ANTHROPIC: Final = re.compile(rb"(?:/p/[^/]*)?/v1/messages")
 _VERSIONS: Final = frozenset({"1.0", HTTP_1_1})
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_LONGEST_KEPT: Final = 256
-_TARGETS_KEPT: Final = 1024
 
 
 @final
@@ -44,9 +41,9 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_client", "_connected", "_exchange", "_headers", "_idle", "_idle_since", "_inside", "_lingering", "_loop",
-        "_offering", "_parser", "_patience", "_quiet", "_reading", "_scheme", "_server", "_taken", "_unanswered",
-        "_url", "_waiting", "transport", "write_paused",
+        "_client", "_connected", "_exchange", "_headers", "_host", "_idle", "_idle_since", "_inside", "_key",
+        "_lingering", "_loop", "_offering", "_parser", "_patience", "_quiet", "_reading", "_scheme", "_server",
+        "_taken", "_unanswered", "_url", "_waiting", "known", "transport", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -69,6 +66,10 @@ class Connection(asyncio.Protocol):
         # The latest request, and all that are not answered to their end, in order: the first of them is at it.
         self._exchange: Exchange | None = None
         self._unanswered: deque[Exchange] = deque()
+        self.known = connected.known
+        self._host = ""
+        # By which the head that is being parsed can be known again.
+        self._key: Key | None = None
         # Bytes since the last that was content: of a head, of trailers, of what goes by the name of chunk extension.
         self._quiet = 0
         # Runs while such bytes, or the first ones at all, are waited for; most requests arrive whole and need none.
@@ -144,6 +145,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._connected.connections.add(self)
         self._client = (OURSELVES, 0) if self._inside else _address(transport.get_extra_info("peername"))
+        self._host = "" if self._client is None else self._client[0]
         self._server = _address(transport.get_extra_info("sockname"))
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._wait()
@@ -175,8 +177,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        self._quiet += len(data)
         self._idle_since = inf
+        between = not (self._quiet or self._unanswered or self._lingering)
+        if between and (request := begun(data)) is not None and self._recognize(request):
+            return
+        self._quiet += len(data)
         try:
             self._feed(data)
         except HttpParserError:
@@ -189,6 +194,27 @@ class Connection(asyncio.Protocol):
             self._refuse(Refused(Code.REQUEST_TOO_LARGE, "The request's headers are too large.", status=431))
         elif self._waiting is None:
             self._wait()
+
+    def _recognize(self, request: Begun) -> bool:
+        """Take a request that is here whole, and whose head is known; of any other the parser has to see.
+
+        It misses nothing of the one that is taken.
+        """
+        self._key = (self._host, request.head)
+        known = self.known.find(self._key)
+        if known is None or not request.whole:
+            return False
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        scope = known.scope_of(request.length)
+        scope["client"], scope["server"] = self._client, self._server
+        exchange = self._exchange = Exchange(self, scope, keep_alive=True, known=known)
+        exchange.add(request.behind)
+        exchange.end_body()
+        self._unanswered.append(exchange)
+        self._start(exchange)
+        return True
 
     def _feed(self, data: bytes | memoryview) -> None:
         """Parse what arrived.
@@ -253,7 +279,7 @@ class Connection(asyncio.Protocol):
         names = [name for name, _ in headers]
         self._check_host(names, version)
         url = self._url
-        path, raw_path, query = _target(url) if len(url) <= _LONGEST_KEPT else _parse_target(url)
+        path, raw_path, query = target(url)
         scope = {
             "type": "http", "asgi": _ASGI, "http_version": version, "scheme": self._scheme, "method": method.decode(),
             "root_path": "", "path": path, "raw_path": raw_path, "query_string": query, "headers": headers,
@@ -264,7 +290,10 @@ class Connection(asyncio.Protocol):
             scope,
             keep_alive=version == HTTP_1_1 and parser.should_keep_alive(),
             expects_continue=b"expect" in names and _expects_continue(headers),
+            key=self._key,
+            known=None if self._key is None else self.known.find(self._key),
         )
+        self._key = None
         self._unanswered.append(exchange)
         if len(self._unanswered) == 1:
             self._start(exchange)
@@ -362,14 +391,3 @@ def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
 def _address(info: object) -> tuple[str, int] | None:
     """Whose end of a connection: host and port, None for what has no such address."""
     return (str(info[0]), int(info[1])) if isinstance(info, tuple) and len(info) > 1 else None
-
-
-def _parse_target(target: bytes) -> tuple[str, bytes, bytes]:
-    """Split a request's target into path (decoded), path and query; raises `HttpParserError`."""
-    url = parse_url(target)
-    path = url.path.decode("ascii")
-    return unquote(path) if "%" in path else path, url.path, url.query or b""
-
-
-# Connected use few of them, and say them again and again.
-_target: Final = lru_cache(maxsize=_TARGETS_KEPT)(_parse_target)

@@ -94,7 +94,7 @@ class ControlRelay:
 
     async def _ask(self, scope: Mapping[str, Any], body: _Body, ip: str, from_ip: str) -> Response:
         bound_head(scope["headers"], self._max_head)
-        await self._guard.admit(ip)
+        self._guard.admit(ip)
         if scope["method"] not in _METHODS:
             raise MethodNotAllowed(_METHODS)
         async with aclosing(body.pieces()) as pieces:
@@ -104,7 +104,7 @@ class ControlRelay:
 
     async def _pass_on(self, response: Response, watched: Watched, send: Send, ip: str) -> None:
         if response.status in _FAILURES:
-            await self._guard.failed(ip)
+            self._guard.failed(ip)
         headers = _end_to_end(response.headers)
         try:
             await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -12,8 +12,7 @@ from typing import final
 
 import msgspec
 
-from bailiwick.apps.gateway.app import Handler
-from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.gateway.call import Call, Handler
 from bailiwick.apps.http.mcp_address import DESCRIPTION, DOOR, described, server_of
 from bailiwick.apps.http.mcp_head import read_mcp_head
 from bailiwick.domain.errors import Code, Refused
@@ -49,7 +48,7 @@ class ToolServerDoor:
             head=read_mcp_head(call.headers),
             seen=call.seen,
             presented=call.presented(),
-            ip=call.ip,
+            ip=call.said.ip,
             read_body=call.body,
             let_go=call.let_go,
         )

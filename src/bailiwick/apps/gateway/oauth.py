@@ -11,8 +11,7 @@ from typing import Final, final
 
 import msgspec
 
-from bailiwick.apps.gateway.app import Handler
-from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.gateway.call import Call, Handler
 from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.oauth import (
     CLIENT_CREDENTIALS,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, final
 
+import msgspec
+
+from bailiwick.apps.gateway.exchange import Exchange
 from bailiwick.apps.gateway.watch import Message, Watched
 from bailiwick.apps.http.cors import readable_by
-from bailiwick.apps.http.rate_limit_headers import rate_limit_headers
+from bailiwick.apps.http.rate_limit_headers import headers_in, rate_limit_lines
 from bailiwick.apps.http.tool_headers import CALLS_BLOCKED, TOOLS_REMOVED, listed_tools
 from bailiwick.domain.limits import Decision
 from bailiwick.telemetry.observer import Observation
@@ -24,28 +27,25 @@ _EVENTS: Final = (
 
 
 @final
-class HttpReply:
-    """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be."""
+class HttpReply(msgspec.Struct, eq=False):
+    """A `Reply` over HTTP. Once the head was sent, which its observation tells, no error status can be.
 
-    __slots__ = (
-        "_seen", "_send", "_streaming", "anthropic", "calls_blocked", "decision", "keep", "page", "tools_removed",
-        "watched",
-    )  # fmt: skip
+    `exchange` is there if our own server has the request. `anthropic`: this client reads Anthropic's errors, not
+    OpenAI's. `page` is the origin of a page that may read the answer. `keep` takes room for so many bytes, if there is
+    any.
+    """
 
-    def __init__(self, send: Send, seen: Observation) -> None:
-        self._send = send
-        self._seen = seen
-        self.decision: Decision | None = None
-        self._streaming = False
-        self.tools_removed: Sequence[str] = ()
-        self.calls_blocked: Sequence[str] = ()
-        # Whose errors this client reads: Anthropic's, or OpenAI's.
-        self.anthropic = False
-        # The origin of a page that may read the answer.
-        self.page: bytes | None = None
-        self.watched: Watched | None = None
-        # Takes room for so many bytes, if there is any.
-        self.keep: Callable[[int], bool] | None = None
+    _send: Send
+    _seen: Observation
+    exchange: Exchange | None = None
+    decision: Decision | None = None
+    _streaming: bool = False
+    tools_removed: Sequence[str] = ()
+    calls_blocked: Sequence[str] = ()
+    anthropic: bool = False
+    page: bytes | None = None
+    watched: Watched | None = None
+    keep: Callable[[int], bool] | None = None
 
     @property
     def client_gone(self) -> bool:
@@ -73,8 +73,10 @@ class HttpReply:
 
     async def answer(self, body: bytes, content_type: Header = _JSON, *more: Header) -> None:
         """Send a whole answer."""
-        await self._start(200, [content_type, (b"content-length", b"%d" % len(body)), *more])
-        await self._end(body)
+        headers = [content_type, (b"content-length", b"%d" % len(body)), *more]
+        if self.exchange is None or not self._answer_at_once(self.exchange, headers, body):
+            await self._start(200, headers)
+            await self._end(body)
 
     async def no_content(self, headers: list[Header]) -> None:
         """Answer with headers alone."""
@@ -120,18 +122,31 @@ class HttpReply:
         await self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self._end(body)
 
+    def _answer_at_once(self, exchange: Exchange, headers: Sequence[Header], body: bytes) -> bool:
+        """Hand a whole answer to our own server; False if it does not take it."""
+        self._seen.status = 200
+        if self.watched is not None:
+            self.watched.ending = True
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        return exchange.answer(200, b"".join([*lines, self._lines_of_ours()]), body)
+
     async def _start(self, status: int, headers: list[Header]) -> None:
         self._seen.status = status
-        headers.append((b"x-request-id", b"req_" + self._seen.id.encode()))
-        if self.decision is not None:
-            headers += rate_limit_headers(self.decision)
-        if self.tools_removed:
-            headers.append((TOOLS_REMOVED, listed_tools(self.tools_removed)))
-        if self.calls_blocked:
-            headers.append((CALLS_BLOCKED, listed_tools(self.calls_blocked)))
-        if self.page is not None:
-            headers += readable_by(self.page)
+        headers += headers_in(self._lines_of_ours())
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _lines_of_ours(self) -> bytes:
+        """The part of a head that is ours to say, as lines, each with its end."""
+        lines = b"x-request-id: req_%b\r\n" % self._seen.id.encode()
+        if self.decision is not None:
+            lines += rate_limit_lines(self.decision)
+        if self.tools_removed:
+            lines += b"%b: %b\r\n" % (TOOLS_REMOVED, listed_tools(self.tools_removed))
+        if self.calls_blocked:
+            lines += b"%b: %b\r\n" % (CALLS_BLOCKED, listed_tools(self.calls_blocked))
+        if self.page is not None:
+            lines += b"".join([b"%b: %b\r\n" % header for header in readable_by(self.page)])
+        return lines
 
     async def _end(self, body: bytes) -> None:
         self._streaming = False

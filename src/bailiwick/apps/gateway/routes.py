@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from bailiwick.apps.gateway.app import Handler
-from bailiwick.apps.gateway.call import Call
+from bailiwick.apps.gateway.call import Call, Handler
 from bailiwick.apps.gateway.operator_minting import LONGEST_BODY, OperatorMinting, is_operator_key
 from bailiwick.apps.http.oauth_errors import JSON, NO_STORE
 from bailiwick.domain.confinement import THE_KEY
@@ -74,11 +73,12 @@ class DataPlane:
 
     async def call(self, door: Door, call: Call) -> None:
         """`POST` to a door."""
-        head = call.head
+        said = call.said
+        head = said.head
         asked = Asked(
             seen=call.seen,
-            presented=call.presented(),
-            ip=call.ip,
+            caller=said.caller,
+            ip=said.ip,
             content_type=head.content_type,
             agent=head.agent,
             headers=head.for_provider if door.answer is MESSAGES else b"",
@@ -128,7 +128,7 @@ class DataPlane:
         principal = await self._pipeline.authenticate(call.presented(), Permission.USAGE_READ, call.seen)
         grant = principal.grant
         try:
-            query = usage_query(_parameters(call.query), self._now())
+            query = usage_query(_parameters(call.said.query), self._now())
             report = await self._usage.report(grant.tenant_id, grant.project_id, query, uid=principal.uid)
         except Invalid as wrong:
             first = wrong.errors[0]
@@ -160,8 +160,8 @@ class DataPlane:
         if (head.uid, head.sid, head.organization, head.project) != (None, None, None, None):
             message = "An operator key says in the body for whom and where: headers that do have no place."
             raise Refused(Code.INVALID_REQUEST, message)
-        address = call.address()
-        ip = call.ip if address is None else str(address)
+        address = call.presented().address()
+        ip = call.said.ip if address is None else str(address)
         minted = await self._operator_minting.mint(credential, await call.small_body(LONGEST_BODY), ip=ip)
         await call.reply.answer(minted, JSON, NO_STORE)
 

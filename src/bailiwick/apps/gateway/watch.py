@@ -107,9 +107,9 @@ class Watch:
         """How many calls are kept in mind, at most a tenth of a second longer than they last."""
         return len(self._young) + len(self._watched)
 
-    def enter(self, receive: Receive) -> Watched:
-        """Watch the current task's call, whose request has been read to its end."""
-        task = asyncio.current_task(self._loop)  # Finding the loop would be a system call.
+    def enter(self, receive: Receive, task: asyncio.Task[Any] | None = None) -> Watched:
+        """Watch the call of `task`, the current one if that is not known; its request has been read to its end."""
+        task = task or asyncio.current_task(self._loop)  # Finding the loop would be a system call.
         if task is None:
             message = "a call is carried out in a task"
             raise RuntimeError(message)

@@ -37,36 +37,45 @@ _SECONDS_OF_A_MINUTE: Final = 60
 
 def rate_limit_headers(decision: Decision) -> list[Header]:
     """Make the headers of a decision; none when nothing was limited."""
+    return headers_in(rate_limit_lines(decision))
+
+
+def rate_limit_lines(decision: Decision) -> bytes:
+    """The same as the lines of a head, each with its end."""
     requests, tokens = decision.requests, decision.tokens
     if tokens is None:
         if requests is None:
-            return []
-        headers, policy, limit = _told(requests, _REQUESTS)
+            return b""
+        lines, policy, limit = _told(requests, _REQUESTS)
     else:
-        headers, policy, limit = _told(tokens, Unit.TOKENS)
+        lines, policy, limit = _told(tokens, Unit.TOKENS)
         if requests is not None:
-            more, first_policy, first_limit = _told(requests, _REQUESTS)
-            headers = more + headers
+            first_lines, first_policy, first_limit = _told(requests, _REQUESTS)
+            lines = first_lines + lines
             policy, limit = b"%b, %b" % (first_policy, policy), b"%b, %b" % (first_limit, limit)
-    headers += ((b"ratelimit-policy", policy), (b"ratelimit", limit))
+    lines = b"%bratelimit-policy: %b\r\nratelimit: %b\r\n" % (lines, policy, limit)
     if not decision.admitted:
         wait_ns = decision.retry_after_ns
-        headers.append((b"x-should-retry", b"false") if wait_ns is None else (b"retry-after", _seconds(wait_ns)))
-    return headers
+        lines += b"x-should-retry: false\r\n" if wait_ns is None else b"retry-after: %b\r\n" % _seconds(wait_ns)
+    return lines
 
 
-def _told(standing: Standing, unit: Unit) -> tuple[list[Header], bytes, bytes]:
+def headers_in(lines: bytes) -> list[Header]:
+    """Split lines, each with its end, into names and values."""
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
+
+
+def _told(standing: Standing, unit: Unit) -> tuple[bytes, bytes, bytes]:
     """Write OpenAI's headers of one unit, and its items of `RateLimit-Policy` and `RateLimit`."""
-    total, policy, name, remaining_name, reset_name = _constant(standing.level, unit, standing.rate)
-    remaining = b"%d" % standing.remaining
-    window = _seconds(standing.retry_after_ns or standing.reset_ns)
-    headers = [total, (remaining_name, remaining), (reset_name, _duration(standing.reset_ns))]
-    return headers, policy, b"%b;r=%b;t=%b" % (name, remaining, window)
+    lines, policy, limit = _constant(standing.level, unit, standing.rate)
+    remaining, reset_ns = standing.remaining, standing.reset_ns
+    window = _seconds(standing.retry_after_ns or reset_ns)
+    return lines % (remaining, _duration(reset_ns)), policy, limit % (remaining, window)
 
 
 @lru_cache(maxsize=4096)
-def _constant(level: LimitLevel, unit: Unit, rate: Rate) -> tuple[Header, bytes, bytes, bytes, bytes]:
-    """Encode what does not change: the total, the policy and its name, the names of the other two headers.
+def _constant(level: LimitLevel, unit: Unit, rate: Rate) -> tuple[bytes, bytes, bytes]:
+    """Encode what does not change: OpenAI's lines, the policy, the limit; with places for what does.
 
     A window is whole seconds: one that is not is rounded up, and the quota to what that many seconds allow, down.
     """
@@ -80,8 +89,9 @@ def _constant(level: LimitLevel, unit: Unit, rate: Rate) -> tuple[Header, bytes,
         policy += b';qu="%b"' % counted
     if rate.burst != quota:
         policy += b";bailiwick-burst=%d" % rate.burst
-    total = (b"x-ratelimit-limit-" + counted, b"%d" % rate.burst)
-    return total, policy, name, b"x-ratelimit-remaining-" + counted, b"x-ratelimit-reset-" + counted
+    limit = b"x-ratelimit-limit-%b: %d\r\n" % (counted, rate.burst)
+    left = b"x-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (counted, counted)
+    return limit + left, policy, name + b";r=%d;t=%b"
 
 
 def _seconds(span_ns: int) -> bytes:

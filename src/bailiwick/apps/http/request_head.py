@@ -53,8 +53,7 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     """What the headers say.
 
     `credential` is empty for one of another scheme than `Bearer`; `basic` is what came with the scheme `Basic`.
-    `length` is the announced size of the body, None if there is none. `origin` is that of the page that asks, None for
-    what is no page. `for_provider` holds whole lines, each with its
+    `origin` is that of the page that asks, None for what is no page. `for_provider` holds whole lines, each with its
     end, that are meant for a provider that knows them.
     """
 
@@ -65,17 +64,18 @@ class RequestHead(msgspec.Struct, kw_only=True, gc=False):
     organization: str | None = None
     project: str | None = None
     agent: str | None = None
-    length: int | None = None
     host: bytes = b""
     origin: bytes | None = None
     content_type: bytes = b""
     for_provider: bytes = b""
 
 
-def bound_head(headers: Headers, most: int) -> None:
-    """Raise `Refused` (431) for headers of more than `most` bytes."""
-    if sum(map(len, chain.from_iterable(headers))) > most:
+def bound_head(headers: Headers, most: int) -> int:
+    """Say how many bytes the headers have; raises `Refused` (431) if they are more than `most`."""
+    size = sum(map(len, chain.from_iterable(headers)))
+    if size > most:
         raise Refused(Code.REQUEST_TOO_LARGE, f"The request's headers are larger than {most} bytes.", status=431)
+    return size
 
 
 def read_head(headers: Headers) -> RequestHead:
@@ -84,7 +84,6 @@ def read_head(headers: Headers) -> RequestHead:
     rare = not _RARE.isdisjoint(found)
     if rare or len(found) != len(headers):
         found = _found(headers)
-    length = found.get(_LENGTH, b"")
     uid, sid = found.get(_END_USER), found.get(_SESSION)
     if found.get(_ENCODING, _IDENTITY).lower() != _IDENTITY:
         raise Refused(Code.INVALID_REQUEST, "The body must be sent without a Content-Encoding.")
@@ -92,8 +91,6 @@ def read_head(headers: Headers) -> RequestHead:
         credential=_credential(found.get(_AUTHORIZATION), found.get(_API_KEY)),
         uid=None if uid is None else read_identifier("X-End-User-Id", uid),
         sid=None if sid is None else read_identifier("X-Session-Id", sid),
-        # Of a number with more digits these are enough to see that it is too large.
-        length=int(length[:_DIGITS]) if length.isdigit() else None,
         host=found.get(_HOST, b""),
         origin=found.get(_ORIGIN),
         content_type=found.get(_TYPE, b""),
@@ -110,6 +107,13 @@ def read_head(headers: Headers) -> RequestHead:
             head.agent = read_identifier("X-Agent-Id", found[_AGENT])
         head.for_provider = b"".join(_passed_on(name, found[name]) for name in _FOR_PROVIDER if name in found)
     return head
+
+
+def announced_length(headers: Headers) -> int | None:
+    """The size of the body as the head announces it, None if it does not."""
+    length = next((value.strip(_BLANKS) for name, value in headers if name == _LENGTH), b"")
+    # Of a number with more digits these are enough to see that it is too large.
+    return int(length[:_DIGITS]) if length.isdigit() else None
 
 
 def _found(headers: Headers) -> dict[bytes, bytes]:

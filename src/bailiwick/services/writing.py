@@ -1,0 +1,58 @@
+"""Writes what a call asks, for whoever is asked: the same request for each, by the name that each has for the model."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import final
+
+import msgspec
+
+from bailiwick.domain.ceilings import bounded, extent
+from bailiwick.domain.form_data import FormRequest
+from bailiwick.domain.requests import ModelRequest
+from bailiwick.providers.provider import Ask
+from bailiwick.services.doors import Door
+from bailiwick.services.serving import Served
+from bailiwick.telemetry.observer import Observation
+
+
+@final
+class Writing(msgspec.Struct, frozen=True):
+    """One call's request. `user` is the pseudonym of its end user, `headers` are lines that are meant for the provider.
+
+    `aside` is where a large one is written, None for one that is not. `under_budgets`: what it may come to counts.
+    """
+
+    door: Door
+    request: ModelRequest | FormRequest
+    user: str | None
+    headers: bytes
+    seen: Observation
+    aside: Executor | None
+    under_budgets: bool
+
+    async def __call__(self, served: Served, most: int | None) -> Ask:
+        """Write it for `served`, to write at most `most` tokens; raises `Refused` if it cannot go there."""
+        if self.aside is None:
+            return self.ask(served, most)
+        return await asyncio.get_running_loop().run_in_executor(self.aside, self.ask, served, most)
+
+    def ask(self, served: Served, most: int | None) -> Ask:
+        """The same at once."""
+        door, offer = self.door, served.route.offer
+        request = bounded(self.request, most) if self.under_budgets else self.request
+        body = request.upstream(
+            model=served.route.model,
+            user=self.user,
+            shared_account=offer.shared,
+            maximum=door.maximum(offer.kind),
+        )
+        return Ask(
+            path=door.path,
+            body=body,
+            stream=request.stream,
+            content_type=request.content_type,
+            headers=self.headers + self.seen.for_provider,
+            extent=extent(request, len(body), untold=door.writes) if self.under_budgets else None,
+        )
