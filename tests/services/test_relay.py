@@ -19,6 +19,9 @@ class Burst:
     def __init__(self) -> None:
         self.left = [CHUNK]
 
+    def whole(self, limit: int) -> bytes | None:
+        del limit
+
     async def next_chunk(self) -> bytes | None:
         return self.left.pop() if self.left else None
 

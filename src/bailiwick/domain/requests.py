@@ -26,6 +26,8 @@ from bailiwick.domain.usage import estimated_tokens
 _encode = msgspec.json.encode
 _SOME: Final = re.compile(rb"\[\s*+[^\]]")
 _NULL: Final = b"null"
+# To go over so many bytes takes less than to pick some of them.
+_SHORT: Final = 4 * 1024
 _MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHOICES: Final = ("n", "best_of")
 
@@ -221,8 +223,8 @@ def read_request(body: bytes, form: JsonForm, *, as_agent: bool = False) -> Mode
     `as_agent`: it may leave out the model, which is the agent's to say.
     """
     fields = read_object(body, content=form.content, names=form.names)
-    # Not the body, which may be large, a second time.
-    checked = _encode({name: raw for name, raw in fields.items() if name in _KNOWN})
+    # Not the body a second time, where it is large.
+    checked = body if len(body) <= _SHORT else _encode({name: raw for name, raw in fields.items() if name in _KNOWN})
     if too_many_values(checked, MOST_VALUES):
         message = f"The body must have at most {MOST_VALUES} values in its tools and metadata."
         raise Refused(Code.INVALID_REQUEST, message)

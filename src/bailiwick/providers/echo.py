@@ -89,6 +89,14 @@ class EchoExchange:
         self._chunks = chunks
         self._given = 0
 
+    def whole(self, limit: int) -> bytes | None:
+        """All of it, if it is not longer."""
+        content = b"".join(self._chunks)
+        if len(content) <= limit:
+            return content
+        self._chunks = iter((content,))
+        return None
+
     async def read(self, limit: int) -> bytes:
         """The whole answer."""
         return b"".join(self._chunks)[:limit]

@@ -32,6 +32,10 @@ class Exchange(Protocol):
         """Whether what was asked has left our memory."""
         ...
 
+    def whole(self, limit: int) -> bytes | None:
+        """The whole body, if it is here and of at most `limit` bytes; None if it has to be waited for."""
+        ...
+
     async def read(self, limit: int) -> bytes:
         """The whole body; raises `TransportError`, `ResponseTooLarge` beyond `limit` bytes."""
         ...

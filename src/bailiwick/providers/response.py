@@ -29,6 +29,16 @@ class Response:
         """Whether the request has left our memory; a response may begin before it has, and even end."""
         return self._connection is None or self._connection.sent
 
+    def whole(self, limit: int) -> bytes | None:
+        """The content, if it is here to its end and of at most `limit` bytes; else it has to be waited for."""
+        connection = self._connection
+        if connection is None or connection.state != DONE or sum(map(len, connection.pieces)) > limit:
+            return None
+        content = connection.take()
+        self._connection = None
+        connection.finish()
+        return content
+
     async def next_chunk(self) -> bytes | None:
         """Return the content that has come since the last call, as soon as there is some; None at a complete end.
 

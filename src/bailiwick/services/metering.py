@@ -285,6 +285,11 @@ class Meter(msgspec.Struct):
         """Whether anything of an answer was seen."""
         return self._written > 0 or self._reported is not None
 
+    @property
+    def opened_us(self) -> int:
+        """When the call was opened: Unix time in microseconds."""
+        return self._call.opened_us
+
     def now(self) -> float:
         """Unix time, in seconds."""
         return self._metering.now()

@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Final, TypeVar, final
 
 import msgspec
 
+from bailiwick.domain.agent_calls import CalledAgent
 from bailiwick.domain.errors import Code, ProviderFailed, Refused
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.json_body import LARGE
@@ -48,6 +49,7 @@ from bailiwick.services.writing import Writing
 from bailiwick.storage.credentials import KeyOnFile
 from bailiwick.telemetry.observer import Observation
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PSEUDONYMS_KEPT: Final = 65_536
 # By a name of its own, for every call: Python 3.11 takes 0.1 us to look up a member of an enumeration.
 _DRAIN: Final = OnDisconnect.DRAIN
@@ -148,9 +150,7 @@ class Pipeline:
             raise
         attempt = plan.attempt
         reply.decision, reply.tools_removed = place.decision, plan.tools.removed
-        reply.ask_again(
-            partial(self._still_may, self._authentication.now(), asked.caller.presented, door.permission, asked.seen)
-        )
+        reply.ask_again(partial(self._still_may, asked, door.permission, meter.opened_us))
         if asked.seen.for_provider:  # The call's span, which began when it was opened.
             headers = attempt.ask.headers + asked.seen.for_provider
             attempt = msgspec.structs.replace(attempt, ask=msgspec.structs.replace(attempt.ask, headers=headers))
@@ -190,11 +190,11 @@ class Pipeline:
         authorize(principal, permission).or_raise()
         return principal
 
-    async def _still_may(
-        self, admitted: datetime, presented: Presented, permission: Permission, seen: Observation
-    ) -> None:
+    async def _still_may(self, asked: Asked, permission: Permission, admitted_us: int) -> None:
         """Raise `Refused` if whoever was admitted may go on no more. What they came with may have run out since."""
-        await self.authenticate(msgspec.structs.replace(presented, as_of=admitted), permission, seen)
+        admitted = _EPOCH + timedelta(microseconds=admitted_us)
+        presented = msgspec.structs.replace(asked.caller.presented, as_of=admitted)
+        await self.authenticate(presented, permission, asked.seen)
 
     async def acting(self, principal: Principal, agent: str | None) -> Principal:
         """Whoever asks for what is no model, as the agent that the head names; raises `Refused` (403, 404)."""

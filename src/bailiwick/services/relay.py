@@ -68,17 +68,14 @@ async def relay_answer(
     """Pass a whole JSON answer on, but for what `guard` takes out; raises `ProviderFailed`, `TransportError`."""
     if exchange.status != _OK:
         raise await refusal(provider, exchange, meter.now())
-    parts: list[bytes] = []
-    size = 0
-    most = _WHOLE if guard is None or not guard.strict else _LOOKED_THROUGH
-    while (chunk := await exchange.next_chunk()) is not None:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > most or (size > _SMALL and not reply.holds(size)):
-            if guard is not None and guard.strict:
-                raise ProviderFailed(_TOO_LARGE)
-            return await _pass_on(form, exchange, meter, reply, b"".join(parts))
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    body = exchange.whole(_SMALL)  # Most answers are here with their heads.
+    if body is None:
+        strict = guard is not None and guard.strict
+        body, more = await _read_up_to(_LOOKED_THROUGH if strict else _WHOLE, exchange, reply)
+        if more and strict:
+            raise ProviderFailed(_TOO_LARGE)
+        if more:
+            return await _pass_on(form, exchange, meter, reply, body)
     meter.first_byte()
     answer = _read(form.reader(), body)
     meter.observe(answer)
@@ -92,6 +89,18 @@ async def relay_answer(
     await meter.settle(_COMPLETED)
     await reply.answer(body)
     return None
+
+
+async def _read_up_to(most: int, exchange: Exchange, reply: Reply) -> tuple[bytes, bool]:
+    """Read an answer, unless it has more than `most` bytes or there is no room for it; says whether there is more."""
+    parts: list[bytes] = []
+    size = 0
+    while (chunk := await exchange.next_chunk()) is not None:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > most or (size > _SMALL and not reply.holds(size)):
+            return b"".join(parts), True
+    return b"".join(parts), False
 
 
 async def relay_media(

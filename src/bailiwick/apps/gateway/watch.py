@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any, Final, final
 
+import msgspec
+
 from bailiwick.domain.errors import Code, Refused
 
 # ASGI messages: the values depend on the message's type.
@@ -41,30 +43,25 @@ _ENDING: Final = frozenset(
 
 
 @final
-class Watched:
+class Watched(msgspec.Struct, eq=False):
     """One call in flight.
 
     `gone`: its client is. `goes_on`: that is no reason to end it. `ending`: its last bytes are on their way.
     `may_go_on` raises `Refused` if the caller may no longer, which is kept in `refused`; `known` is how things stood
-    when that was asked last.
+    when that was asked last. `task` and `receive` are there until the call is `over`.
     """
 
-    __slots__ = (
-        "began", "ending", "goes_on", "gone", "known", "may_go_on", "over", "receive", "refused", "task", "watcher",
-    )  # fmt: skip
-
-    def __init__(self, task: asyncio.Task[Any], receive: Receive, began: float, known: object) -> None:
-        self.task = task
-        self.receive = receive
-        self.began = began
-        self.watcher: asyncio.Task[None] | None = None
-        self.gone = False
-        self.goes_on = False
-        self.ending = False
-        self.over = False
-        self.known = known
-        self.may_go_on: Callable[[], Awaitable[object]] | None = None
-        self.refused: Refused | None = None
+    task: asyncio.Task[Any] | None
+    receive: Receive | None
+    began: float
+    known: object
+    watcher: asyncio.Task[None] | None = None
+    gone: bool = False
+    goes_on: bool = False
+    ending: bool = False
+    over: bool = False
+    may_go_on: Callable[[], Awaitable[object]] | None = None
+    refused: Refused | None = None
 
     def leave(self) -> None:
         """The call is answered: what its client does now is no concern of it."""
@@ -74,7 +71,12 @@ class Watched:
             # What a cancelled task keeps of its end leads back to here: only the garbage collector would find them.
             self.watcher = None
         # This outlives the call by a tenth of a second, in which hundreds of others come: it keeps nothing of it.
-        del self.task, self.receive, self.may_go_on
+        self.task = self.receive = self.may_go_on = None
+
+    def cancel(self) -> None:
+        """End the call, if it goes on."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 @final
@@ -155,7 +157,7 @@ class Watch:
                     continue  # It is asked again.
                 if refused.code in _ENDING and not watched.over:
                     watched.refused = refused
-                    watched.task.cancel()
+                    watched.cancel()
             watched.known = known
 
     def _forget(self, watched: Watched, _watcher: asyncio.Task[None]) -> None:
@@ -163,7 +165,8 @@ class Watch:
 
 
 async def _await_disconnect(watched: Watched, heard_out: float) -> None:
-    while (await watched.receive())["type"] != "http.disconnect":
+    receive = watched.receive
+    while receive is not None and (await receive())["type"] != "http.disconnect":
         pass
     # A server reports the same when an answer is complete.
     if watched.ending:
@@ -171,5 +174,4 @@ async def _await_disconnect(watched: Watched, heard_out: float) -> None:
     watched.gone = True
     if watched.goes_on:
         await asyncio.sleep(heard_out)
-    if not watched.over:
-        watched.task.cancel()
+    watched.cancel()
