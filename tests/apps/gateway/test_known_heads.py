@@ -116,6 +116,29 @@ async def test_a_request_that_comes_in_pieces_is_known_if_its_head_came_in_one(
     assert [(known, body) for known, _, body in shown] == [(False, b"one"), (known, b"two"), (True, b"three")]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n",),
+        (b"GET /other HTTP/1.1\r\nHost: x\r\n", b"\r\n"),
+        (
+            post(b"two", b"X-A: b\r\n").replace(b"/a", b"/other")[:40],
+            post(b"two", b"X-A: b\r\n").replace(b"/a", b"/other")[40:],
+        ),
+        (post(b"x").replace(b"/a", b"/other").replace(LENGTH, b"Content-length: "),),
+    ],
+)
+@pytest.mark.parametrize(
+    "before", [(post(b"one"),), (post(b"one"), post(b"one")), (post(b"one"), post(b"one")[:-3], b"one")]
+)
+async def test_whatever_comes_behind_a_head_that_is_known_is_what_it_says(
+    port: int, shown: Shown, before: tuple[bytes, ...], other: tuple[bytes, ...]
+) -> None:
+    await said(port, *before, *other)
+    known, scope, _ = shown[-1]
+    assert (known, scope["path"]) == (False, "/other")
+
+
 async def test_requests_that_come_together_are_answered_each_by_itself(port: int, shown: Shown) -> None:
     seen = await said(port, post(b"one"), post(b"two") + post(b"three"), post(b"four"))
     assert [body for _, _, body in shown] == [b"one", b"two", b"three", b"four"]
@@ -155,6 +178,27 @@ def test_only_so_many_heads_are_kept_and_the_oldest_leave_first(monkeypatch: pyt
         known.keep(("host", b"%d" % number), {"headers": [(b"content-length", b"1")]}, number)
     assert len(known) == 3
     assert [known.find(("host", b"%d" % number)) is None for number in range(5)] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "same"),
+    [
+        ("client", ("x", 2), True),
+        ("headers", [(b"a", b"b"), (b"content-length", b"22"), (b"c", b"d")], True),
+        ("headers", [(b"a", b"x"), (b"content-length", b"22"), (b"c", b"d")], False),
+        ("headers", [(b"a", b"b"), (b"content-length", b"22")], False),
+        ("method", "GET", False),
+        ("raw_path", b"/b", False),
+    ],
+)
+def test_of_a_request_that_was_parsed_all_that_its_head_says_is_compared(field: str, value: object, same: bool) -> None:
+    headers = [(b"a", b"b"), (b"content-length", b"1"), (b"c", b"d")]
+    scope = {"client": ("x", 1), "headers": headers, "method": "POST", "raw_path": b"/a"}
+    known = KnownHeads()
+    known.keep(("host", b"head"), scope, "meaning")
+    found = known.find(("host", b"head"))
+    assert found is not None
+    assert found.is_of({**scope, field: value}) is same
 
 
 def let_in(caller: Caller, uid: str) -> None:

@@ -186,6 +186,7 @@ class Connection(asyncio.Protocol):
             self._feed(data)
         except HttpParserError:
             self._refuse(Refused(Code.INVALID_REQUEST, "The request is not valid HTTP."))
+        self._key = None  # It is that of these bytes, and of no others.
         if not self._quiet:
             if self._waiting is not None:
                 self._waiting.cancel()
@@ -200,9 +201,10 @@ class Connection(asyncio.Protocol):
 
         It misses nothing of the one that is taken.
         """
-        self._key = (self._host, request.head)
-        known = self.known.find(self._key)
+        key = (self._host, request.head)
+        known = self.known.find(key)
         if known is None or not request.whole:
+            self._key = key
             return False
         if self._waiting is not None:
             self._waiting.cancel()
@@ -285,13 +287,14 @@ class Connection(asyncio.Protocol):
             "root_path": "", "path": path, "raw_path": raw_path, "query_string": query, "headers": headers,
             "client": self._client, "server": self._server,
         }  # fmt: skip
+        known = None if self._key is None else self.known.find(self._key)
         exchange = self._exchange = Exchange(
             self,
             scope,
             keep_alive=version == HTTP_1_1 and parser.should_keep_alive(),
             expects_continue=b"expect" in names and _expects_continue(headers),
             key=self._key,
-            known=None if self._key is None else self.known.find(self._key),
+            known=known if known is not None and known.is_of(scope) else None,
         )
         self._key = None
         self._unanswered.append(exchange)

@@ -22,6 +22,8 @@ from httptools import parse_url
 
 LONGEST: Final = 2048
 _MOST_KEPT: Final = 2048
+# Of a scope, what differs between requests with the same head.
+_NOT_OF_HEAD: Final = frozenset({"headers", "client", "server"})
 _END: Final = b"\r\n\r\n"
 # As clients write it. Another spelling is parsed each time.
 _LENGTHS: Final = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
@@ -64,6 +66,15 @@ class KnownHead(msgspec.Struct, frozen=True):
         """The scope of a request with this head, whose body has the length that these digits say."""
         return {**self.scope, "headers": [*self.before, (_LENGTH, length), *self.after]}
 
+    def is_of(self, scope: dict[str, Any]) -> bool:
+        """Whether this is the head of a request that was parsed."""
+        headers, place = scope["headers"], len(self.before)
+        return (
+            headers[:place] == self.before
+            and headers[place + 1 :] == self.after
+            and all(scope[name] == value for name, value in self.scope.items())
+        )
+
 
 @final
 class KnownHeads:
@@ -91,7 +102,7 @@ class KnownHeads:
         place = names.index(_LENGTH)
         while len(self._kept) >= _MOST_KEPT:
             del self._kept[next(iter(self._kept))]
-        rest = {name: value for name, value in scope.items() if name not in {"headers", "extensions"}}
+        rest = {name: value for name, value in scope.items() if name not in _NOT_OF_HEAD}
         self._kept[key] = KnownHead(rest, headers[:place], headers[place + 1 :], meaning)
 
 
