@@ -160,12 +160,7 @@ class Pipeline:
 
     async def _let_in(self, caller: Caller, permission: Permission, seen: Observation) -> Principal:
         """The same as `authenticate`, in fewer steps for a caller who was let in before."""
-        try:
-            principal = await self._authentication.recognize(caller)
-        except EndedCredential as ended:
-            seen.grant = ended.grant
-            raise
-        seen.grant, seen.principal = principal.grant, principal
+        principal = await self._seen(self._authentication.recognize(caller), seen)
         recalled = caller.recalled_as(principal)
         if recalled is None or recalled.permission is not permission:
             authorize(principal, permission).or_raise()
@@ -178,8 +173,15 @@ class Pipeline:
 
         Without a `permission` it is enough to be known, alive, and allowed to name the end user.
         """
+        principal = await self._seen(self._authentication.authenticate(presented), seen)
+        authorize(principal, permission).or_raise()
+        return principal
+
+    @staticmethod
+    async def _seen(recognized: Awaitable[Principal], seen: Observation) -> Principal:
+        """Note who asks; of who is refused, what is known of them."""
         try:
-            principal = await self._authentication.authenticate(presented)
+            principal = await recognized
         except EndedCredential as ended:
             seen.grant = ended.grant
             raise
@@ -187,7 +189,6 @@ class Pipeline:
             seen.outsider = outsider.crosser
             raise
         seen.grant, seen.principal = principal.grant, principal
-        authorize(principal, permission).or_raise()
         return principal
 
     async def _still_may(self, asked: Asked, permission: Permission, admitted_us: int) -> None:
