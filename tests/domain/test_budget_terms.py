@@ -178,3 +178,8 @@ def test_a_tiers_budget_stands_in_the_place_of_the_projects_for_each_user_that_c
 def test_an_unknown_tier_has_the_budgets_of_the_default_one() -> None:
     project = replace(terms(pro=[{"limit": {"usd": "9"}, "window": "day"}]), default_tier="pro")
     assert limits(project, "nonesuch") == [("tier", {"usd": "9.00"})]
+
+
+def test_what_was_spent_is_kept_and_read_by_the_same_words_however_a_length_is_written() -> None:
+    one, other = budget(1, "project", window="24h"), budget(1, "project", window="1d")
+    assert one.counted == other.counted == one.cap.counted == "usd 1d UTC"

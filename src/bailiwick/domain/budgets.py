@@ -175,8 +175,7 @@ class BudgetTerms:
 
     def __post_init__(self) -> None:
         """Derive what each call needs."""
-        window = self.cap.window
-        object.__setattr__(self, "counted", f"{self.cap.unit} {window.said} {window.timezone}")
+        object.__setattr__(self, "counted", self.cap.counted)
 
 
 _NONE: Final = Cap(unit=Unit.TOKENS, amount=0, window=TotalWindow())

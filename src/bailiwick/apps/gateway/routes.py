@@ -117,7 +117,7 @@ class DataPlane:
                     "user_id": principal.uid,
                     "session_id": principal.sid,
                     "resolved": resolved(grant),
-                    "limits": await self._allowances.limits(principal, call.ip),
+                    "limits": await self._allowances.limits(principal, call.said.ip),
                     "budgets": await self._allowances.budgets(principal),
                 }
             )
