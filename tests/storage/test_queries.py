@@ -19,6 +19,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "agents": (roles.CONTROL,),
     "audit": (roles.CONTROL, roles.OPERATOR),
     "budgets": (roles.CONTROL,),
+    "budget_upkeep": (roles.OPERATOR,),
     "budget_use": (roles.CONTROL,),
     "budget_use.read_use": (roles.CONTROL, roles.APP),
     "credentials": (roles.APP,),

@@ -9,6 +9,7 @@ from functools import partial
 
 from bailiwick.domain.audit import UPKEEP
 from bailiwick.services.acts import Acts
+from bailiwick.services.budget_upkeep import forget_ended, tell_reached
 from bailiwick.services.crossings import tell
 from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.upkeep import Upkeep
@@ -28,7 +29,13 @@ async def kept_up(
     pool = open_pool(control_url, name="control upkeep", size=1)
     await pool.open(wait=False)
     database = Database(pool)
-    chores = (partial(trim, database), partial(tell, database, acts), partial(signing_keys.look_after, UPKEEP))
+    chores = (
+        partial(trim, database),
+        partial(tell, database, acts),
+        partial(tell_reached, database, acts),
+        partial(forget_ended, database, acts),
+        partial(signing_keys.look_after, UPKEEP),
+    )
     running = asyncio.create_task(Upkeep(RollUp(database), chores, report=report).run())
     try:
         yield
