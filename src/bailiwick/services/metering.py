@@ -23,7 +23,7 @@ import msgspec
 from bailiwick.domain.agent_calls import CalledAgent
 from bailiwick.domain.ceilings import Extent
 from bailiwick.domain.claims import Claim, claim
-from bailiwick.domain.errors import Code, ProviderFailed, Refused, Unavailable
+from bailiwick.domain.errors import Code, Refused, Unavailable
 from bailiwick.domain.metering import NoRoom, OpenCall, Settlement
 from bailiwick.domain.models import ProviderKind, Route
 from bailiwick.domain.pricing import Price
@@ -41,7 +41,6 @@ from bailiwick.providers.answers.calls import Blocked
 from bailiwick.providers.answers.form import Answer
 from bailiwick.services.admission import Admission, Place
 from bailiwick.services.lines import Lines
-from bailiwick.services.reply import Reply
 from bailiwick.services.serving import Served
 from bailiwick.storage.ledger import Ledger
 from bailiwick.telemetry.observer import Observation, Observer
@@ -390,15 +389,3 @@ class Meter(msgspec.Struct):
             return TokenUsage(input_tokens=self._call.input_estimate, output_tokens=written), UsageSource.ESTIMATED
         # Some providers report with each frame what they have written up to there, or nothing yet.
         return reported._replace(output_tokens=max(written, reported.output_tokens)), UsageSource.ESTIMATED
-
-
-def cut_by(reply: Reply) -> Outcome:
-    """Why a call was cancelled."""
-    if reply.taken_away:
-        return Outcome.TAKEN_AWAY
-    return Outcome.CLIENT_GONE if reply.client_gone else Outcome.OUR_FAILURE
-
-
-def failed(failure: ProviderFailed) -> Outcome:
-    """How a call ended whose provider failed."""
-    return Outcome.PROVIDER_TIMEOUT if failure.code is Code.PROVIDER_TIMEOUT else Outcome.PROVIDER_ERROR

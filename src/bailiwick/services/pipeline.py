@@ -40,8 +40,9 @@ from bailiwick.services.authentication import Authentication, Presented
 from bailiwick.services.callers import Caller, Routed
 from bailiwick.services.credential_errors import EndedCredential, Outsider
 from bailiwick.services.doors import Door
-from bailiwick.services.metering import Meter, Metering, cut_by, failed
+from bailiwick.services.metering import Meter, Metering
 from bailiwick.services.opening import Opening, Plan
+from bailiwick.services.outcomes import cut_by, failed
 from bailiwick.services.relay import relay_answer, relay_media, relay_stream
 from bailiwick.services.reply import Reply
 from bailiwick.services.serving import ProjectModels, Served, Serving

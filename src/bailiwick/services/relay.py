@@ -26,7 +26,8 @@ from bailiwick.providers.answers.form import Answer, AnswerForm, Read
 from bailiwick.providers.provider import Exchange, ModelProvider, failure_of
 from bailiwick.providers.sse import Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
-from bailiwick.services.metering import Meter, failed
+from bailiwick.services.metering import Meter
+from bailiwick.services.outcomes import failed
 from bailiwick.services.provider_refusals import error_object, refusal, told
 from bailiwick.services.reply import Reply
 

@@ -38,7 +38,8 @@ from bailiwick.providers.provider import failure_of
 from bailiwick.providers.transport_errors import TransportError
 from bailiwick.services.admission import Admission
 from bailiwick.services.authentication import Presented
-from bailiwick.services.metering import Meter, Metering, cut_by, failed
+from bailiwick.services.metering import Meter, Metering
+from bailiwick.services.outcomes import cut_by, failed
 from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.tool_handles import Handle, Handles
 from bailiwick.services.tool_relay import ToolReply, relay

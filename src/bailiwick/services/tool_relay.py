@@ -25,7 +25,8 @@ from bailiwick.providers.mcp import McpUpstream
 from bailiwick.providers.provider import Exchange, failure_of
 from bailiwick.providers.sse import MAX_EVENT, Events, EventTooLarge, data_of
 from bailiwick.providers.transport_errors import TransportError
-from bailiwick.services.metering import Meter, failed
+from bailiwick.services.metering import Meter
+from bailiwick.services.outcomes import failed
 from bailiwick.services.reply import Reply
 from bailiwick.services.tool_handles import Handle, Handles
 

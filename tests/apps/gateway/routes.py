@@ -13,7 +13,9 @@ PUBLIC: Final = {("GET", "/.well-known/jwks.json")}
 # What takes a credential.
 ROUTES: Final = sorted(
     (method, path)
-    for path, methods in DataPlane(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, now=lambda: datetime.now(UTC))
+    for path, methods in DataPlane(
+        _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, now=lambda: datetime.now(UTC)
+    )
     .routes()
     .items()
     for method in methods

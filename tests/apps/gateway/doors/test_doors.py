@@ -16,7 +16,7 @@ EACH = pytest.mark.parametrize("path", CASES)
 
 
 def test_there_is_a_case_for_every_address_that_takes_a_call() -> None:
-    routes = DataPlane(None, None, None, None, None, now=None).routes()  # type: ignore[arg-type]  # its table needs none of them
+    routes = DataPlane(None, None, None, None, None, None, now=None).routes()  # type: ignore[arg-type]  # its table needs none of them
     posts = {path for path, methods in routes.items() if "POST" in methods}
     # Minting asks no model.
     doors = posts - {"/v1/auth/mint"}
