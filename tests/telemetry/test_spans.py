@@ -216,6 +216,10 @@ def test_every_attribute_is_documented_and_the_other_way_round(traced: Site, col
     for _ in range(2):
         for span in spans_of(collector, caller.chat(stream=True)):
             found[span.kind] |= set(span.attributes)
+    traced.admin.make(f"/projects/{caller.id}/agents", {"name": "support", "model": "echo"})
+    until(lambda: caller.chat(model="agent/support").status_code == 200)
+    for span in spans_of(collector, caller.chat(model="agent/support")):
+        found[span.kind] |= set(span.attributes)
     documented: dict[str, set[str]] = {"server": set(), "client": set()}
     for name, kinds, _ in table(DOCS / "reference" / "traces.md", "attribute"):
         for kind in kinds.split(", "):

@@ -88,6 +88,10 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     trusted_by_all = await browser.control.make("/issuers", **{**issuing, "issuer": issuer, "user_prefix": issuer})
     found = {name: {**given, "provider_id": made.get(name, {"id": ""})["id"]} for name in map(section, PAGES)}
     found["issuers"]["issuer_id"] = trusted_by_all["id"]
+    capped = {"scope": "project", "limit": {"usd": "5"}, "window": "month"}
+    for name, subject in (("tenants", {"subject": "*"}), ("projects", {})):
+        budget = await browser.control.make(f"{around[name]}/budgets", **capped, **subject)
+        found[name]["budget_id"] = budget["id"]
     return found
 
 
@@ -119,6 +123,10 @@ async def test_every_page_of_a_project_says_what_may_run_on_it_and_keeps_to_it(b
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
         assert answer.headers["cache-control"] == "no-store"
+        if page.path.endswith(".csv"):
+            assert answer.headers["content-disposition"].startswith("attachment; ")
+            assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+            continue
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert_harmless(answer.page)
         seen += 1
@@ -169,7 +177,7 @@ async def test_a_page_takes_the_permission_that_it_states(browser: Browser) -> N
 
 
 def test_every_form_takes_a_permission_to_change_something() -> None:
-    assert not [page.path for page in FORMS if not page.needs.endswith((":write", ":administer"))]
+    assert not [page.path for page in FORMS if not page.needs.endswith((":write", ":administer", ":mint"))]
 
 
 async def test_a_tenants_operator_sees_nothing_of_another(browser: Browser) -> None:

@@ -216,7 +216,7 @@ def test_a_call_in_an_answer_is_blocked_without_rules_too_and_recorded(
 
     def told() -> Any:
         found = site.admin.request("GET", f"/requests/{request_id}")
-        return found.json() if found.status_code == 200 and len(found.json()["decisions"]) > 13 else None
+        return found.json() if found.status_code == 200 and found.json()["decisions"][-1]["step"] == "tools" else None
 
     until(told)
     explained = told()

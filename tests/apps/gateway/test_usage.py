@@ -228,6 +228,8 @@ def test_a_caller_is_told_who_it_is(site: Site) -> None:
             "tools": [],
             "max_output_tokens": {"value": None, "by": None},
         },
+        "limits": [],
+        "budgets": [],
     }
 
 

@@ -183,7 +183,7 @@ class PriceShown(BaseModel):
 
     input_usd_per_million: str
     output_usd_per_million: str
-    context_window: int | None = None
+    context_window: int | None = Field(default=None, exclude_if=lambda window: window is None)
 
 
 class ProviderShown(ItemShown):

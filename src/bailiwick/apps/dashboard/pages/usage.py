@@ -11,6 +11,7 @@ from bailiwick.apps.dashboard.charts import SPANS, Span, refusals_shown, span_na
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.choices import tenant_named
 from bailiwick.apps.dashboard.pages.projects import framed
+from bailiwick.apps.dashboard.rendering import HEADERS
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.ids import ProjectId, TenantId
@@ -75,7 +76,7 @@ async def export_calls(visit: Visit) -> Response:
     query = span_named(visit.asked("range")).query(visit.plane.acts.now())
     export = Export(tenant_id=tenant_id, project_id=project_id, query=query, form=ExportFormat.CSV)
     pieces = await visit.plane.usage_export.begin(visit.actor, export)
-    return StreamingResponse(pieces, media_type=export.form.media_type, headers=export.form.headers)
+    return StreamingResponse(pieces, media_type=export.form.media_type, headers={**HEADERS, **export.form.headers})
 
 
 async def _survey(
