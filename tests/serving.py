@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import SEEK_END
 from pathlib import Path
 from typing import Any, Final, final
 from uuid import UUID
@@ -243,21 +244,37 @@ def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
+def whole_lines(log: Path) -> int:
+    """How many bytes of the log are whole lines: a file may be seen while only a part of a line is in it."""
+    patient = Patience(5.0)
+    with log.open("rb") as file:
+        while size := file.seek(0, SEEK_END):
+            file.seek(size - 1)
+            if file.read(1) == b"\n":
+                break
+            assert not patient.over(), "a line of the log does not end"
+            time.sleep(0.01)
+    return size
+
+
 @pytest.fixture
 def site(running_site: Site) -> Iterator[Site]:
     """The session's installation, with a provider that knows nothing of other tests."""
     running_site.upstream.clear()
     log = Path(f"{running_site.installation.folder}.log")
-    before = log.stat().st_size
+    before = whole_lines(log)
     yield running_site
+    after = whole_lines(log)
     with log.open("rb") as file:
         file.seek(before)
-        told = file.read()
+        told = file.read(after - before)
     assert b"unexpected error" not in told, told.decode()
     assert b"a library reports trouble" not in told, told.decode()
     assert PROMPT_CANARY.encode() not in told, told.decode()
     assert_no_secret(told)
     for line in told.splitlines():
+        assert line.startswith(b"{"), line.decode()
+        assert line.endswith(b"}"), line.decode()
         json.loads(line)
 
 

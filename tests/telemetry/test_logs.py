@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,8 +43,10 @@ def libraries(stream: io.StringIO) -> Iterator[io.StringIO]:
     """Where libraries report to, while they do so to our log."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    hooks = sys.unraisablehook, threading.excepthook
     log(stream).take_over()
     yield stream
+    sys.unraisablehook, threading.excepthook = hooks
     logging.captureWarnings(capture=False)
     root.handlers[:] = before
     root.setLevel(level)
@@ -112,6 +116,27 @@ def test_what_libraries_report_is_told_by_place_and_without_their_words(librarie
     assert first["place"].startswith("test_logs.py:")
     assert (second["library"], second["error"], second["level"]) == ("asyncio", "builtins.RuntimeError", "error")
     assert third["library"] == "py.warnings"
+    assert SECRET not in libraries.getvalue()
+
+
+def test_an_error_that_nobody_can_catch_is_told_without_its_words(libraries: io.StringIO) -> None:
+    class Ends:
+        def __del__(self) -> None:
+            raise ValueError(SECRET)
+
+    def fail() -> None:
+        raise KeyError(SECRET)
+
+    ended = Ends()
+    del ended
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    told = [json.loads(line) for line in libraries.getvalue().splitlines()]
+    assert [(line["event"], line["error"]) for line in told] == [
+        ("unexpected error", "builtins.ValueError"),
+        ("unexpected error", "builtins.KeyError"),
+    ]
     assert SECRET not in libraries.getvalue()
 
 

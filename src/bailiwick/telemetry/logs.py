@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -62,11 +64,13 @@ class Log:
         self._tell(logging.ERROR, "unexpected error", facts)
 
     def take_over(self) -> None:
-        """Be where all that libraries report goes, of this process, from warnings on."""
+        """Be where all goes that libraries report, from warnings on, and all errors that nobody could catch."""
         logging.basicConfig(level=logging.WARNING, handlers=[_Reports(self)], force=True)
         # A database that is away is told of by who needs it; its pool would say so at every attempt to connect.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         logging.captureWarnings(capture=True)
+        sys.unraisablehook = self._uncaught
+        threading.excepthook = self._uncaught
 
     def reported(self, record: logging.LogRecord) -> None:
         """Tell that a library has something to report: where, and of which error, but none of its words."""
@@ -79,6 +83,10 @@ class Log:
         }
         level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
         self._tell(level, "a library reports trouble", facts)
+
+    def _uncaught(self, met: sys.UnraisableHookArgs | threading.ExceptHookArgs) -> None:
+        if met.exc_value is not None:
+            self.failure(None, met.exc_value)
 
     def _tell(self, level: int, what: str, facts: Mapping[str, object]) -> None:
         if level < self._lowest:
