@@ -134,6 +134,7 @@ def terms(*budgets: BudgetTerms, **tiers: list[object]) -> ProjectTerms:
         roles={},
         require_end_user=False,
         on_disconnect=OnDisconnect.ABORT,
+        usual_output_tokens=4096,
         tenant_active=True,
         project_active=True,
     )

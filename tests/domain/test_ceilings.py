@@ -26,7 +26,7 @@ def read(form: JsonForm = CHAT, **fields: Any) -> ModelRequest:
 
 
 def measured(request: ModelRequest, most: int | None = None) -> Extent:
-    return extent(bounded(request, most), 100, untold=7)
+    return extent(bounded(request, most, 4096), 100, untold=7)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_tier_and_a_cut_bound_it_and_so_it_is_sent(
 ) -> None:
     asked = read(**fields)
     asked = ModelRequest(**{**{name: getattr(asked, name) for name in asked.__struct_fields__}, "most": tier})
-    request = bounded(asked, cut)
+    request = bounded(asked, cut, 4096)
     assert extent(request, 1, untold=0).written == written
     sent = json.loads(request.upstream(model="m", user=None, shared_account=False))
     assert [sent[name] for name in ("max_tokens", "max_completion_tokens") if name in sent] == [written]

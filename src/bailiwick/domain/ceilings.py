@@ -26,9 +26,6 @@ from bailiwick.domain.pricing import Price
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.domain.usage import MAX_TOKENS
 
-USUAL_MAXIMUM: Final = 4_096
-"""How many tokens a model may write under a budget, if neither the request nor a tier says."""
-
 # Parts of a content whose tokens are not bounded by their bytes.
 _PARTS: Final = re.compile(
     r'"type"\s*+:\s*+"(?:audio|computer_screenshot|container_upload|document|file|image|image_url|input_audio'
@@ -84,12 +81,12 @@ class Ceiling(NamedTuple):
         return min(self.read + self.written, MAX_TOKENS)
 
 
-def bounded(request: ModelRequest | FormRequest, most: int | None) -> ModelRequest | FormRequest:
-    """The request with how much may be written at most: `most`, None for as much as it says itself, or is usual."""
+def bounded(request: ModelRequest | FormRequest, most: int | None, usual: int) -> ModelRequest | FormRequest:
+    """The request with how much may be written at most: `most`, None for as much as it says itself, or is `usual`."""
     if isinstance(request, FormRequest) or not request.form.maxima:
         return request
     said = request.maximum()
-    bounds = (USUAL_MAXIMUM if said is None else said, request.most, most)
+    bounds = (usual if said is None else said, request.most, most)
     return msgspec.structs.replace(request, most=min(bound for bound in bounds if bound is not None))
 
 

@@ -18,7 +18,7 @@ from bailiwick.domain.confinement import Confinement
 from bailiwick.domain.ids import KeyId, ProjectId, TenantId
 from bailiwick.domain.limit_settings import Limits
 from bailiwick.domain.permissions import CredentialKind, Permission
-from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.tenancy import USUAL_OUTPUT_TOKENS, OnDisconnect
 from bailiwick.domain.tool_policy import ToolPolicy, tool_policy
 
 
@@ -45,7 +45,8 @@ class Grant:
 
     `key_id` is that of the key, or of the key that a token was minted with. `bucket` and `key_bucket` name project and
     key in the limit store; written once, since every call needs them. `ip_allow` are the networks from which alone it
-    may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number.
+    may be used, None for any. `max_output_tokens` is what a tier lets a model write, None for any number,
+    and `usual_output_tokens` what it may under budgets where a call says nothing.
     `tools` is what the confinements say of these. `budgets` None: no call meets any.
     """
 
@@ -67,6 +68,7 @@ class Grant:
     role: str | None = None
     resolution: Resolution = Resolution(limits={})
     max_output_tokens: int | None = None
+    usual_output_tokens: int = USUAL_OUTPUT_TOKENS
     budgets: Budgets | None = None
     ip_allow: tuple[IPv4Network | IPv6Network, ...] | None = None
     tools: ToolPolicy = field(init=False, repr=False, compare=False)

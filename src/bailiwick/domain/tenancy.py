@@ -21,7 +21,7 @@ from bailiwick.domain.limits import InvalidLimit
 from bailiwick.domain.model_names import read_model
 from bailiwick.domain.models import RESERVED_NAMES
 from bailiwick.domain.origins import read_origins
-from bailiwick.domain.tiers import read_tier
+from bailiwick.domain.tiers import read_most, read_tier
 from bailiwick.domain.tools import MODES, ToolRules, tool_rules
 
 Slug = NewType("Slug", str)
@@ -32,6 +32,9 @@ RESERVED_SLUGS: Final = frozenset(
      "healthz", "internal", "localhost", "login", "mail", "mcp", "metrics", "oauth", "operator", "p", "platform",
      "readyz", "register", "static", "status", "v1", "v2", "well-known", "www"}
 )  # fmt: skip
+USUAL_OUTPUT_TOKENS: Final = 4_096
+"""How many tokens a model may write under a budget, if neither the request nor a tier or the project says."""
+
 MAX_ALIASES: Final = 200
 MAX_FALLBACKS: Final = 7
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -87,7 +90,10 @@ class Tenant:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectSpec:
-    """What can be asked of a project. `limits` is the contract's object, checked; `tools` None: it says nothing."""
+    """What can be asked of a project. `limits` is the contract's object, checked; `tools` None: it says nothing.
+
+    `default_max_output_tokens` None: as many as are usual.
+    """
 
     name: str
     slug: Slug | None
@@ -98,6 +104,7 @@ class ProjectSpec:
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
+    default_max_output_tokens: int | None
     tools: ToolRules | None
 
 
@@ -117,6 +124,7 @@ class Project:
     require_end_user: bool
     cors_origins: tuple[str, ...]
     on_disconnect: OnDisconnect
+    default_max_output_tokens: int | None
     tools: ToolRules | None
     created_at: datetime
     created_by: str
@@ -148,6 +156,7 @@ def project_spec(
     require_end_user: bool = False,
     cors_origins: Sequence[str] | None = None,
     on_disconnect: OnDisconnect = OnDisconnect.ABORT,
+    default_max_output_tokens: int | None = None,
     tools: Mapping[str, object] | None = None,
 ) -> ProjectSpec:
     """Check what is asked of a project; raises `Invalid`."""
@@ -164,6 +173,9 @@ def project_spec(
         require_end_user=require_end_user,
         cors_origins=findings.take(lambda: read_origins(cors_origins or ()), ()),
         on_disconnect=on_disconnect,
+        default_max_output_tokens=findings.take(
+            lambda: read_most("default_max_output_tokens", default_max_output_tokens), None
+        ),
         tools=findings.take(lambda: tool_rules("tools", tools, modes=MODES), None),
     )
     findings.or_raise()

@@ -49,7 +49,10 @@ class Terms:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectTerms:
-    """A project as calls need it. `budgets` are its own and its tenant's."""
+    """A project as calls need it. `budgets` are its own and its tenant's.
+
+    `usual_output_tokens` is how many may be written under them where neither a call nor its tier says.
+    """
 
     tenant_id: TenantId
     project_id: ProjectId
@@ -63,6 +66,7 @@ class ProjectTerms:
     roles: OwnRoles
     require_end_user: bool
     on_disconnect: OnDisconnect
+    usual_output_tokens: int
     tenant_active: bool
     project_active: bool
 

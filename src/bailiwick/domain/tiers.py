@@ -76,7 +76,7 @@ def tier_spec(
         models=findings.take(lambda: read_models("models", models), None),
         agents=findings.take(lambda: read_models("agents", agents), None),
         tools=findings.take(lambda: tool_rules("tools", tools), None),
-        max_output_tokens=findings.take(lambda: _read_most(max_output_tokens), None),
+        max_output_tokens=findings.take(lambda: read_most("max_output_tokens", max_output_tokens), None),
         budgets=findings.take(lambda: tier_caps("budgets", budgets), ()),
     )
     findings.or_raise()
@@ -88,9 +88,10 @@ def read_tier(field: str, text: str) -> str:
     return identifier_field(field, text)
 
 
-def _read_most(tokens: int | None) -> int | None:
+def read_most(field: str, tokens: int | None) -> int | None:
+    """Take how many tokens an answer may have, None for what is said nowhere; raises `Invalid`."""
     if tokens is not None and not 1 <= tokens <= MAX_OUTPUT_TOKENS:
-        raise invalid("max_output_tokens", f"must be 1 to {MAX_OUTPUT_TOKENS}")
+        raise invalid(field, f"must be 1 to {MAX_OUTPUT_TOKENS}")
     return tokens
 
 

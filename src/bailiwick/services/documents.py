@@ -78,6 +78,7 @@ def project_document(project: Project) -> Document:
         "require_end_user": project.require_end_user,
         "cors_origins": list(project.cors_origins),
         "on_disconnect": project.on_disconnect.value,
+        "default_max_output_tokens": project.default_max_output_tokens,
         "tools": None if project.tools is None else project.tools.document(),
         "created_at": written(project.created_at),
         "created_by": project.created_by,

@@ -95,6 +95,7 @@ class ProjectGrants:
             resolution=resolution(terms, tier, role, said),
             confinements=terms.confinements + confining(held.confinement),
             max_output_tokens=terms.max_output_tokens,
+            usual_output_tokens=project.usual_output_tokens,
             budgets=terms.budgets,
         )
         while len(self._grants) >= _KEPT:

@@ -21,7 +21,8 @@ from bailiwick.telemetry.observer import Observation
 class Writing(msgspec.Struct, frozen=True):
     """One call's request. `user` is the pseudonym of its end user, `headers` are lines that are meant for the provider.
 
-    `aside` is where a large one is written, None for one that is not. `under_budgets`: what it may come to counts.
+    `aside` is where a large one is written, None for one that is not. `usual`: under
+    budgets, how many tokens may be written where it says nothing; None where it meets none.
     """
 
     door: Door
@@ -30,7 +31,7 @@ class Writing(msgspec.Struct, frozen=True):
     headers: bytes
     seen: Observation
     aside: Executor | None
-    under_budgets: bool
+    usual: int | None
 
     async def __call__(self, served: Served, most: int | None) -> Ask:
         """Write it for `served`, to write at most `most` tokens; raises `Refused` if it cannot go there."""
@@ -41,7 +42,7 @@ class Writing(msgspec.Struct, frozen=True):
     def ask(self, served: Served, most: int | None) -> Ask:
         """The same at once."""
         door, offer = self.door, served.route.offer
-        request = bounded(self.request, most) if self.under_budgets else self.request
+        request = self.request if self.usual is None else bounded(self.request, most, self.usual)
         body = request.upstream(
             model=served.route.model,
             user=self.user,
@@ -54,5 +55,5 @@ class Writing(msgspec.Struct, frozen=True):
             stream=request.stream,
             content_type=request.content_type,
             headers=self.headers + self.seen.for_provider,
-            extent=extent(request, len(body), untold=door.writes) if self.under_budgets else None,
+            extent=None if self.usual is None else extent(request, len(body), untold=door.writes),
         )

@@ -17,7 +17,7 @@ from bailiwick.domain.issuers import IssuerSpec, issuer_spec
 from bailiwick.domain.permissions import ALL_SCOPES, CredentialKind, Permission
 from bailiwick.domain.principal import Grant, Resolution
 from bailiwick.domain.roles import role_spec, role_terms
-from bailiwick.domain.tenancy import OnDisconnect
+from bailiwick.domain.tenancy import USUAL_OUTPUT_TOKENS, OnDisconnect
 from bailiwick.domain.terms import ProjectTerms, TierTerms
 from bailiwick.domain.tools import MODES, tool_rules
 from bailiwick.storage.budgets import budget_terms
@@ -174,6 +174,7 @@ def _key(row: Row) -> KeyOnFile:
             resolution=Resolution(limits=terms.sources, scopes=((THE_KEY, scopes),), tier=row["tier"], tier_by=THE_KEY),
             confinements=own + terms.confinements,
             max_output_tokens=terms.max_output_tokens,
+            usual_output_tokens=project.usual_output_tokens,
             budgets=terms.budgets,
             ip_allow=_networks(row["ip_allow"]),
         ),
@@ -205,6 +206,7 @@ def _terms(said: Mapping[str, Any]) -> ProjectTerms:
         },
         require_end_user=said["require_end_user"],
         on_disconnect=OnDisconnect(said["on_disconnect"]),
+        usual_output_tokens=said["default_max_output_tokens"] or USUAL_OUTPUT_TOKENS,
         tenant_active=said["tenant_status"] == "active",
         project_active=said["project_status"] == "active",
     )

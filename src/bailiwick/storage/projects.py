@@ -124,6 +124,7 @@ class ProjectRows:
             "require_end_user": spec.require_end_user,
             "cors_origins": list(spec.cors_origins),
             "on_disconnect": spec.on_disconnect.value,
+            "default_max_output_tokens": spec.default_max_output_tokens,
             "tools": None if spec.tools is None else Jsonb(spec.tools.document()),
         }
 
@@ -150,6 +151,7 @@ def project_from(row: Row) -> Project:
         require_end_user=row["require_end_user"],
         cors_origins=tuple(row["cors_origins"]),
         on_disconnect=OnDisconnect(row["on_disconnect"]),
+        default_max_output_tokens=row["default_max_output_tokens"],
         tools=tool_rules("tools", row["tools"], modes=MODES),
         created_at=row["created_at"],
         created_by=row["created_by"],

@@ -122,7 +122,7 @@ async def test_no_field_that_is_not_acted_on_is_described(control: Control) -> N
     schemas = (await described(control))["components"]["schemas"]
     assert set(schemas["ProjectBody"]["properties"]) == {
         "name", "slug", "status", "limits", "aliases", "default_tier", "require_end_user", "cors_origins",
-        "on_disconnect", "tools",
+        "on_disconnect", "default_max_output_tokens", "tools",
     }  # fmt: skip
     assert set(schemas["KeyBody"]["properties"]) == {
         "name", "scopes", "models", "agents", "tools", "act_as", "tier", "ip_allow", "expires_at",

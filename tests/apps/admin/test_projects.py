@@ -8,8 +8,6 @@ import pytest
 
 from tests.control import UNKNOWN, Audit, Control
 
-LATER = ("default_max_output_tokens", "memory")
-
 
 async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(control: Control, audit: Audit) -> None:
     tenant = await control.tenant()
@@ -29,6 +27,7 @@ async def test_a_project_is_made_read_changed_and_removed_at_both_addresses(cont
         "require_end_user": False,
         "cors_origins": [],
         "on_disconnect": "abort",
+        "default_max_output_tokens": None,
         "tools": None,
         "created_at": "2026-11-21T12:00:01Z",
         "created_by": control.operator_id,
@@ -155,14 +154,27 @@ async def test_aliases_that_cannot_be_are_refused(control: Control, aliases: obj
     assert await control.wrong_fields("POST", f"/tenants/{tenant['id']}/projects", body) == wrong
 
 
-@pytest.mark.parametrize("field", LATER)
-async def test_fields_of_later_versions_are_refused_and_never_ignored(control: Control, field: str) -> None:
+async def test_what_answers_are_bounded_by_is_made_changed_and_reset(control: Control) -> None:
+    project = await control.project(default_max_output_tokens=1)
+    address = f"/projects/{project['id']}"
+    assert project["default_max_output_tokens"] == 1
+    assert (await control.change(address, default_max_output_tokens=2**31 - 1))[
+        "default_max_output_tokens"
+    ] == 2**31 - 1
+    assert (await control.change(address, name="Same"))["default_max_output_tokens"] == 2**31 - 1
+    assert (await control.change(address, default_max_output_tokens=None))["default_max_output_tokens"] is None
+    for wrong in (0, -1, 2**31, 10**30, 1.5, "4096", True):
+        found = await control.wrong_fields("PATCH", address, {"default_max_output_tokens": wrong})
+        assert set(found) == {"default_max_output_tokens"}
+
+
+async def test_fields_of_later_versions_are_refused_and_never_ignored(control: Control) -> None:
     project = await control.project()
     for method, path, body in (
-        ("POST", f"/tenants/{project['tenant_id']}/projects", {"name": "P", field: "x"}),
-        ("PATCH", f"/projects/{project['id']}", {field: ["x"]}),
+        ("POST", f"/tenants/{project['tenant_id']}/projects", {"name": "P", "memory": "x"}),
+        ("PATCH", f"/projects/{project['id']}", {"memory": ["x"]}),
     ):
-        assert await control.wrong_fields(method, path, body) == {field: "not supported yet"}
+        assert await control.wrong_fields(method, path, body) == {"memory": "not supported yet"}
 
 
 async def test_project_slugs_are_unique_across_tenants(control: Control) -> None:

@@ -49,13 +49,14 @@ def test_a_project_has_limits_aliases_and_origins_from_options(shell: Commands) 
     changed = shell.document(
         "projects", "update", slug, "--tenant", tenant, "--rate-limit", "user:requests=60,per=1m",
         "--rate-limit", "project:requests=600,per=1m,overflow=queue", "--alias", "fast=openai/a,openai/b",
-        "--cors-origin", "https://app.example.com", "--require-end-user",
+        "--cors-origin", "https://app.example.com", "--require-end-user", "--default-max-output-tokens", "500",
     )  # fmt: skip
     assert changed["limits"]["user"]["requests"] == 60
     assert changed["limits"]["project"]["overflow"] == "queue"
     assert changed["aliases"] == {"fast": ["openai/a", "openai/b"]}
     assert changed["cors_origins"] == ["https://app.example.com"]
     assert changed["require_end_user"] is True
+    assert changed["default_max_output_tokens"] == 500
     again = shell.document(
         "projects", "update", slug, "--rate-limit", "user:", "--alias", "fast=", "--clear", "cors-origins",
         "--no-require-end-user", "--tenant", tenant,

@@ -132,10 +132,20 @@ async def test_aliases_are_set_replaced_and_taken_away(browser: Browser) -> None
 
 async def test_settings_are_changed_and_a_project_is_suspended_and_resumed(browser: Browser) -> None:
     project_id, address = await made(browser)
-    answer = await browser.send(f"{address}/settings", name="Renamed", require_end_user="yes", on_disconnect="drain")
+    answer = await browser.send(
+        f"{address}/settings", name="Renamed", require_end_user="yes", on_disconnect="drain",
+        default_max_output_tokens="500",
+    )  # fmt: skip
     assert done(answer) == "saved"
     project = await browser.control.read(f"/projects/{project_id}")
     assert (project["name"], project["require_end_user"], project["on_disconnect"]) == ("Renamed", True, "drain")
+    assert project["default_max_output_tokens"] == 500
+    kept = (await browser.get(f"{address}/settings")).page.form("").fields
+    assert kept["default_max_output_tokens"] == ["500"]
+    refused = await browser.send(f"{address}/settings", default_max_output_tokens="many")
+    assert (refused.status, refused.page.form("").fields["default_max_output_tokens"]) == (422, ["many"])
+    assert done(await browser.send(f"{address}/settings", default_max_output_tokens="")) == "saved"
+    assert (await browser.control.read(f"/projects/{project_id}"))["default_max_output_tokens"] is None
     form = (await browser.get(f"{address}/settings")).page.form(f"{address}/settings/status")
     assert done(await browser.post(form.action, form.fields)) == "suspended"
     assert "This project is suspended" in (await browser.get(address)).text

@@ -57,6 +57,7 @@ class ProjectShown(ItemShown):
     require_end_user: bool
     cors_origins: list[str]
     on_disconnect: Literal["abort", "drain"]
+    default_max_output_tokens: int | None
     tools: dict[str, Any] | None
     created_at: str
     created_by: CreatedBy

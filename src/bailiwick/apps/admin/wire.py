@@ -109,9 +109,9 @@ class ProjectBody(StrictBody):
     require_end_user: bool | None = None
     cors_origins: list[str] | None = Field(None, examples=[["https://app.example.com"]])
     on_disconnect: Literal["abort", "drain"] | None = None
+    default_max_output_tokens: int | None = Field(None, examples=[4096])
     default_tier: str | None = None
     tools: ProjectToolsBody | None = None
-    default_max_output_tokens: NotYet = None
     memory: NotYet = None
 
 
@@ -223,6 +223,7 @@ def project_body(project: Project) -> Document:
         require_end_user=project.require_end_user,
         cors_origins=list(project.cors_origins),
         on_disconnect=project.on_disconnect.value,
+        default_max_output_tokens=project.default_max_output_tokens,
         tools=None if project.tools is None else project.tools.document(),
     )
 
@@ -280,6 +281,7 @@ def project_asked(body: ProjectBody) -> ProjectSpec:
         require_end_user=body.require_end_user is True,
         cors_origins=body.cors_origins,
         on_disconnect=OnDisconnect.ABORT if body.on_disconnect is None else OnDisconnect(body.on_disconnect),
+        default_max_output_tokens=body.default_max_output_tokens,
         tools=tools_asked(body.tools),
     )
 

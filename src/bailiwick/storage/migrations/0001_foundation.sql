@@ -39,6 +39,7 @@ CREATE TABLE projects (
     require_end_user boolean NOT NULL DEFAULT false,
     cors_origins     text[] NOT NULL DEFAULT '{}',
     on_disconnect    text NOT NULL DEFAULT 'abort' CHECK (on_disconnect IN ('abort', 'drain')),
+    default_max_output_tokens integer CHECK (default_max_output_tokens > 0),
     created_at       timestamptz NOT NULL DEFAULT now(),
     created_by       text NOT NULL,
     UNIQUE (tenant_id, id)

@@ -51,6 +51,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
         'project_id', p.id, 'project_slug', p.slug, 'project_status', p.status,
         'limits', p.limits, 'default_tier', p.default_tier, 'tools', p.tools,
         'require_end_user', p.require_end_user, 'on_disconnect', p.on_disconnect,
+        'default_max_output_tokens', p.default_max_output_tokens,
         'tiers', (SELECT jsonb_object_agg(i.name, jsonb_build_object(
                       'id', i.id, 'limits', i.limits, 'models', i.models, 'tools', i.tools, 'agents', i.agents,
                       'max_output_tokens', i.max_output_tokens, 'budgets', i.budgets))

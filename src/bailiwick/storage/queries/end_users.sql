@@ -85,7 +85,7 @@ ORDER BY l.seen_at DESC, l.uid DESC;
 -- name: find_user
 -- One end user of a project, whoever it is, when last seen, and whether blocked; the project, and its tenant.
 SELECT p.id, p.tenant_id, p.slug, p.name, p.status, p.limits, p.aliases, p.default_tier, p.require_end_user, p.cors_origins,
-       p.on_disconnect, p.tools, p.created_at, p.created_by, t.id AS t_id, t.slug AS t_slug, t.name AS t_name,
+       p.on_disconnect, p.default_max_output_tokens, p.tools, p.created_at, p.created_by, t.id AS t_id, t.slug AS t_slug, t.name AS t_name,
        t.status AS t_status, t.default_project AS t_default_project, t.created_at AS t_created_at,
        t.created_by AS t_created_by, (SELECT f.id FROM bailiwick.projects f WHERE f.tenant_id = t.id
                                       ORDER BY f.id LIMIT 1) AS t_first_project, NULL::json AS key_names,

@@ -7,7 +7,18 @@ from typing import Final
 import typer
 
 from bailiwick.apps.cli.admin.commands import Command, add
-from bailiwick.apps.cli.admin.options import ALLOW_TOOL, BODY, CLEAR, DENY_TOOL, PAGE, RATE_LIMIT, YES, Option, entries
+from bailiwick.apps.cli.admin.options import (
+    ALLOW_TOOL,
+    BODY,
+    CLEAR,
+    DENY_TOOL,
+    PAGE,
+    RATE_LIMIT,
+    YES,
+    Option,
+    entries,
+    read_number,
+)
 from bailiwick.apps.cli.admin.output import columns
 from bailiwick.apps.cli.admin.resources import PROJECT
 
@@ -31,6 +42,11 @@ _OF_PROJECT: Final = (
     Option(name="default-tier", help="The tier of whoever comes without one."),
     Option(name="require-end-user", switch=True, help="Refuse calls that name no end user."),
     Option(name="on-disconnect", help="abort or drain: what becomes of a call whose client goes away."),
+    Option(
+        name="default-max-output-tokens",
+        read=read_number,
+        help="How long an answer may be under a budget if its call does not say.",
+    ),
     ALLOW_TOOL,
     DENY_TOOL,
     Option(

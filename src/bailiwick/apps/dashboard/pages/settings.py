@@ -9,6 +9,7 @@ from starlette.responses import Response
 from bailiwick.apps.dashboard.forms import Form
 from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.changes import change_project
+from bailiwick.apps.dashboard.pages.limit_fields import number_given
 from bailiwick.apps.dashboard.pages.projects import framed
 from bailiwick.apps.dashboard.pages.tool_fields import (
     TOOL_FIELDS,
@@ -22,6 +23,8 @@ from bailiwick.domain.fields import invalid
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tools import REMOVE
 
+_FIELDS: Final = ("name", "slug", "require_end_user", "on_disconnect", "default_max_output_tokens")
+
 
 async def show_settings(visit: Visit) -> Response:
     """The settings as they are."""
@@ -32,6 +35,7 @@ async def show_settings(visit: Visit) -> Response:
         "slug": project.slug,
         "require_end_user": project.require_end_user,
         "on_disconnect": project.on_disconnect.value,
+        "default_max_output_tokens": project.default_max_output_tokens,
         **tool_rules_shown(project.tools),
         "tools.mode": REMOVE if project.tools is None else project.tools.mode or REMOVE,
     }
@@ -40,12 +44,13 @@ async def show_settings(visit: Visit) -> Response:
 
 async def change_settings(visit: Visit) -> Response:
     """Make the settings what the form says."""
-    form = visit.form.known("name", "slug", "require_end_user", "on_disconnect", *TOOL_FIELDS, "tools.mode")
+    form = visit.form.known(*_FIELDS, *TOOL_FIELDS, "tools.mode")
     fields: Document = {
         "name": form.text("name").strip(),
         "slug": form.text("slug").strip(),
         "require_end_user": form.checked("require_end_user"),
         "on_disconnect": form.text("on_disconnect"),
+        "default_max_output_tokens": number_given(form, "default_max_output_tokens"),
     }
     try:
         await change_project(visit, {**fields, "tools": _tools(form)})
