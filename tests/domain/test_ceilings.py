@@ -74,7 +74,7 @@ def test_a_tier_and_a_cut_bound_it_and_so_it_is_sent(
 def test_where_no_request_can_say_how_much_it_is_as_much_as_there_can_be() -> None:
     assert measured(read(PICTURE, prompt="a cat", n=2)) == Extent(read=100, written=7, choices=2, said=True)
     form = FormRequest(pieces=(b"",), place=0, content_type=b"", model="m", stream=False, size=4)
-    assert extent(form, 100, untold=9) == Extent(read=100, written=9, said=True)
+    assert extent(form, 100, untold=9) == Extent(read=100, written=9, said=True, counted=True)
 
 
 def test_what_of_a_prediction_was_not_right_is_counted_beside() -> None:

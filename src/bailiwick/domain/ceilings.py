@@ -1,14 +1,14 @@
 """How much a call may come to at most, before anybody knows: tokens by what is sent, nano-dollars at the dearest rates.
 
-What a model reads is bounded by the bytes that are sent, since a token is a byte at least. What is not in these bytes,
-or is no text, counts as all that the model can read at once, its context window: pictures, files, sound, what a
-provider kept, what its own tools find. What a model writes is bounded by the request, or else by us, and that is sent
-along.
+What a model reads is bounded by the bytes that are sent, since a token is a byte at least. Where that does not fit, its
+words are counted. What is not in these bytes, or is no text, counts as all that the model can read at once, its context
+window: pictures, files, sound, what a provider kept, what its own tools find. What a model writes is bounded by the
+request, or else by us, and that is sent along.
 
     {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 100, "n": 2}   → 78 bytes read, 200 tokens written
 
-A provider that keeps to what it was asked for never reports more. One that does not is believed, and the next call
-pays for it.
+A provider that keeps to what it was asked for never reports more than the bytes, and seldom more than the words. One
+that does is believed, and the next call pays for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from bailiwick.domain.json_body import Raw
 from bailiwick.domain.json_search import ESCAPED_LETTER
 from bailiwick.domain.pricing import Price
 from bailiwick.domain.requests import ModelRequest
+from bailiwick.domain.token_counts import tokens_read
 from bailiwick.domain.usage import MAX_TOKENS
+
+_top_level = msgspec.json.Decoder(dict[str, Raw]).decode
 
 # Parts of a content whose tokens are not bounded by their bytes.
 _PARTS: Final = re.compile(
@@ -56,7 +59,7 @@ class Extent(NamedTuple):
     """What a request may come to at most: `read` tokens, `written` ones for each of its `choices`, and some `beside`.
 
     `beyond`: it has a model read what cannot be told from its bytes. `said`: how much is written is the request's own
-    to say, or nobody's; else it is ours.
+    to say, or nobody's; else it is ours. `counted`: what is read was counted by words, or has none; else it is bytes.
     """
 
     read: int
@@ -65,6 +68,7 @@ class Extent(NamedTuple):
     beside: int = 0
     beyond: bool = False
     said: bool = False
+    counted: bool = False
 
 
 @final
@@ -96,7 +100,7 @@ def extent(request: ModelRequest | FormRequest, sent: int, *, untold: int) -> Ex
     `untold` is how much is written for each choice where no request can say how much.
     """
     if isinstance(request, FormRequest):
-        return Extent(read=sent, written=untold, said=True)
+        return Extent(read=sent, written=untold, said=True, counted=True)
     fields = request.fields
     tells = bool(request.form.maxima)
     return Extent(
@@ -107,6 +111,11 @@ def extent(request: ModelRequest | FormRequest, sent: int, *, untold: int) -> Ex
         beyond=reads_beyond(fields),
         said=not tells or request.maximum() is not None,
     )
+
+
+def recounted(extent: Extent, body: bytes) -> Extent:
+    """The extent of a JSON body, with its words counted."""
+    return extent._replace(read=min(extent.read, tokens_read(_top_level(body))), counted=True)
 
 
 def ceiling(extent: Extent, price: Price | None, window: int | None) -> Ceiling | None:

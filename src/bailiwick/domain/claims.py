@@ -56,6 +56,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """How much it needs of one of them."""
         return self.ceiling.tokens if self.needs[need].in_tokens else self.ceiling.nano or 0
 
+    def least(self, need: int) -> int | None:
+        """How much it needs of one of them if it is cut to write as little as may be; None: it may not be cut."""
+        if not self._may_be_cut(need):
+            return None
+        read, written = self.ceiling.read, min(1, self.extent.written) * self.extent.choices + self.extent.beside
+        if self.needs[need].in_tokens or self.price is None:
+            return read + written
+        return self.price.most(read, written)
+
     def is_spent(self, no_room: NoRoom) -> bool:
         """Whether what is settled leaves it no room, whatever becomes of the calls in flight."""
         return self.amount(no_room.need) > self.needs[no_room.need].lim - no_room.settled
@@ -65,15 +74,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
         For each choice, and less than now.
         """
-        need, cap = self.needs[no_room.need], self.applied[no_room.need].budget.cap
-        extent = self.extent
-        if extent.said or cap.on_exceed is not _CAP or not self.is_spent(no_room):
+        need, extent = self.needs[no_room.need], self.extent
+        if not (self._may_be_cut(no_room.need) and self.is_spent(no_room)):
             return None
         left = need.lim - no_room.settled
         read, price = self.ceiling.read, self.price
         written = left - read if need.in_tokens or price is None else price.writes(read, left)
         most = (written - extent.beside) // extent.choices
         return most if 0 < most < extent.written else None
+
+    def _may_be_cut(self, need: int) -> bool:
+        return not self.extent.said and self.applied[need].budget.cap.on_exceed is _CAP
 
     def held_by(self, call: OpenCall) -> OpenCall:
         """The call as it opens under it."""
@@ -151,16 +162,17 @@ class NoBudget(Refused):
         """Settled spend leaves no room (402), or calls in flight hold it (429)."""
         applied, need = claim.applied[no_room.need], claim.needs[no_room.need]
         scope, unit = applied.budget.scope, applied.budget.cap.unit
-        spent = claim.is_spent(no_room)
+        spent, most = claim.is_spent(no_room), claim.amount(no_room.need)
         whose = "This tenant" if scope is BudgetScope.TENANT else f"This {scope}"
         stands = f"of {_amount(unit, need.lim)}, {_amount(unit, no_room.settled)} are used"
-        asks = f"this call may come to {_amount(unit, claim.amount(no_room.need))}"
         if spent:
-            message = f"{whose}'s budget has no room for this call: {stands}, and {asks}."
+            least = claim.least(no_room.need)
+            asks = f"may come to {_amount(unit, most)}" if least is None else f"needs at least {_amount(unit, least)}"
+            message = f"{whose}'s budget has no room for this call: {stands}, and this call {asks}."
             super().__init__(Code.BUDGET_EXCEEDED, message)
         else:
-            held = f"calls in flight hold {_amount(unit, no_room.reserved)}"
-            message = f"{whose}'s budget has no room for this call now: {stands}, {held}, and {asks}. See Retry-After."
+            held = f"calls in flight hold {_amount(unit, no_room.reserved)}, and this call may come to"
+            message = f"{whose}'s budget has no room for this call now: {stands}, {held} {_amount(unit, most)}."
             super().__init__(Code.BUDGET_BUSY, message, retry_after=1)
         self.budget: Final[dict[str, object]] = {
             "id": shown(BUDGET, applied.budget.id),

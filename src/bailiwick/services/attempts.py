@@ -16,10 +16,9 @@ A provider that keeps failing is left alone, whether before its answers begin or
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import inf
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, final
 
 import msgspec
 
@@ -48,8 +47,17 @@ _LONGEST_PAUSE: Final = 1.0
 _PATIENCE_FOR_REFUSAL: Final = 0.25
 _MAX_REFUSAL: Final = 256 * 1024
 
-Write: TypeAlias = Callable[[Served, int | None], Awaitable[Ask]]
-"""Writes the request for a target, to write at most so much if it is cut; raises `Refused` if it cannot go there."""
+
+class Write(Protocol):
+    """Writes a call's request, for whoever is asked."""
+
+    async def __call__(self, served: Served, most: int | None, /) -> Ask:
+        """Write it for a target, to write at most so much if it is cut; raises `Refused` if it cannot go there."""
+        ...
+
+    async def counted(self, ask: Ask, /) -> Ask:
+        """What was written, with its words counted, if a budget asks."""
+        ...
 
 
 @final
@@ -68,8 +76,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
 
     async def cut(self, most: int) -> Attempt:
-        """The same, with so much to be written at most."""
-        return msgspec.structs.replace(self, ask=await self.write(self.served, most), most=most)
+        """The same, its words counted, with so much to be written at most."""
+        ask = await self.write.counted(await self.write(self.served, most))
+        return msgspec.structs.replace(self, ask=ask, most=most)
+
+    async def counted(self) -> Attempt | None:
+        """The same, its words counted; None if they are."""
+        ask = await self.write.counted(self.ask)
+        return None if ask is self.ask else msgspec.structs.replace(self, ask=ask)
 
 
 @final
@@ -154,7 +168,7 @@ class Attempts:
         """What is tried after `attempt`; itself, once, after `pause`, if there is nobody else."""
         following = await self._next(attempt)
         while following is not None and not await meter.moves_to(following.served, following.ask.extent):
-            following = await self._next(following)
+            following = await following.counted() or await self._next(following)
         if following is None:
             if pause is None or attempt.pause is not None or not self.circuits.let_through(attempt.served.circuit):
                 return None

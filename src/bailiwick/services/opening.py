@@ -1,6 +1,7 @@
 """How a call is opened under budgets: it has room in all of them, or is cut to it, or waits for it, or is refused.
 
 claim → room in all? open
+      → claimed by its bytes:    count its words, and try again
       → too much is spent:       cut down to what is left, if the call leaves that to us, and try again; else 402
       → calls in flight hold it: wait in line, decide on the call anew, and try again; after `max_wait` 429
 """
@@ -66,8 +67,11 @@ class Opening:
                 )
                 if isinstance(found, Meter):
                     return plan, found
-                most = claimed.cut(found)
-                if most is not None:
+                counted = await plan.attempt.counted()
+                most = claimed.cut(found) if counted is None else None
+                if counted is not None:
+                    plan = msgspec.structs.replace(plan, attempt=counted)
+                elif most is not None:
                     plan = msgspec.structs.replace(plan, attempt=await plan.attempt.cut(most))
                 elif claimed.is_spent(found) or not await self._waited(turn, claimed, found.need):
                     raise NoBudget(claimed, found)

@@ -256,9 +256,8 @@ class Pipeline:
         else:
             tools = confined(request, grant.tools, grant.max_output_tokens)
         served, *later = routed.served
-        aside = self._executor if large else None
         usual = grant.usual_output_tokens if door.billed and grant.budgets is not None else None
-        write = Writing(door, tools.request, routed.user, asked.headers, asked.seen, aside, usual)
+        write = Writing(door, tools.request, routed.user, asked.headers, asked.seen, self._executor, large, usual)
         ask = await write(served, None) if large else write.ask(served, None)
         attempt = Attempt(served=served, ask=ask, later=tuple(later), write=write)
         return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
-from typing import final
+from typing import Final, final
 
 import msgspec
 
-from bailiwick.domain.ceilings import bounded, extent
+from bailiwick.domain.ceilings import bounded, extent, recounted
 from bailiwick.domain.form_data import FormRequest
 from bailiwick.domain.requests import ModelRequest
 from bailiwick.providers.provider import Ask
@@ -16,13 +16,16 @@ from bailiwick.services.doors import Door
 from bailiwick.services.serving import Served
 from bailiwick.telemetry.observer import Observation
 
+# Words of so many bytes are counted within milliseconds.
+_COUNTED_HERE: Final = 8 * 1024
+
 
 @final
 class Writing(msgspec.Struct, frozen=True):
     """One call's request. `user` is the pseudonym of its end user, `headers` are lines that are meant for the provider.
 
-    `aside` is where a large one is written, None for one that is not. `usual`: under
-    budgets, how many tokens may be written where it says nothing; None where it meets none.
+    `aside` is where a `large` one is written. `usual`: under budgets, how many tokens may be written where it says
+    nothing; None where it meets none.
     """
 
     door: Door
@@ -30,14 +33,26 @@ class Writing(msgspec.Struct, frozen=True):
     user: str | None
     headers: bytes
     seen: Observation
-    aside: Executor | None
+    aside: Executor
+    large: bool
     usual: int | None
 
     async def __call__(self, served: Served, most: int | None) -> Ask:
         """Write it for `served`, to write at most `most` tokens; raises `Refused` if it cannot go there."""
-        if self.aside is None:
+        if not self.large:
             return self.ask(served, most)
         return await asyncio.get_running_loop().run_in_executor(self.aside, self.ask, served, most)
+
+    async def counted(self, ask: Ask) -> Ask:
+        """What was written, with its words counted, if a budget asks."""
+        if ask.extent is None or ask.extent.counted:
+            return ask
+        if len(ask.body) <= _COUNTED_HERE:
+            extent = recounted(ask.extent, ask.body)
+        else:
+            loop = asyncio.get_running_loop()
+            extent = await loop.run_in_executor(self.aside, recounted, ask.extent, ask.body)
+        return msgspec.structs.replace(ask, extent=extent)
 
     def ask(self, served: Served, most: int | None) -> Ask:
         """The same at once."""

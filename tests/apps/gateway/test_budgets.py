@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bailiwick.domain.money import usd
 from bailiwick.services.doors import DOORS, Door
 from tests.apps.gateway.budgets import a_budget, spent, stands
 from tests.apps.gateway.doors.cases import CASES, project
@@ -19,6 +20,8 @@ from tests.upstream.behaviour import Usage
 # Of gpt-4o-mini: 0.15 and 0.60 dollars per million tokens.
 READ, WROTE = 150, 600
 A_CALL = 11 * READ + 7 * WROTE
+# Of `ASK`, as we count them.
+WORDS = 15
 
 
 def body(**fields: object) -> bytes:
@@ -82,17 +85,39 @@ def test_a_budget_of_nothing_lets_nothing_through_but_what_is_free(site: Site, u
     assert upstream.requests == []
 
 
-def test_the_smallest_call_passes_where_it_fits_exactly(site: Site, upstream: Upstream) -> None:
-    assert site.project().send(body(max_tokens=1)).status_code == 200
-    sent = len(upstream.requests[-1].body)
+def test_the_smallest_call_passes_where_it_fits_exactly(site: Site) -> None:
     caller = site.project()
-    budget = a_budget(caller, sent * READ + WROTE)
-    assert caller.send(body(max_tokens=1)).status_code == 200
+    budget = a_budget(caller, WORDS * READ + WROTE)
+    assert caller.chat(max_tokens=1).status_code == 200
     assert stands(caller, budget) == (A_CALL, 0)
 
     other = site.project()
-    a_budget(other, sent * READ + WROTE - 1)
-    assert error_of(other.send(body(max_tokens=1))) == (402, "budget_exceeded")
+    a_budget(other, WORDS * READ + WROTE - 1)
+    refused = other.chat()
+    assert error_of(refused) == (402, "budget_exceeded")
+    assert f"needs at least {usd(WORDS * READ + WROTE)} USD" in refused.json()["error"]["message"]
+    assert error_of(other.chat(max_tokens=2)) == (402, "budget_exceeded")
+
+
+@pytest.mark.parametrize("unit", ["tokens", "usd"])
+def test_as_many_small_calls_pass_as_there_is_room_for_and_not_one_more(
+    site: Site, upstream: Upstream, unit: str
+) -> None:
+    caller = site.project()
+    each = 11 + 7 if unit == "tokens" else A_CALL
+    budget = a_budget(caller, 13 * each, unit=unit, on_exceed="cap")
+    answers = [caller.chat() for _ in range(15)]
+
+    assert [error_of(answer) for answer in answers] == [(200, "")] * 13 + [(402, "budget_exceeded")] * 2
+    assert len(upstream.requests) == 13
+    assert stands(caller, budget) == (13 * each, 0)
+
+
+def test_words_are_counted_of_what_a_provider_is_asked_next_too(site: Site, upstream: Upstream) -> None:
+    caller = site.project(aliases={"fast": ["gpt-4o", MODEL]})
+    upstream.on("gpt-4o", Behaviour(status=503))
+    a_budget(caller, WORDS + 1, unit="tokens", on_exceed="reject")
+    assert caller.chat(model="fast", max_tokens=1).status_code == 200
 
 
 def test_a_call_that_says_no_maximum_is_given_the_usual_one_and_cut_to_what_is_left(
@@ -108,8 +133,7 @@ def test_a_call_that_says_no_maximum_is_given_the_usual_one_and_cut_to_what_is_l
     upstream.on(MODEL, Behaviour())
     left = 4096 * WROTE + 10**6 - spent(caller)[0]
     assert caller.chat().status_code == 200
-    sent = upstream.requests[-1].body
-    assert asked_of_provider(upstream)["max_completion_tokens"] == (left - len(sent) * READ) // WROTE
+    assert asked_of_provider(upstream)["max_completion_tokens"] == (left - WORDS * READ) // WROTE
 
 
 def test_a_call_that_says_a_maximum_is_not_cut(site: Site, upstream: Upstream) -> None:
