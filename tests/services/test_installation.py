@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bailiwick.bootstrap.control import Introduced, introduce
+from bailiwick.bootstrap.installation import Introduced, introduce
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.models import ProviderKind
 from bailiwick.domain.providers import EnvironmentProvider

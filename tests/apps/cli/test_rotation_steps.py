@@ -17,7 +17,7 @@ from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.apps.cli.database import owner_login
 from bailiwick.apps.cli.rotation import rotate
 from bailiwick.apps.cli.store import Store, hold_folder
-from bailiwick.bootstrap.control import rotate_master_key, verify_audit
+from bailiwick.bootstrap.installation import rotate_master_key, verify_audit
 from bailiwick.config import Config, load
 from bailiwick.domain.audit import Actor
 from bailiwick.identity.keyring import MasterKey

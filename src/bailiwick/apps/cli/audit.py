@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from bailiwick.apps import audit_witness
 from bailiwick.apps.cli.database import owner_login
-from bailiwick.bootstrap.control import verify_audit
+from bailiwick.bootstrap.installation import verify_audit
 from bailiwick.config import Config
 from bailiwick.domain import ids
 from bailiwick.domain.audit_chain import Chain

@@ -31,7 +31,7 @@ from bailiwick.apps.cli.handing import Handing
 from bailiwick.apps.cli.rotation import CONTROL_PATIENCE, RunningRotation
 from bailiwick.apps.cli.store import Store, hold_folder
 from bailiwick.bootstrap.ambient import now
-from bailiwick.bootstrap.control import introduce
+from bailiwick.bootstrap.installation import introduce
 from bailiwick.config import Config
 from bailiwick.services.installation import FirstKeys
 from bailiwick.storage import ledger_partitions, roles

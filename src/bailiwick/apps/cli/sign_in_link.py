@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from bailiwick.apps.cli.database import owner_login
-from bailiwick.bootstrap.control import sign_in_link
+from bailiwick.bootstrap.installation import sign_in_link
 from bailiwick.config import Config
 
 

@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from bailiwick.apps.cli import master_keys
 from bailiwick.apps.cli.cannot_start import CannotStart
 from bailiwick.bootstrap.ambient import now
-from bailiwick.bootstrap.control import rotate_master_key
+from bailiwick.bootstrap.installation import rotate_master_key
 from bailiwick.config import Config
 from bailiwick.identity.keyring import MasterKey
 from bailiwick.identity.sealing import CannotOpen

@@ -15,25 +15,10 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
+from bailiwick.apps.cli.admin.cannot_ask import MISUSED, REFUSED, TROUBLE, CannotAsk
 from bailiwick.apps.cli.first_start import Bootstrap
 
 _SECONDS: Final = 60.0
-
-
-@final
-class CannotAsk(Exception):
-    """A command that came to nothing: `lines` say why, `status` is the command's."""
-
-    def __init__(self, status: int, *lines: str) -> None:
-        super().__init__(lines[0])
-        self.status = status
-        self.lines = lines
-
-
-# The exit statuses of the commands that administer.
-REFUSED: Final = 1
-MISUSED: Final = 2
-TROUBLE: Final = 3
 
 
 @final

@@ -1,4 +1,4 @@
-"""A command of those that administer, as a value; and how one is offered and run."""
+"""A command of those that administer, as a value; and how one is offered."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, final
 
-import httpx2
 import typer
 
 from bailiwick.apps.cli.admin import options
-from bailiwick.apps.cli.admin.client import MISUSED, REFUSED, Api, CannotAsk, connect, document
-from bailiwick.apps.cli.admin.options import YES, Option, request_fields
-from bailiwick.apps.cli.admin.output import Column, write_item, write_table
-from bailiwick.apps.cli.admin.resources import Names
+from bailiwick.apps.cli.admin.cannot_ask import CannotAsk
+from bailiwick.apps.cli.admin.options import Option
+from bailiwick.apps.cli.admin.output import Column
 
 
 @final
@@ -58,8 +56,10 @@ def add(group: typer.Typer, *commands: Command) -> None:
 
 def _function(command: Command) -> Callable[..., None]:
     def function(**given: Any) -> None:
+        from bailiwick.apps.cli.admin.running import run  # noqa: PLC0415 - an HTTP client, only for who asks
+
         try:
-            _run(command, given)
+            run(command, given)
         except CannotAsk as error:
             sys.stderr.write(
                 "".join(f"{'' if place else 'bailiwick: '}{line}\n" for place, line in enumerate(error.lines))
@@ -109,55 +109,3 @@ _ABOVE: Final = {
     "tenant": "The tenant, by slug, name or id; the only one there is, if there is only one.",
     "project": "The project, by slug, name or id; the only one there is, if there is only one.",
 }
-
-
-def _run(command: Command, given: dict[str, Any]) -> None:
-    with connect(given["site_url"], given["site_key"], given["site_folder"]) as api:
-        if command.exports:
-            names = Names(api, given)
-            fields = request_fields(command.options, given, names)
-            api.export(names.fill(command.path), fields, sys.stdout.buffer)
-            return
-        answer = _asked(command, api, given)
-    if given["as_json"]:
-        # What the control plane answers is UTF-8, and one line of it.
-        sys.stdout.write(answer.text + ("\n" if answer.content else ""))
-    elif answer.content:
-        _write(command, document(answer))
-    else:
-        sys.stdout.write("done\n")
-    if answer.content and not command.good(document(answer)):
-        raise typer.Exit(REFUSED)
-
-
-def _write(command: Command, found: dict[str, Any]) -> None:
-    """Write an answer for people."""
-    if command.show is not None:
-        command.show(found)
-    elif command.columns:
-        write_table(sys.stdout, command.columns, found["data"])
-        if found["has_more"]:
-            sys.stderr.write(f"there are more: --after {found['next']}\n")
-    else:
-        write_item(sys.stdout, found)
-
-
-def _asked(command: Command, api: Api, given: dict[str, Any]) -> httpx2.Response:
-    names = Names(api, given)
-    fields = {**command.says, **request_fields(command.options, given, names)}
-    if command.sets is not None:
-        fields[command.sets] = given[command.sets]
-    path = names.fill(command.path)
-    if YES in command.options and not given["yes"]:
-        _confirm(f"{command.method} {path}")
-    if command.method == "GET":
-        return api.ask("GET", path, parameters=fields)
-    return api.ask(command.method, path, body=fields if command.method != "DELETE" else None)
-
-
-def _confirm(act: str) -> None:
-    """Ask whoever sits there; nobody there has to say it beforehand. Raises `CannotAsk`."""
-    if not sys.stdin.isatty():
-        raise CannotAsk(MISUSED, "this cannot be undone: say --yes")
-    if not typer.confirm(f"{act}: this cannot be undone. Go on?", err=True):
-        raise CannotAsk(MISUSED, "nothing was done")

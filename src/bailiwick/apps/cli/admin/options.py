@@ -13,7 +13,7 @@ from typing import Any, Final, final
 import msgspec
 import typer
 
-from bailiwick.apps.cli.admin.client import MISUSED, CannotAsk
+from bailiwick.apps.cli.admin.cannot_ask import MISUSED, CannotAsk
 from bailiwick.apps.cli.admin.resources import Names, Resource
 from bailiwick.domain.budget_lines import read_budget_line
 

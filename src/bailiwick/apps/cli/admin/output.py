@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final, TextIO, final
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _BAR: Final = 24
@@ -61,12 +58,7 @@ def write_table(out: TextIO, shown: Sequence[Column], items: Sequence[dict[str, 
     if not out.isatty():
         _aligned(out, [[one.title.upper() for one in shown], *rows], [one.right for one in shown])
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for one in shown:
-        table.add_column(one.title, justify="right" if one.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(file=out).print(table)
+    _draw_table(out, shown, rows)
 
 
 def write_item(out: TextIO, item: dict[str, Any]) -> None:
@@ -75,12 +67,7 @@ def write_item(out: TextIO, item: dict[str, Any]) -> None:
     if not out.isatty():
         _aligned(out, rows, [False, False])
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(Text(name), Text(value))
-    Console(file=out).print(table)
+    _draw_item(out, rows)
 
 
 def bar(value: float, largest: float) -> str:
@@ -89,6 +76,32 @@ def bar(value: float, largest: float) -> str:
         return ""
     eighths = max(1, round(8 * _BAR * value / largest))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _draw_table(out: TextIO, shown: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - slow to read, and only for people at a terminal, as below
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for one in shown:
+        table.add_column(one.title, justify="right" if one.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(file=out).print(table)
+
+
+def _draw_item(out: TextIO, rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))
+    Console(file=out).print(table)
 
 
 def _aligned(out: TextIO, rows: Sequence[Sequence[str]], right: Sequence[bool]) -> None:

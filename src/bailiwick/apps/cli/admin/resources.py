@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import quote
 
-from bailiwick.apps.cli.admin.client import MISUSED, REFUSED, Api, CannotAsk
+from bailiwick.apps.cli.admin.cannot_ask import MISUSED, REFUSED, CannotAsk
 from bailiwick.domain import ids
+
+if TYPE_CHECKING:  # Every command names resources, and only one that asks needs an HTTP client.
+    from bailiwick.apps.cli.admin.client import Api
 
 _PAGE: Final = {"limit": "200"}
 
