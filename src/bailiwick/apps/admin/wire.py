@@ -9,12 +9,13 @@ Evolution: fields are added, with a default that changes nothing; their meaning 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from bailiwick.apps.admin.problems import not_valid
 from bailiwick.domain import ids
@@ -168,17 +169,24 @@ class ProviderBody(StrictBody):
     prices: dict[str, PriceBody] | None = None
 
 
-def patch_schema(body: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a PATCH: every field of `body` may be absent, and null resets it."""
-    whole = body.model_json_schema(ref_template="#/components/schemas/{model}")
-    description = f"A merge patch (RFC 7396) of a {body.__name__}: null resets a field to its default."
-    return {
-        "title": body.__name__.replace("Body", "Patch"),
-        "type": "object",
-        "description": description,
-        "properties": whole["properties"],
-        "additionalProperties": False,
-    }
+@final
+@dataclass(frozen=True, slots=True)
+class PatchOf:
+    """Describes the parameter that it annotates as a PATCH of `body`: every field may be absent, and null resets it."""
+
+    body: type[BaseModel]
+
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Its JSON Schema, made when somebody wants it."""
+        whole = self.body.model_json_schema(ref_template="#/components/schemas/{model}")
+        name = self.body.__name__
+        return {
+            "title": name.replace("Body", "Patch"),
+            "type": "object",
+            "description": f"A merge patch (RFC 7396) of a {name}: null resets a field to its default.",
+            "properties": whole["properties"],
+            "additionalProperties": False,
+        }
 
 
 def read_body_as(kind: type[Body], document: Document) -> Body:

@@ -6,14 +6,13 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.agent_wire import AgentBody, AgentShown, AgentVersionShown, agent_asked, agent_body
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtAgent, AtProject, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.agents import Agent, AgentSpec
@@ -28,7 +27,7 @@ _WRITE: Final = needs(AdminPermission.AGENTS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["agents"])
 
-AgentPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(AgentBody))]
+AgentPatch = Annotated[dict[str, Any], Body(), PatchOf(AgentBody)]
 
 
 @router.get(_LIST, response_model=Listed[AgentShown], openapi_extra=_READ)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.budget_wire import BudgetBody, BudgetShown, SubjectsShown, budget_asked, budget_body
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtBudget, AtBudgets, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.budgets import Budget, BudgetSpec
@@ -30,7 +29,7 @@ _WRITE: Final = needs(AdminPermission.BUDGETS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["budgets"])
 
-BudgetPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(BudgetBody))]
+BudgetPatch = Annotated[dict[str, Any], Body(), PatchOf(BudgetBody)]
 
 
 @router.get(_PROJECT, response_model=Listed[BudgetShown], openapi_extra=_READ)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.issuer_wire import (
     IssuerBody,
@@ -20,7 +19,7 @@ from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtIssuer, AtIssuers, AtProject, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.issuers import Issuer, IssuerSpec
@@ -37,7 +36,7 @@ _WRITE_PLATFORM: Final = needs(AdminPermission.PLATFORM_ISSUERS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["issuers"])
 
-IssuerPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(IssuerBody))]
+IssuerPatch = Annotated[dict[str, Any], Body(), PatchOf(IssuerBody)]
 
 
 @router.get(_PROJECT, response_model=Listed[IssuerShown], openapi_extra=_READ)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtKey, AtProject, IfMatch, Limit, page_of
@@ -14,10 +13,10 @@ from bailiwick.apps.admin.shown import IssuedKeyShown, KeyShown, Listed, listed
 from bailiwick.apps.admin.wire import (
     EmptyBody,
     KeyBody,
+    PatchOf,
     RotateBody,
     key_asked,
     key_body,
-    patch_schema,
     read_patched,
 )
 from bailiwick.domain import ids
@@ -33,7 +32,7 @@ _OWN: Final = "/admin/v1/keys/{key_id}"
 
 router = APIRouter(route_class=ControlRoute, tags=["keys"])
 
-KeyPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(KeyBody))]
+KeyPatch = Annotated[dict[str, Any], Body(), PatchOf(KeyBody)]
 
 
 @router.get(_LIST, response_model=Listed[KeyShown], openapi_extra=needs(AdminPermission.KEYS_READ))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.mcp_wire import McpServerBody, McpServerShown, mcp_server_asked, mcp_server_body
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtMcpServer, AtProject, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.mcp_servers import McpServer, McpServerSpec
@@ -27,7 +26,7 @@ _WRITE: Final = needs(AdminPermission.MCP_SERVERS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["mcp-servers"])
 
-McpServerPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(McpServerBody))]
+McpServerPatch = Annotated[dict[str, Any], Body(), PatchOf(McpServerBody)]
 
 
 @router.get(_LIST, response_model=Listed[McpServerShown], openapi_extra=_READ)

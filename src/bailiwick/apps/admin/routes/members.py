@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.member_wire import MemberBody, MemberShown, member_asked, member_body
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtMember, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.identifiers import identifier_field
@@ -27,7 +26,7 @@ _WRITE: Final = needs(AdminPermission.MEMBERS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["members"])
 
-MemberPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(MemberBody))]
+MemberPatch = Annotated[dict[str, Any], Body(), PatchOf(MemberBody)]
 Subject = Annotated[str | None, Query(description="Only those of this subject, of whatever issuer.")]
 
 

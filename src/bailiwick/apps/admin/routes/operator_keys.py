@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.operator_bodies import (
@@ -17,7 +16,7 @@ from bailiwick.apps.admin.operator_bodies import (
 from bailiwick.apps.admin.places import After, AtOperatorKey, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import IssuedOperatorKeyShown, Listed, OperatorKeyShown, listed
-from bailiwick.apps.admin.wire import EmptyBody, RotateBody, patch_schema, read_patched
+from bailiwick.apps.admin.wire import EmptyBody, PatchOf, RotateBody, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.fields import read_name
@@ -33,7 +32,7 @@ _WRITE: Final = needs(AdminPermission.OPERATOR_KEYS_WRITE, confined=True)
 
 router = APIRouter(route_class=ControlRoute, tags=["operator keys"])
 
-OperatorKeyPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(OperatorKeyName))]
+OperatorKeyPatch = Annotated[dict[str, Any], Body(), PatchOf(OperatorKeyName)]
 
 
 @router.get(_LIST, response_model=Listed[OperatorKeyShown], openapi_extra=_READ)

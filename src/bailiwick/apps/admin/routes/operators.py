@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.operator_bodies import (
@@ -19,7 +18,7 @@ from bailiwick.apps.admin.operator_bodies import (
 from bailiwick.apps.admin.places import After, AtOperator, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import LinkShown, Listed, PersonShown, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -34,7 +33,7 @@ _WRITE: Final = needs(AdminPermission.OPERATORS_WRITE, confined=True)
 
 router = APIRouter(route_class=ControlRoute, tags=["operators"])
 
-PersonPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(PersonChange))]
+PersonPatch = Annotated[dict[str, Any], Body(), PatchOf(PersonChange)]
 
 
 @router.get(_LIST, response_model=Listed[PersonShown], openapi_extra=_READ)

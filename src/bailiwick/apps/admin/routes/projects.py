@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProjectShown, listed
-from bailiwick.apps.admin.wire import ProjectBody, patch_schema, project_asked, project_body, read_patched
+from bailiwick.apps.admin.wire import PatchOf, ProjectBody, project_asked, project_body, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -24,7 +23,7 @@ _OWN: Final = "/admin/v1/projects/{project_id}"
 
 router = APIRouter(route_class=ControlRoute, tags=["projects"])
 
-ProjectPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(ProjectBody))]
+ProjectPatch = Annotated[dict[str, Any], Body(), PatchOf(ProjectBody)]
 
 
 @router.get(_LIST, response_model=Listed[ProjectShown], openapi_extra=needs(AdminPermission.PROJECTS_READ))

@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProvider, AtProviders, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, ProviderShown, ProviderTestShown, listed
-from bailiwick.apps.admin.wire import EmptyBody, ProviderBody, patch_schema, provider_asked, provider_body, read_patched
+from bailiwick.apps.admin.wire import EmptyBody, PatchOf, ProviderBody, provider_asked, provider_body, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -29,7 +28,7 @@ _WRITE_PLATFORM: Final = AdminPermission.PLATFORM_PROVIDERS_WRITE
 
 router = APIRouter(route_class=ControlRoute, tags=["providers"])
 
-ProviderPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(ProviderBody))]
+ProviderPatch = Annotated[dict[str, Any], Body(), PatchOf(ProviderBody)]
 
 
 @router.get(_PROJECT, response_model=Listed[ProviderShown], openapi_extra=needs(AdminPermission.PROVIDERS_READ))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtRole, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.role_wire import RoleBody, RoleShown, role_asked, role_body
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -26,7 +25,7 @@ _WRITE: Final = needs(AdminPermission.ROLES_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["roles"])
 
-RolePatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(RoleBody))]
+RolePatch = Annotated[dict[str, Any], Body(), PatchOf(RoleBody)]
 
 
 @router.get(_LIST, response_model=Listed[RoleShown], openapi_extra=_READ)

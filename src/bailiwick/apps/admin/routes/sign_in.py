@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtSignInProvider, IfMatch, Limit, page_of
@@ -17,7 +16,7 @@ from bailiwick.apps.admin.sign_in_bodies import (
     sign_in_provider_asked,
     sign_in_provider_body,
 )
-from bailiwick.apps.admin.wire import patch_schema, read_body_as
+from bailiwick.apps.admin.wire import PatchOf, read_body_as
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document, merged
@@ -32,7 +31,7 @@ _WRITE: Final = needs(AdminPermission.SIGN_IN_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["sign-in"])
 
-ProviderPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(SignInProviderBody))]
+ProviderPatch = Annotated[dict[str, Any], Body(), PatchOf(SignInProviderBody)]
 
 
 @router.get(_LIST, response_model=Listed[SignInProviderShown], openapi_extra=_READ)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtTenant, IfMatch, Limit, page_of
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, TenantShown, listed
-from bailiwick.apps.admin.wire import TenantBody, patch_schema, read_patched, tenant_asked, tenant_body
+from bailiwick.apps.admin.wire import PatchOf, TenantBody, read_patched, tenant_asked, tenant_body
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -23,7 +22,7 @@ _ITEM: Final = "/admin/v1/tenants/{tenant_id}"
 
 router = APIRouter(route_class=ControlRoute, tags=["tenants"])
 
-TenantPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(TenantBody))]
+TenantPatch = Annotated[dict[str, Any], Body(), PatchOf(TenantBody)]
 
 
 @router.get(_LIST, response_model=Listed[TenantShown], openapi_extra=needs(AdminPermission.TENANTS_READ, confined=True))

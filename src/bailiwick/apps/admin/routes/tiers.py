@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTier, IfMatch, Limit, page_of
@@ -13,7 +12,7 @@ from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import Listed, listed
 from bailiwick.apps.admin.token_bodies import TierBody, tier_asked, tier_body
 from bailiwick.apps.admin.token_shown import TierShown
-from bailiwick.apps.admin.wire import patch_schema, read_patched
+from bailiwick.apps.admin.wire import PatchOf, read_patched
 from bailiwick.domain import ids
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.merge_patch import Document
@@ -27,7 +26,7 @@ _WRITE: Final = needs(AdminPermission.TIERS_WRITE)
 
 router = APIRouter(route_class=ControlRoute, tags=["tiers"])
 
-TierPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(TierBody))]
+TierPatch = Annotated[dict[str, Any], Body(), PatchOf(TierBody)]
 
 
 @router.get(_LIST, response_model=Listed[TierShown], openapi_extra=_READ)

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, Body, Depends, Query, Request
-from pydantic import WithJsonSchema
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, IfMatch, Limit
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import EndUserShown, EndUsersShown, ErasedShown
-from bailiwick.apps.admin.wire import EndUserBody, patch_schema, read_patched
+from bailiwick.apps.admin.wire import EndUserBody, PatchOf, read_patched
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.end_users import PARAMETERS, users_query
 from bailiwick.domain.errors import Refused
@@ -28,7 +27,7 @@ _BEFORE_UID: Final = len(["", "admin", "v1", "projects", "prj", "users"])
 
 router = APIRouter(route_class=ControlRoute, tags=["users"])
 
-EndUserPatch = Annotated[dict[str, Any], Body(), WithJsonSchema(patch_schema(EndUserBody))]
+EndUserPatch = Annotated[dict[str, Any], Body(), PatchOf(EndUserBody)]
 Since = Annotated[str | None, Query(alias="from", description="RFC 3339; the start of the month of `to`.")]
 Until = Annotated[str | None, Query(alias="to", description="RFC 3339, not counted; now.")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import segno
 from starlette.responses import RedirectResponse, Response
 
 from bailiwick.apps.dashboard.page import SIGN_IN, Page, Visit
@@ -124,6 +123,8 @@ async def _account(visit: Visit) -> dict[str, object]:
 
 
 def _shown(proposal: Proposal) -> dict[str, object]:
+    import segno  # noqa: PLC0415 - slow to read, and few set up a second factor
+
     picture = segno.make(proposal.address, micro=False).svg_data_uri(scale=5, border=3, dark="#000", light="#fff")
     spaced = " ".join(proposal.secret[start : start + 4] for start in range(0, len(proposal.secret), 4))
     return {"proposal": proposal, "picture": picture, "spaced": spaced, "labels": _LABELS}
