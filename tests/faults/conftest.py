@@ -12,7 +12,9 @@ from tests.faults.site import Site
 from tests.faults.trial import PROVE
 
 # What is not timed to the second, and kills nothing but its own installation, may run beside anything.
-_PATIENT = frozenset({"test_shutdown", "test_database_trouble", "test_full_disk", "test_watch"})
+_PATIENT = frozenset(
+    {"test_budgets", "test_database_trouble", "test_full_disk", "test_kills", "test_shutdown", "test_watch"}
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,10 +22,16 @@ _NOTHING_WORKS: Final = 70
 
 
 def read_settings(kind: type[Settings]) -> Settings:
-    """Read the one line that the parent wrote; raises `msgspec.MsgspecError` when it is none of ours."""
+    """Read the one line that the parent wrote; raises `msgspec.MsgspecError` when it is none of ours.
+
+    Ends this process if the parent ended before.
+    """
     # Without a buffer, which would keep what the parent has written after it.
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as parent:
-        return msgspec.json.decode(parent.readline(), type=kind)
+        line = parent.readline()
+    if not line:
+        sys.exit(_NOTHING_WORKS)
+    return msgspec.json.decode(line, type=kind)
 
 
 def say_ready() -> None:

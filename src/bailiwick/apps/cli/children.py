@@ -39,11 +39,11 @@ class ChildFailed(Exception):
 class Child:
     """One child process, and its successors."""
 
-    def __init__(self, name: str, module: str, settings: msgspec.Struct, *, inherits: Sequence[int] = ()) -> None:
+    def __init__(self, name: str, module: str, *, inherits: Sequence[int] = ()) -> None:
         """`module` is run with `-m`; `inherits` are file descriptors that it gets under the same numbers."""
         self.name = name
         self._module = module
-        self._settings = msgspec.json.encode(settings) + b"\n"
+        self._settings = b""
         self._inherits = tuple(inherits)
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -56,8 +56,8 @@ class Child:
         """The process's id, None if there is none."""
         return None if self._process is None else self._process.pid
 
-    def start(self) -> None:
-        """Start the process; `await_ready` says when it serves."""
+    def begin(self) -> None:
+        """Start the process, which reads its modules while it waits for its settings."""
         # `-P` keeps the current folder off the path: a file there must not be imported in place of a library.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", self._module],
@@ -69,10 +69,11 @@ class Child:
         )
         self._started_at = time.monotonic()
         self._ready = False
-        if self._process.stdin is not None:
-            with suppress(BrokenPipeError):  # It has ended already; whoever waits for it is told.
-                self._process.stdin.write(self._settings)
-                self._process.stdin.flush()
+
+    def start(self, settings: msgspec.Struct) -> None:
+        """Give the process that was begun its settings; `await_ready` says when it serves."""
+        self._settings = msgspec.json.encode(settings) + b"\n"
+        self._hand_settings()
 
     def await_ready(self) -> None:
         """Wait until the child serves; raises `ChildFailed`."""
@@ -116,8 +117,8 @@ class Child:
 
     def succeed(self, settings: msgspec.Struct) -> None:
         """Start another process with other settings, and wait until it serves; the one before has ended."""
-        self._settings = msgspec.json.encode(settings) + b"\n"
-        self.start()
+        self.begin()
+        self.start(settings)
         self.await_ready()
 
     def keep_alive(self) -> str | None:
@@ -137,9 +138,10 @@ class Child:
         if now >= self._again_at:
             self._again_at = 0.0
             try:
-                self.start()
+                self.begin()
             except OSError as error:
                 return f"the {self.name} process cannot be started: {error.strerror}"
+            self._hand_settings()
         return None
 
     def signal(self, number: signal.Signals) -> None:
@@ -163,10 +165,23 @@ class Child:
                 self.signal(signal.SIGTERM)
                 until = min(until, time.monotonic() + _HURRIED_SECONDS)
             time.sleep(_LOOK_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, if there is one; returns when it is gone."""
+        if self._process is None:
+            return
         self._process.kill()
         self._process.wait()
         self._close_pipes()
         self._process = None
+
+    def _hand_settings(self) -> None:
+        process = self._running()
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):  # It has ended already; whoever waits for it is told.
+                process.stdin.write(self._settings)
+                process.stdin.flush()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -1,6 +1,7 @@
 """`bailiwick serve`: the parent process. It prepares the database, starts the children, and watches over all.
 
     data folder ─▶ port ─▶ PostgreSQL ─▶ migrations ─▶ roles and policies checked ─▶ first start ─▶ children ─▶ ready
+                     └──▶ children read their modules ─────────────────────────────────────────────▲
 
 It holds the port, so a gateway that dies is replaced without a refused connection, and the secrets, of which each
 child gets only its own. Whatever of it dies is started again; when it dies itself, everything else ends. It serves no
@@ -68,6 +69,7 @@ class Parent:
             port.check_certificate(self._config)
             hold_folder(self._config, self._stack)
             listener = self._stack.enter_context(port.listen(self._config.host, self._config.port))
+            self._begin_children(listener)
             store = Store(self._config, self._stack, _tell)
             store.prepare()
             public_url = self._introduce(store, listener)
@@ -121,6 +123,16 @@ class Parent:
             first_start.tell(self._out, made[0], settings.data_dir / "bootstrap.json", introduced.owner_link or "")
         return public_url
 
+    def _begin_children(self, listener: socket.socket) -> None:
+        """Have the children read their modules while the database is prepared: that takes each as long."""
+        self._children = [
+            Child("control", "bailiwick.apps.admin"),
+            Child("gateway", "bailiwick.apps.gateway", inherits=[listener.fileno()]),
+        ]
+        for child in self._children:
+            child.begin()
+            self._stack.callback(child.kill)  # if it never gets its settings
+
     def _start_children(self, store: Store, listener: socket.socket, public_url: str) -> RunningRotation:
         sockets = _folder_of_sockets(self._config.data_dir.resolve() / "run", self._stack)
         handing = Handing(
@@ -131,17 +143,18 @@ class Parent:
             listen_fd=listener.fileno(),
             public_url=public_url,
         )
-        control = Child("control", "bailiwick.apps.admin", handing.to_control())
-        gateway = Child("gateway", "bailiwick.apps.gateway", handing.to_gateway(), inherits=[listener.fileno()])
+        control, gateway = self._children
 
         def hurried() -> bool:
             return self._hurried(store)
 
         # Entered in this order, they end in the reverse: the gateway first, while everything it needs is there.
-        for child, patience in ((control, CONTROL_PATIENCE), (gateway, self._config.drain_seconds + 10.0)):
-            child.start()
+        for child, settings, patience in (
+            (control, handing.to_control(), CONTROL_PATIENCE),
+            (gateway, handing.to_gateway(), self._config.drain_seconds + 10.0),
+        ):
+            child.start(settings)
             self._stack.callback(child.end, patience, hurried)
-            self._children.append(child)
         # First of all the port: who comes now is refused at once, not held until the last call has ended.
         self._stack.callback(listener.close)
         for child in self._children:
