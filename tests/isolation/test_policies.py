@@ -190,7 +190,7 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         users, refusals = {"end_users", "blocked_users"}, {"refused_calls", "usage_refusals"}
         usage = {
             "ledger", "ledger_corrections", "usage_hourly", "usage_daily", "usage_hourly_of_users", "blocked_users",
-            "revocations", "budget_slices",
+            "revocations", "budget_slices", "usage_refusals",
         }  # fmt: skip
         agents = {"agents", "agent_versions"}
         assert found(app, "SELECT") == {

@@ -1,7 +1,7 @@
-"""What was read a moment ago, for whoever asks for the same: however often that is, it is read a tenth of the time.
+"""What was made a moment ago, for whoever asks for the same: however often that is, it is made a thirtieth of the time.
 
-What took n seconds to read is good for ten times n, and a second at most. So what is quick is as good as read anew for
-everybody, and what is slow cannot take a processor from the calls of models.
+What took n seconds to make is good for thirty times n, and a second at most. So what is quick is as good as made anew
+for everybody, and what is slow cannot take a processor from the calls of models.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar, final
 
-_TIMES: Final = 10.0
+_TIMES: Final = 30.0
 _MOST_SECONDS: Final = 1.0
 
 Value = TypeVar("Value")

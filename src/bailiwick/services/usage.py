@@ -17,7 +17,6 @@ from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import not_found
-from bailiwick.services.recent import Recent
 from bailiwick.storage import refused_calls
 from bailiwick.storage.scope import Database, Scope
 from bailiwick.storage.usage import UsageRows
@@ -35,7 +34,6 @@ class UsageReports:
         self._database = database
         # Of the tenants that have one at the moment.
         self._turns: WeakValueDictionary[TenantId, asyncio.Semaphore] = WeakValueDictionary()
-        self._recent: Recent[Sequence[UsageReport]] = Recent()
 
     async def report(
         self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, uid: str | None = None
@@ -52,28 +50,18 @@ class UsageReports:
 
     async def survey(
         self, tenant_id: TenantId, project_id: ProjectId | None, queries: Sequence[UsageQuery]
-    ) -> Sequence[UsageReport]:
-        """First pages of reports of one span and one moment, as of a moment ago; of what is not there, nothing.
+    ) -> tuple[Sequence[UsageReport], RefusalsReport]:
+        """First pages of reports of one span, and what was refused in it, all of one moment.
 
-        What it is a moment ago, `Recent` says. Raises `Unavailable`.
+        Of what is not there, nothing. Raises `Invalid`, `Unavailable`.
         """
+        async with self._survey(tenant_id) as scope:
+            return await UsageRows(scope, tenant_id, project_id).survey_with_refusals(queries)
 
-        async def read() -> Sequence[UsageReport]:
-            async with self._survey(tenant_id) as scope:
-                return await UsageRows(scope, tenant_id, project_id).survey(queries)
-
-        asked = (tenant_id, project_id, *((query.group_by, query.since, query.limit) for query in queries))
-        return await self._recent.get(asked, read)
-
-    async def refusals(
-        self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery, *, is_there: bool = False
-    ) -> RefusalsReport:
-        """How many calls were refused in the span of `query`, over time; raises as `report` does.
-
-        Whoever asks may know that the place `is_there`.
-        """
+    async def refusals(self, tenant_id: TenantId, project_id: ProjectId | None, query: UsageQuery) -> RefusalsReport:
+        """How many calls were refused in the span of `query`, over time; raises as `report` does."""
         async with self._database.reading(tenant_id) as scope:
-            if not is_there and not await UsageRows(scope, tenant_id, project_id).exist():
+            if not await UsageRows(scope, tenant_id, project_id).exist():
                 raise not_found()
             return await refused_calls.report(scope, tenant_id, project_id, query)
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from bailiwick.domain import ids
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.refusals import RefusalCount, RefusalsReport, step_of
 from bailiwick.domain.usage_report import (
     DOUBLINGS,
     NO_CALLS,
@@ -33,6 +34,7 @@ _SQL: Final = load("usage")
 # between two, as little, which it is.
 NO_XID: Final = 2**63 - 1
 _TOTAL_ALONE: Final = "none"
+_REFUSAL: Final = "refusal"
 _SHOWN_IDS: Final = {GroupBy.KEY: ids.KEY, GroupBy.PROJECT: ids.PROJECT, GroupBy.AGENT: ids.AGENT}
 # By what a grouping's rows are rolled up; any other is made of all calls.
 _DIMENSIONS: Final = {
@@ -70,11 +72,19 @@ class UsageRows:
 
     async def survey(self, queries: Sequence[UsageQuery], *, uid: str | None = None) -> list[UsageReport]:
         """First pages of one span in several groupings, those of users and sessions excepted; of one user by `uid`."""
-        rows = await self._grouped(queries, uids=None if uid is None else [uid])
-        return [
-            _report(query, [row for row in rows if row["is_total"] or row["group_by"] == query.group_by])
-            for query in queries
-        ]
+        return _reports(queries, await self._grouped(queries, uids=None if uid is None else [uid]))
+
+    async def survey_with_refusals(self, queries: Sequence[UsageQuery]) -> tuple[list[UsageReport], RefusalsReport]:
+        """What `survey` has of everybody, and how many calls were refused in the span; raises `Invalid`."""
+        rows = await self._grouped(queries, refusals_by=step_of(queries[0]))
+        refused = [row for row in rows if row["group_by"] == _REFUSAL]
+        counts = tuple(
+            RefusalCount(
+                at=row["at"], project_id=ProjectId(row["project_id"]), code=row["key"], requests=int(row["requests"])
+            )
+            for row in refused
+        )
+        return _reports(queries, rows), RefusalsReport(query=queries[0], counts=counts)
 
     async def of_users(self, query: UsageQuery, uids: Sequence[str]) -> dict[str, Usage]:
         """What each of some end users used within the span of `query`; of who did not call, nothing."""
@@ -83,7 +93,12 @@ class UsageRows:
         return {row["key"]: usage_of(row) for row in rows if not row["is_total"]}
 
     async def _grouped(
-        self, queries: Sequence[UsageQuery], groups: Sequence[str] | None = None, *, uids: Sequence[str] | None = None
+        self,
+        queries: Sequence[UsageQuery],
+        groups: Sequence[str] | None = None,
+        *,
+        uids: Sequence[str] | None = None,
+        refusals_by: str | None = None,
     ) -> list[Row]:
         """The rows of `usage_by_group`; `groups` are those of the queries unless given."""
         days = [(query.end_hour,) * 2 if query.group_by is GroupBy.HOUR else query.whole_days for query in queries]
@@ -93,6 +108,7 @@ class UsageRows:
             "first_days": [first for first, _ in days],
             "end_days": [end for _, end in days],
             "limits": [query.limit + 1 for query in queries],
+            "refusals_by": refusals_by,
         }
         return await self._rows("usage_by_group", queries[0], values, uids=uids)
 
@@ -115,6 +131,13 @@ class UsageRows:
             "limit": query.limit + 1,
         }
         return await self._scope.fetch_all(_SQL[name], {**self._place, **values, **more})
+
+
+def _reports(queries: Sequence[UsageQuery], rows: Sequence[Row]) -> list[UsageReport]:
+    return [
+        _report(query, [row for row in rows if row["is_total"] or row["group_by"] == query.group_by])
+        for query in queries
+    ]
 
 
 def _report(query: UsageQuery, rows: Sequence[Row]) -> UsageReport:

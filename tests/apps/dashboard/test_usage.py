@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from bailiwick.domain import ids
 from tests.dashboard import Answered, Browser
@@ -115,6 +118,32 @@ async def test_a_tenants_operator_cannot_choose_another_tenant(browser: Browser,
     key, other = await used(browser, database), await browser.control.tenant("Other")
     assert (await browser.as_("owner", other["id"]).get(f"/dashboard?tenant={key['tenant_id']}")).status == 404
     assert (await browser.get("/dashboard?tenant=ten_nonsense")).status == 404
+
+
+@pytest.mark.parametrize("place", ["?tenant={tenant_id}", "/projects/{project_id}/usage", "/projects/{project_id}"])
+async def test_what_was_drawn_for_one_visitor_is_shown_only_to_those_who_may_see_it(
+    browser: Browser, database: TestDatabase, place: str
+) -> None:
+    key, other = await used(browser, database), await browser.control.tenant("Other")
+    page = f"/dashboard{place.format(**key)}"
+    shown, own, stranger = await asyncio.gather(
+        browser.get(page),
+        browser.as_("viewer", key["tenant_id"]).get(page),
+        browser.as_("owner", other["id"]).get(page),
+    )
+    assert (shown.status, own.status, stranger.status) == (200, 200, 404)
+    assert "Requests" in shown.text
+    assert "Requests" in own.text
+    assert "Requests" not in stranger.text
+
+
+async def test_a_chart_is_a_table_too_with_what_is_not_nothing_the_last_first(
+    browser: Browser, database: TestDatabase
+) -> None:
+    key = await used(browser, database)
+    answer = await browser.get(f"/dashboard/projects/{key['project_id']}/usage?range=30d")
+    assert "Day (UTC) Requests 21 Nov 2026 2 11 Nov 2026 1" in answer.text
+    assert "Day (UTC) Written Read 21 Nov 2026 100 1000 11 Nov 2026 3 7" in answer.text
 
 
 async def test_the_first_day_is_taught(browser: Browser) -> None:

@@ -48,6 +48,7 @@ from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.services.absence import not_found
+from bailiwick.services.recent import Recent
 
 PAGES: Final[Sequence[Page]] = (
     *usage.PAGES,
@@ -81,7 +82,7 @@ PAGES: Final[Sequence[Page]] = (
 
 def create_dashboard(plane: ControlPlane, visitors: Visitors, *, public_url: str) -> Starlette:
     """Put the control plane behind pages. `public_url` is where clients call, as it is shown to them."""
-    site = Site(plane=plane, visitors=visitors, renderer=Renderer(), public_url=public_url.rstrip("/"))
+    site = Site(plane=plane, visitors=visitors, renderer=Renderer(), public_url=public_url.rstrip("/"), pieces=Recent())
 
     async def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, Refused):

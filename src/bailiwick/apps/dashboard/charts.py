@@ -14,6 +14,7 @@ from bailiwick.domain.usage_report import NO_CALLS, GroupBy, Usage, UsageQuery, 
 
 _NANO: Final = 1_000_000_000
 _OTHERS: Final = "others"
+_NOTHING: Final = "\N{EN DASH}"
 _STEPS: Final = {GroupBy.HOUR: timedelta(hours=1), GroupBy.DAY: timedelta(days=1)}
 
 
@@ -85,6 +86,17 @@ class Chart:
     def by_the_hour(self) -> bool:
         """Whether a point is less than a day."""
         return self.step < timedelta(days=1)
+
+    @property
+    def rows(self) -> Sequence[tuple[str, Sequence[float | str]]]:
+        """As a table: what is at each point at which there is anything, the last first."""
+        form = "%d %b %H:%M" if self.by_the_hour else "%d %b %Y"
+        cut = [one.values for one in self.series]
+        found = [(point, at) for point, *at in zip(self.points, *cut, strict=True) if any(at)]
+        return [
+            (point.strftime(form), [_NOTHING if value is None else value for value in at])
+            for point, at in reversed(found)
+        ]
 
     @property
     def data(self) -> dict[str, object]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import parse_qs, quote, urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -30,6 +31,7 @@ from bailiwick.domain.ids import ProjectId, TenantId
 from bailiwick.domain.operators import Operator
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest
 from bailiwick.services.absence import found, not_found
+from bailiwick.services.recent import Recent
 
 ROOT: Final = "/dashboard"
 SIGN_IN: Final = f"{ROOT}/sign-in"
@@ -39,13 +41,26 @@ _THEME_COOKIE: Final = "bailiwick-theme"
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a page, and how many calls it tells of."""
+
+    calls: int
+    html: Markup
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What every page is made with. `public_url` is the address that clients use, without a slash at its end."""
+    """What every page is made with. `public_url` is the address that clients use, without a slash at its end.
+
+    `pieces` are what was drawn lately of usage, the same for everybody who may see it.
+    """
 
     plane: ControlPlane
     visitors: Visitors
     renderer: Renderer
     public_url: str
+    pieces: Recent[Piece]
 
 
 @final

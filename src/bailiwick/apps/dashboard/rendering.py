@@ -13,6 +13,7 @@ from typing import Final, final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from starlette.responses import Response
 
 from bailiwick.apps.dashboard import words
@@ -44,8 +45,18 @@ class Renderer:
 
     def page(self, template: str, values: Mapping[str, object], *, status: int = 200) -> Response:
         """Fill a template and answer with it."""
-        body = self._environment.get_template(template).render(values)
+        return self.sent(self._filled(template, values), status=status)
+
+    def sent(self, body: str, *, status: int = 200) -> Response:
+        """Answer with what was made already."""
         return Response(body, status, headers=HEADERS, media_type="text/html")
+
+    def piece(self, template: str, values: Mapping[str, object]) -> Markup:
+        """Fill a template of a piece, which other templates take as it is; "" if nothing is in it."""
+        return Markup(self._filled(template, values).strip())  # noqa: S704 - it is what a template made, and escaped
+
+    def _filled(self, template: str, values: Mapping[str, object]) -> str:
+        return self._environment.get_template(template).render(values)
 
 
 @cache

@@ -41,6 +41,8 @@ BEGIN
                        'WITH CHECK (tenant_id = %s)', t, own, own);
         EXECUTE format('CREATE POLICY operator_all ON %I TO bailiwick_operator USING (true) WITH CHECK (true)', t);
     END LOOP;
+    -- What was used and what was refused is one report.
+    EXECUTE format('CREATE POLICY app_own ON usage_refusals FOR SELECT TO bailiwick_app USING (tenant_id = %s)', own);
     FOREACH t IN ARRAY ARRAY['refused_calls', 'open_calls', 'ledger'] LOOP
         EXECUTE format('CREATE POLICY auth_look_up ON %I FOR SELECT TO bailiwick_auth USING (true)', t);
     END LOOP;
@@ -51,7 +53,7 @@ GRANT SELECT, INSERT ON refused_calls TO bailiwick_ledger;
 GRANT SELECT, INSERT, UPDATE ON usage_refusals TO bailiwick_ledger;
 GRANT SELECT ON refused_calls, usage_refusals TO bailiwick_control;
 GRANT SELECT, DELETE ON refused_calls TO bailiwick_operator;
-GRANT SELECT ON usage_refusals TO bailiwick_operator;
+GRANT SELECT ON usage_refusals TO bailiwick_app, bailiwick_operator;
 GRANT SELECT ON refused_calls, open_calls, ledger TO bailiwick_auth;
 
 -- When a request came: its id is a UUIDv7, which begins with Unix time in milliseconds.

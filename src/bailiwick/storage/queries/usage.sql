@@ -11,7 +11,8 @@ SELECT CASE WHEN %(project)s::uuid IS NULL
 -- name: usage_by_group
 -- For each of some groupings a page of groups in the order of their keys, those that name none first; and before all the
 -- total. Without `uids` of everybody, from what is rolled up by a grouping's own dimension, in days between `first_day`
--- and `end_day`; else of these end users alone.
+-- and `end_day`; else of these end users alone. With `refusals_by` also how many calls were refused in each hour or on
+-- each day, by project and code, in the order of time.
 WITH asked AS (
     SELECT group_by, dimension, first_day, end_day, most
     FROM unnest(%(groups)s::text[], %(dimensions)s::text[], %(first_days)s::timestamptz[], %(end_days)s::timestamptz[],
@@ -117,10 +118,19 @@ SELECT r.group_by, r.is_total, r.key, r.requests, r.input_tokens, r.output_token
            WHEN 'project' THEN (SELECT p.name FROM bailiwick.projects p
                                 WHERE p.tenant_id = %(tenant)s AND p.id = r.key::uuid)
            WHEN 'agent' THEN (SELECT g.name FROM bailiwick.agents g
-                              WHERE g.tenant_id = %(tenant)s AND g.id = r.key::uuid) END AS label
+                              WHERE g.tenant_id = %(tenant)s AND g.id = r.key::uuid) END AS label,
+       NULL::timestamptz AS at, NULL::uuid AS project_id, r.place
 FROM ranked r LEFT JOIN asked a ON a.group_by = r.group_by
 WHERE r.is_total OR r.place <= a.most
-ORDER BY r.is_total DESC, r.group_by, r.place;
+UNION ALL
+SELECT 'refusal', false, f.code, sum(f.refused), 0, 0, 0, NULL, NULL, NULL,
+       date_trunc(%(refusals_by)s::text, f.hour, 'UTC'), f.project_id, 0
+FROM bailiwick.usage_refusals f
+WHERE %(refusals_by)s::text IS NOT NULL AND f.tenant_id = %(tenant)s
+  AND (%(project)s::uuid IS NULL OR f.project_id = %(project)s)
+  AND f.hour >= %(first_hour)s AND f.hour < %(end_hour)s
+GROUP BY 11, f.project_id, f.code
+ORDER BY is_total DESC, group_by, place, at, project_id, key;
 
 -- name: users_in_span
 -- The next end users of a project who may have called within a span, in the order of their ids, '' for nobody; as many

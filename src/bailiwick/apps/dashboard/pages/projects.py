@@ -9,7 +9,7 @@ from typing import Final, final
 from starlette.responses import Response
 
 from bailiwick.apps.admin.wire import ProjectBody, project_asked, read_body_as
-from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.page import Page, Piece, Visit
 from bailiwick.apps.dashboard.pages.choices import tenants_within
 from bailiwick.apps.dashboard.snippets import snippets
 from bailiwick.domain import ids
@@ -19,7 +19,7 @@ from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import KeyId, TenantId
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.tenancy import Project, Tenant
-from bailiwick.domain.usage_report import Usage, usage_query
+from bailiwick.domain.usage_report import usage_query
 from bailiwick.domain.versions import etag
 from bailiwick.services.documents import project_document
 from bailiwick.storage.projects import PlacedProject
@@ -60,15 +60,13 @@ async def show_project(visit: Visit) -> Response:
         **frame.values,
         base_url=address,
         snippets=snippets(address, None),
-        usage=await _this_month(visit),
+        calls=(await _this_month(visit)).html,
     )
 
 
 async def first_call(visit: Visit) -> Response:
     """Whether the first call has come: a piece of the page, asked for until it has."""
-    return visit.show(
-        "projects/first_call.html", usage=await _this_month(visit), here=f"/dashboard/projects/{_id(visit)}"
-    )
+    return visit.site.renderer.sent((await _this_month(visit)).html)
 
 
 @final
@@ -109,9 +107,16 @@ def base_url(visit: Visit, project: Project) -> str:
     return f"{visit.site.public_url}/p/{project.slug}/v1"
 
 
-async def _this_month(visit: Visit) -> Usage:
-    (report,) = await visit.plane.usage.survey(*visit.at, [usage_query({}, visit.plane.acts.now())])
-    return report.total
+async def _this_month(visit: Visit) -> Piece:
+    """What the project used this month, or that its first call is waited for."""
+    query = usage_query({}, visit.plane.acts.now())
+
+    async def draw() -> Piece:
+        (report,), _ = await visit.plane.usage.survey(*visit.at, [query])
+        values = {"usage": report.total, "here": f"/dashboard/projects/{_id(visit)}"}
+        return Piece(calls=report.total.requests, html=visit.site.renderer.piece("projects/month.html", values))
+
+    return await visit.site.pieces.get(("month", *visit.at, query.since), draw)
 
 
 def _chosen(visit: Visit) -> TenantId:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Final, final
 
 from starlette.responses import Response, StreamingResponse
 
 from bailiwick.apps.dashboard.charts import SPANS, Span, refusals_shown, span_named, usage_charts
-from bailiwick.apps.dashboard.page import Page, Visit
+from bailiwick.apps.dashboard.page import Page, Piece, Visit
 from bailiwick.apps.dashboard.pages.choices import tenant_named
 from bailiwick.apps.dashboard.pages.projects import framed
 from bailiwick.apps.dashboard.rendering import HEADERS
@@ -35,18 +36,20 @@ async def show_overview(visit: Visit) -> Response:
     if tenant is None:
         return visit.show("overview/nothing.html")
     span = span_named(visit.asked("range"))
-    by_time, by_project, by_model = await _survey(visit, span, tenant.id, None, GroupBy.PROJECT, GroupBy.MODEL)
-    refused = await visit.plane.usage.refusals(tenant.id, None, span.query(visit.plane.acts.now()), is_there=True)
-    names = {group.key: group.label for group in by_project.groups if group.label}
+    tenant_id = ids.shown(ids.TENANT, tenant.id)
+
+    async def draw() -> Piece:
+        surveyed = await _survey(visit, span, tenant.id, None, GroupBy.PROJECT, GroupBy.MODEL)
+        return _drawn(visit, "overview/figures.html", surveyed, tenant_id=tenant_id)
+
     return visit.show(
         "overview/page.html",
         tenants=[(ids.shown(ids.TENANT, one.id), one.name) for one in page.items],
         tenant=tenant,
-        tenant_id=ids.shown(ids.TENANT, tenant.id),
-        **_shown(span, by_time, refused),
-        by_project=_rows(by_project),
-        names=names,
-        by_model=_rows(by_model),
+        tenant_id=tenant_id,
+        spans=SPANS,
+        span=span,
+        figures=await visit.site.pieces.get(_asked(visit, span, tenant.id, None), draw),
     )
 
 
@@ -54,20 +57,15 @@ async def show_usage(visit: Visit) -> Response:
     """A project's usage."""
     frame = await framed(visit, "usage")
     span = span_named(visit.asked("range"))
-    groups = (GroupBy.MODEL, GroupBy.KEY, GroupBy.AGENT, GroupBy.TIER)
-    by_time, by_model, by_key, by_agent, by_tier = await _survey(visit, span, *visit.at, *groups)
-    refused = await visit.plane.usage.refusals(*visit.at, span.query(visit.plane.acts.now()), is_there=True)
-    names: Mapping[str, str] = {ids.shown(ids.KEY, key_id): name for key_id, name in frame.key_names.items()}
-    values = {
-        **_shown(span, by_time, refused),
-        "by_model": _rows(by_model),
-        "by_key": _rows(by_key),
-        "names": names,
-        "by_agent": _rows(by_agent),
-        "agent_names": {group.key: group.label for group in by_agent.groups if group.label},
-        "by_tier": _rows(by_tier),
-    }
-    return visit.show("projects/usage.html", **frame.values, **values)
+
+    async def draw() -> Piece:
+        groups = (GroupBy.MODEL, GroupBy.KEY, GroupBy.AGENT, GroupBy.TIER)
+        names = {ids.shown(ids.KEY, key_id): name for key_id, name in frame.key_names.items()}
+        surveyed = await _survey(visit, span, *visit.at, *groups)
+        return _drawn(visit, "projects/figures.html", surveyed, **frame.values, key_names=names)
+
+    figures = await visit.site.pieces.get(_asked(visit, span, *visit.at), draw)
+    return visit.show("projects/usage.html", **frame.values, spans=SPANS, span=span, figures=figures)
 
 
 async def export_calls(visit: Visit) -> Response:
@@ -79,22 +77,51 @@ async def export_calls(visit: Visit) -> Response:
     return StreamingResponse(pieces, media_type=export.form.media_type, headers={**HEADERS, **export.form.headers})
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surveyed:
+    """What a page draws: a span over time and by group, and what was refused in it."""
+
+    span: Span
+    over_time: UsageReport
+    groups: Mapping[GroupBy, UsageReport]
+    refused: RefusalsReport
+
+
 async def _survey(
     visit: Visit, span: Span, tenant_id: TenantId, project_id: ProjectId | None, *groups: GroupBy
-) -> Sequence[UsageReport]:
+) -> _Surveyed:
     now = visit.plane.acts.now()
     queries = [span.query(now), *(span.query(now, group, _MOST_ROWS) for group in groups)]
-    return await visit.plane.usage.survey(tenant_id, project_id, queries)
+    (over_time, *grouped), refused = await visit.plane.usage.survey(tenant_id, project_id, queries)
+    by = dict(zip(groups, grouped, strict=True))
+    return _Surveyed(span=span, over_time=over_time, groups=by, refused=refused)
 
 
-def _shown(span: Span, report: UsageReport, refused: RefusalsReport) -> dict[str, object]:
-    charts = usage_charts(report, span)
-    return {"spans": SPANS, "span": span, "usage": report.total, "charts": charts, "refused": refusals_shown(refused)}
+def _drawn(visit: Visit, template: str, surveyed: _Surveyed, **values: object) -> Piece:
+    """The figures of a span; "" if nothing was called in it, and nothing refused."""
+    usage = surveyed.over_time.total
+    shown = {
+        "usage": usage,
+        "charts": usage_charts(surveyed.over_time, surveyed.span),
+        "refused": refusals_shown(surveyed.refused),
+        "rows": {by: sorted(report.groups, key=_most_first) for by, report in surveyed.groups.items()},
+        "names": {by: _names(report) for by, report in surveyed.groups.items()},
+    }
+    return Piece(calls=usage.requests, html=visit.site.renderer.piece(template, {**values, **shown}))
 
 
-def _rows(report: UsageReport) -> list[Group]:
-    """The groups, those with the most requests first."""
-    return sorted(report.groups, key=lambda group: -group.usage.requests)
+def _most_first(group: Group) -> int:
+    return -group.usage.requests
+
+
+def _names(report: UsageReport) -> Mapping[str | None, str]:
+    return {group.key: group.label for group in report.groups if group.label}
+
+
+def _asked(visit: Visit, span: Span, tenant_id: TenantId, project_id: ProjectId | None) -> Hashable:
+    """What tells one piece of usage from another."""
+    return "usage", tenant_id, project_id, span.name, span.since(visit.plane.acts.now())
 
 
 def _chosen(visit: Visit, tenants: tuple[Tenant, ...]) -> Tenant | None:
