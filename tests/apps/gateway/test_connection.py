@@ -143,6 +143,12 @@ async def test_the_next_head_has_as_long_as_the_first(port: int) -> None:
     assert seen.count(b"HTTP/1.1 408 ") == 1
 
 
+async def test_a_head_that_began_behind_another_request_is_given_up_too(port: int) -> None:
+    seen, _ = await said(port, REQUEST + b"\r\n" + REQUEST)
+    assert seen.startswith(b"HTTP/1.1 200 ")
+    assert seen.count(b"HTTP/1.1 408 ") == 1
+
+
 async def test_a_slow_head_that_arrives_in_time_is_answered(port: int) -> None:
     seen, _ = await said(port, REQUEST, b"x-a: b\r\n", LAST, pause=HEAD_SECONDS / 4)
     assert seen.startswith(b"HTTP/1.1 200 ")

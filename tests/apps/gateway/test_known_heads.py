@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from bailiwick.apps.gateway import heads
-from bailiwick.apps.gateway.connected import Connected, Patience
-from bailiwick.apps.gateway.connection import Connection
-from bailiwick.apps.gateway.exchange import EXTENSION
-from bailiwick.apps.gateway.heads import LONGEST, KnownHeads, begun
+from bailiwick.apps.gateway.heads import LONGEST, MOST_DIGITS, KnownHeads, begun
+from tests.apps.gateway.fed import Server
 from tests.apps.gateway.test_blocked_users import set_blocked
 from tests.serving import Caller, Site, error_of, until
 
 BEGIN = b"POST /a?b HTTP/1.1\r\nHost: x\r\n"
 LENGTH = b"Content-Length: "
-Shown = list[tuple[bool, dict[str, Any], bytes]]
 
 
 def post(body: bytes, more: bytes = b"", *, length: bytes | None = None) -> bytes:
@@ -27,69 +21,33 @@ def post(body: bytes, more: bytes = b"", *, length: bytes | None = None) -> byte
 
 
 @pytest.fixture
-def shown() -> Shown:
-    """Of each request that the application got: whether its head was known, its scope, its body."""
-    return []
+async def served() -> Server:
+    return Server()
 
 
-@pytest.fixture
-async def port(shown: Shown) -> AsyncIterator[int]:
-    async def remembering(scope: Any, receive: Any, send: Any) -> None:
-        exchange = scope["extensions"][EXTENSION]
-        body = b""
-        while (message := await receive())["type"] == "http.request":
-            body += message["body"]
-            if not message["more_body"]:
-                break
-        told = {name: value for name, value in scope.items() if name not in {"extensions", "client"}}
-        shown.append((exchange.known is not None, told, body))
-        exchange.remember("meaning")
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-    patience = Patience(head=5, linger=1, reader=5, idle=5)
-    connected = Connected(remembering, patience, new_id=lambda: "0" * 32)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(connected), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for open_connection in list(connected.connections):
-        open_connection.transport.abort()
-    await server.wait_closed()
-
-
-async def said(port: int, *pieces: bytes, host: str = "127.0.0.1") -> bytes:
-    """Send some pieces, each when everything before it is answered, and then hang up; returns all that came."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
-    seen = b""
-    for piece in pieces:
-        writer.write(piece)
-        await asyncio.sleep(0.05)
-    writer.write_eof()
-    while came := await asyncio.wait_for(reader.read(65_536), 5):
-        seen += came
-    writer.close()
-    return seen
-
-
-async def test_the_same_head_with_another_body_is_the_same_request_to_the_application(port: int, shown: Shown) -> None:
-    await said(port, post(b"one"), post(b"longer than that"), post(b"one"))
-    assert [(known, body) for known, _, body in shown] == [(False, b"one"), (True, b"longer than that"), (True, b"one")]
-    first, second, third = (scope for _, scope, _ in shown)
+async def test_the_same_head_with_another_body_is_the_same_request_to_the_application(served: Server) -> None:
+    await served.said(post(b"one"), post(b"longer than that"), post(b"one"))
+    assert [(known, body) for known, _, body in served.shown] == [
+        (False, b"one"),
+        (True, b"longer than that"),
+        (True, b"one"),
+    ]
+    first, second, third = (scope for _, scope, _ in served.shown)
     assert first == third
     assert [*second["headers"]] == [(b"host", b"x"), (b"content-length", b"16")]
     assert {**second, "headers": None} == {**first, "headers": None}
 
 
-async def test_it_is_known_on_another_connection_too(port: int, shown: Shown) -> None:
-    await said(port, post(b"one"))
-    await said(port, post(b"two"))
-    assert [known for known, _, _ in shown] == [False, True]
+async def test_it_is_known_on_another_connection_too(served: Server) -> None:
+    await served.said(post(b"one"))
+    await served.said(post(b"two"))
+    assert [known for known, _, _ in served.shown] == [False, True]
 
 
-async def test_it_is_known_of_its_own_host_only(port: int, shown: Shown) -> None:
-    await said(port, post(b"one"))
-    await said(port, post(b"two"), host="127.0.0.2")
-    assert [known for known, _, _ in shown] == [False, False]
+async def test_it_is_known_of_its_own_host_only(served: Server) -> None:
+    await served.said(post(b"one"))
+    await served.said(post(b"two"), host="127.0.0.2")
+    assert [known for known, _, _ in served.shown] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -102,18 +60,16 @@ async def test_it_is_known_of_its_own_host_only(port: int, shown: Shown) -> None
         post(b"two").replace(LENGTH, b"Content-length: "),
     ],
 )
-async def test_a_head_that_differs_in_a_byte_is_parsed(port: int, shown: Shown, other: bytes) -> None:
-    await said(port, post(b"one"), other)
-    assert [(known, body) for known, _, body in shown] == [(False, b"one"), (False, b"two")]
+async def test_a_head_that_differs_in_a_byte_is_parsed(served: Server, other: bytes) -> None:
+    await served.said(post(b"one"), other)
+    assert [(known, body) for known, _, body in served.shown] == [(False, b"one"), (False, b"two")]
 
 
 @pytest.mark.parametrize("cut", [1, len(BEGIN), len(post(b"")), len(post(b"")) + 1])
-async def test_a_request_that_comes_in_pieces_is_known_if_its_head_came_in_one(
-    port: int, shown: Shown, cut: int
-) -> None:
-    await said(port, post(b"one"), post(b"two")[:cut], post(b"two")[cut:], post(b"three"))
+async def test_a_request_that_comes_in_pieces_is_known_if_its_head_came_in_one(served: Server, cut: int) -> None:
+    await served.said(post(b"one"), post(b"two")[:cut], post(b"two")[cut:], post(b"three"))
     known = cut >= len(post(b""))
-    assert [(known, body) for known, _, body in shown] == [(False, b"one"), (known, b"two"), (True, b"three")]
+    assert [(known, body) for known, _, body in served.shown] == [(False, b"one"), (known, b"two"), (True, b"three")]
 
 
 @pytest.mark.parametrize(
@@ -132,34 +88,46 @@ async def test_a_request_that_comes_in_pieces_is_known_if_its_head_came_in_one(
     "before", [(post(b"one"),), (post(b"one"), post(b"one")), (post(b"one"), post(b"one")[:-3], b"one")]
 )
 async def test_whatever_comes_behind_a_head_that_is_known_is_what_it_says(
-    port: int, shown: Shown, before: tuple[bytes, ...], other: tuple[bytes, ...]
+    served: Server, before: tuple[bytes, ...], other: tuple[bytes, ...]
 ) -> None:
-    await said(port, *before, *other)
-    known, scope, _ = shown[-1]
+    await served.said(*before, *other)
+    known, scope, _ = served.shown[-1]
     assert (known, scope["path"]) == (False, "/other")
 
 
-async def test_requests_that_come_together_are_answered_each_by_itself(port: int, shown: Shown) -> None:
-    seen = await said(port, post(b"one"), post(b"two") + post(b"three"), post(b"four"))
-    assert [body for _, _, body in shown] == [b"one", b"two", b"three", b"four"]
+async def test_requests_that_come_together_are_answered_each_by_itself(served: Server) -> None:
+    seen = await served.said(post(b"one"), post(b"two") + post(b"three"), post(b"four"))
+    assert [body for _, _, body in served.shown] == [b"one", b"two", b"three", b"four"]
     assert seen.count(b"HTTP/1.1 200 ") == 4
 
 
 @pytest.mark.parametrize("length", [b"", b"+3", b"3 ", b"3, 3", b"0x3", b"-3", b"\xb3", b"3\r\nContent-Length: 3"])
-async def test_what_is_no_length_is_refused_behind_a_head_that_is_known(port: int, shown: Shown, length: bytes) -> None:
-    seen = await said(port, post(b"one"), post(b"two", length=length))
+async def test_what_is_no_length_is_refused_behind_a_head_that_is_known(served: Server, length: bytes) -> None:
+    seen = await served.said(post(b"one"), post(b"two", length=length))
     # The parser takes blanks from around a value, as it has to (RFC 9110 §5.5).
-    assert len(shown) == (2 if length == b"3 " else 1)
+    assert len(served.shown) == (2 if length == b"3 " else 1)
     assert (b"HTTP/1.1 400 " in seen) is (length != b"3 ")
 
 
 @pytest.mark.parametrize(
     "more", [b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n"]
 )
-async def test_heads_that_mean_more_than_they_say_are_parsed_each_time(port: int, shown: Shown, more: bytes) -> None:
+async def test_heads_that_mean_more_than_they_say_are_parsed_each_time(served: Server, more: bytes) -> None:
     for _ in range(2):
-        await said(port, post(b"one", more))
-    assert not any(known for known, _, _ in shown)
+        await served.said(post(b"one", more))
+    assert not any(known for known, _, _ in served.shown)
+
+
+@pytest.mark.parametrize("more", [b"transfer-encoding", b"expect", b"content-length", None])
+def test_a_head_whose_body_has_not_the_one_length_that_it_says_is_not_kept(more: bytes | None) -> None:
+    known, length = KnownHeads(), [(b"content-length", b"3")]
+    known.keep(("host", b"head"), {"headers": length if more is None else [(more, b"3"), *length]}, "meaning")
+    assert len(known) == (more is None)
+
+
+def test_a_length_of_more_digits_than_are_kept_is_not_looked_for() -> None:
+    assert begun(post(b"", length=b"9" * MOST_DIGITS)) is not None
+    assert begun(post(b"", length=b"9" * (MOST_DIGITS + 1))) is None
 
 
 def test_a_length_that_stands_in_another_header_is_no_length() -> None:
@@ -229,6 +197,18 @@ def test_whoever_was_let_in_before_is_refused_when_they_are_blocked_and_let_in_a
             lambda: not answered(caller, "bob", 403, "") and not answered(caller, "alice", 403, "user_blocked"),
             patience=1.0,
         )
+
+
+def test_whoever_was_let_in_before_is_refused_when_another_ones_call_finds_out_that_both_are_blocked(
+    site: Site,
+) -> None:
+    caller = site.project()
+    let_in(caller, "alice")
+    let_in(caller, "bob")
+    set_blocked(caller, "alice")
+    set_blocked(caller, "bob")
+    until(lambda: answered(caller, "bob", 403, "user_blocked"))
+    assert answered(caller, "alice", 403, "user_blocked")
 
 
 def test_a_key_that_was_let_in_before_is_refused_when_it_expires(site: Site) -> None:

@@ -258,6 +258,8 @@ class Connection(asyncio.Protocol):
         """See httptools."""
         self._url = b""
         self._headers = []
+        if not self._quiet:
+            self._quiet = 1  # It came right behind another: some of it is here, and the parser is at it.
 
     def on_url(self, url: bytes) -> None:
         """See httptools: some of the target."""
