@@ -52,9 +52,9 @@ def settle(database: TestDatabase, tenant_id: UUID, project_id: UUID, calls: lis
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,"
-            " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome,"
+            " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome,"
             " usage_source, streamed, uid, sid, provider, model, agent_id, tier)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, %s, 0, 0, false, %s, %s, %s, %s, %s, %s)",
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, %s, 0, 0, false, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     ids.uuid7(int(call.opened_at.timestamp() * 1000), os.urandom(10)),

@@ -27,9 +27,9 @@ _REFUSALS: Final = (
 _DAYS: Final = 30
 _INSERT: Final = (
     "INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,"
-    " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, status, outcome,"
+    " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, status, outcome,"
     " usage_source, streamed, uid, provider, model)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, %s, 200, 0, 0, true, %s, %s, %s)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, %s, 200, 0, 0, true, %s, %s, %s)"
 )
 _REFUSED: Final = (
     "INSERT INTO bailiwick.refused_calls (id, tenant_id, project_id, key_id, at, uid, door, status, code, step, reason)"

@@ -36,10 +36,10 @@ MOST_RATIO: Final = 1.1
 RANGES: Final = ("24h", "7d", "30d", "90d")
 FILL: Final = """
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
-        cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome, usage_source, streamed,
+        cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome, usage_source, streamed,
         uid, provider, model)
     SELECT gen_random_uuid(), p.tenant_id, p.id, k.id, now() - (g / %(calls)s::float) * interval '29 days',
-           (random() * 1e7)::bigint, (random() * 4000)::int, (random() * 900)::int, 0, 0, 0, 0,
+           (random() * 1e7)::bigint, (random() * 4000)::int, (random() * 900)::int, 0, 0, 0,
            exp(5 + random() * 4)::int, 0, 0, false, 'user-' || floor(random() * %(users)s)::int,
            (ARRAY['openai', 'anthropic'])[1 + g %% 2], (ARRAY['large', 'small', 'tiny'])[1 + g %% 3]
     FROM generate_series(%(first)s::int, %(last)s::int) AS g, bailiwick.projects p

@@ -118,6 +118,11 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         " VALUES (%s, %s, '', 0, 50, false, 2, 1)",
         (tenant, new_id()),
     )
+    connection.execute(
+        "INSERT INTO bailiwick.price_versions (id, tenant_id, kind, model, source, rates)"
+        " VALUES (%s, %s, 'openai', 'm', 'override', '{}')",
+        (int.from_bytes(os.urandom(7), "big"), tenant),
+    )
     for table in ("usage_hourly", "usage_daily"):
         connection.execute(
             f"INSERT INTO bailiwick.{table} VALUES (%s, 'all', now(), %s, '', 1, 1, 1, 1, 1)".encode(),  # noqa: S608

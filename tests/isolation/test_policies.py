@@ -26,7 +26,7 @@ TABLES = {
     "key_uses", "tiers", "issuers", "agents", "agent_versions", "members", "mcp_servers", "revocations",
     "roles", "removed_roles", "budgets",
     "refused_calls", "usage_refusals", "refused_crossings",
-    "budget_slices", "budget_events",
+    "budget_slices", "budget_events", "price_versions",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
 ROTATED = {"providers", "mcp_servers", "operator_secrets", "audit_heads"}
@@ -212,7 +212,7 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         }  # fmt: skip
         assert found(control, "SELECT") == {
             *found(app, "SELECT"), "api_keys", "tiers", "budgets", "issuers", *people, *log, *operators, *known, *users,
-            *refusals, "key_uses",
+            *refusals, "key_uses", "price_versions",
         }  # fmt: skip
         assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations"}
         assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}

@@ -96,10 +96,7 @@ def test_the_ledgers_row_says_what_was_reported(site: Site, upstream: Upstream, 
     assert row["usage_source"] == (0 if tokens else 1)
     if tokens:
         told = TokenUsage(**tokens)
-        assert (row["input_tokens"], row["output_tokens"]) == (told.input_tokens, told.output_tokens)
-        assert (row["cached_tokens"], row["cache_write_tokens"]) == (told.cached_tokens, told.cache_write_tokens)
-        assert row["reasoning_tokens"] == told.reasoning_tokens
-        assert row["audio_tokens"] == told.input_audio_tokens + told.output_audio_tokens
+        assert TokenUsage(**{kind: row[kind] or 0 for kind in TokenUsage._fields}) == told
 
 
 # Small, so that parts are often more than their whole.

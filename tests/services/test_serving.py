@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bailiwick.domain.ids import ProviderId, TenantId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind
-from bailiwick.services.serving import ProjectModels
+from bailiwick.services.serving import PriceList, ProjectModels
 
 
 def test_names_that_are_told_are_looked_for_once_and_not_priced() -> None:
@@ -25,8 +25,7 @@ def test_names_that_are_told_are_looked_for_once_and_not_priced() -> None:
         {},
         {},
         {},
-        lambda _kind, model, _at: priced.append(model),
-        lambda _kind, _model: None,
+        PriceList(lambda _kind, model, _at: priced.append(model), lambda _kind, _model: None, lambda _version: None),
     )
     told = models.listed()
 

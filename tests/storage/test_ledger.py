@@ -8,9 +8,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from bailiwick.domain.errors import Unavailable
-from bailiwick.domain.usage import NO_USAGE, Outcome, UsageSource
+from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.price_versions import Quote, version_of
+from bailiwick.domain.pricing import Price, Rate
+from bailiwick.domain.usage import NO_USAGE, Outcome, TokenUsage, UsageSource
 from bailiwick.storage import roles
 from bailiwick.storage.ledger import Ledger
 from tests.database import TestDatabase
@@ -49,19 +53,20 @@ async def test_a_settled_call_has_its_ledger_row_and_no_open_row(ledger: Ledger,
 
 
 async def test_a_ledger_row_holds_what_the_call_used(ledger: Ledger, database: TestDatabase) -> None:
-    call = new_call(uid=None)
+    call = new_call(uid=None, price=7)
     await ledger.open(call)
     await ledger.settle(settlement(call, outcome=Outcome.CLIENT_GONE, source=UsageSource.ESTIMATED))
     rows = database.rows(
         "SELECT tenant_id, project_id, key_id, (extract(epoch FROM opened_at) * 1000000)::bigint, uid, sid, provider,"
         " model, streamed, cost_nano, input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,"
-        " audio_tokens, latency_ms, first_byte_ms, status, outcome, usage_source FROM bailiwick.ledger WHERE id = %s",
+        " input_audio_tokens, latency_ms, first_byte_ms, status, outcome, usage_source, price FROM bailiwick.ledger"
+        " WHERE id = %s",
         UUID(hex=call.id),
     )
     assert rows == [
         (
             call.tenant_id, call.project_id, call.key_id, call.opened_us, None, "session", "up", "gpt-4o", True, 1234,
-            11, 7, 3, 0, 2, 1, 56, 12, 200, 3, 1,
+            11, 7, 3, 0, 2, 1, 56, 12, 200, 3, 1, 7,
         )
     ]  # fmt: skip
 
@@ -226,6 +231,39 @@ async def test_a_lost_call_is_corrected_once_if_the_truth_arrives(ledger: Ledger
     await paused.settle(settlement(call, cost_nano=9, outcome=Outcome.OUR_FAILURE))
     assert look(database, call) == SETTLED
     await paused.aclose()
+
+
+async def test_a_lost_call_names_the_price_of_its_estimate_and_then_that_of_the_truth(
+    ledger: Ledger, database: TestDatabase
+) -> None:
+    paused_id = uuid4()
+    paused = Ledger(database.url(roles.LEDGER), paused_id)
+    await paused.beat()
+    call = new_call(price=7)
+    await paused.open(call)
+    await expire(database, paused_id)
+    await ledger.beat()
+    said = "SELECT price, output_audio_tokens, cache_write_1h_tokens FROM bailiwick.ledger WHERE id = %s"
+    assert database.rows(said, UUID(hex=call.id)) == [(7, None, None)]
+    truth = TokenUsage(9, 5, output_audio_tokens=4, cache_write_tokens=3, cache_write_1h_tokens=2)
+    await paused.settle(settlement(structs.replace(call, price=8), usage=truth))
+    assert database.rows(said, UUID(hex=call.id)) == [(8, 4, 2)]
+    await paused.aclose()
+
+
+async def test_versions_of_prices_are_there_before_the_call_that_may_be_charged_by_them(
+    ledger: Ledger, database: TestDatabase
+) -> None:
+    call = new_call()
+    price = Price(input=Rate(base=1), output=Rate(base=2, steps=((3, 4),)))
+    quote = Quote(kind=ProviderKind.OPENAI, model="m", source="override", price=price)
+    version = version_of(call.tenant_id, quote)
+    for _ in range(2):
+        ledger.prices.note(version)
+        await ledger.open(structs.replace(call, price=version.id))
+    kept = "SELECT id, kind, model, source, rates, since <= now() FROM bailiwick.price_versions WHERE tenant_id = %s"
+    rates = {"input": {"base": 1, "steps": []}, "output": {"base": 2, "steps": [[3, 4]]}}
+    assert database.rows(kept, call.tenant_id) == [(version.id, "openai", "m", "override", rates, True)]
 
 
 async def test_a_lost_call_of_many_in_a_batch_is_corrected_alone(ledger: Ledger, database: TestDatabase) -> None:

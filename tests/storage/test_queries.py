@@ -46,6 +46,8 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "operators": (roles.CONTROL, roles.OPERATOR),
     "origins": (roles.APP,),
     "playground": (roles.CONTROL,),
+    "price_history": (roles.CONTROL,),
+    "price_history.add_price_versions": (roles.LEDGER,),
     "projects": (roles.CONTROL,),
     "projects.add_project": (roles.CONTROL, roles.OPERATOR),
     "projects.find_project": (roles.CONTROL, roles.APP),

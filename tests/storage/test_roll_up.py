@@ -43,9 +43,9 @@ KEY_COLUMNS: Final = {
 }  # fmt: skip
 INSERT: Final = (
     "INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens,"
-    " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome,"
+    " output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome,"
     " usage_source, streamed, uid, sid, provider, model, agent_id, tier)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 0, 0, 0, 0, %s, 0, %s, false, %s, NULL, %s, 'm', %s, %s)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, 1, 0, 0, 0, %s, 0, %s, false, %s, NULL, %s, 'm', %s, %s)"
 )
 
 

@@ -263,18 +263,22 @@ async def test_what_a_lost_call_has_spent_is_what_its_budgets_say(
 ) -> None:
     process = uuid4()
     dead = Ledger(database.url(roles.LEDGER), process)
-    call, needs = a_call(30, ceiling_tokens=40, on_lost=on_lost), [a_need(), a_need(in_tokens=True)]
+    call, needs = a_call(30, ceiling_tokens=40, on_lost=on_lost, price=7), [a_need(), a_need(in_tokens=True)]
     assert await dead.open_with_room(call, needs) is None
     await expire(database, process)
     await ledgers[0].beat()
     assert look(database, call) == Seen(open_rows=0, ledger_rows=1, outcome=5, source=3, cost_nano=nano)
     assert spent(database, [call]) == (nano, tokens)
+    # A ceiling is no sum of tokens at their rates.
+    price = None if on_lost is SpentIfLost.CEILING else 7
+    assert database.rows("SELECT price FROM bailiwick.ledger WHERE id = %s", UUID(hex=call.id)) == [(price,)]
     assert counters(database, *needs) == [(nano, 0), (tokens, 0)]
     # The truth arrives: once.
     for cost in (12, 13):
         await dead.settle(settlement(call, cost_nano=cost, usage=TokenUsage(6, 3)))
     assert counters(database, *needs) == [(12, 0), (9, 0)]
-    assert database.rows("SELECT slices FROM bailiwick.ledger WHERE id = %s", UUID(hex=call.id)) == [(None,)]
+    row = database.rows("SELECT slices, price FROM bailiwick.ledger WHERE id = %s", UUID(hex=call.id))
+    assert row == [(None, 7)]
     await dead.aclose()
 
 

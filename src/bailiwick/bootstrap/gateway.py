@@ -26,7 +26,7 @@ from bailiwick.providers.echo import EchoProvider
 from bailiwick.providers.http1 import Timeouts
 from bailiwick.providers.names import Names
 from bailiwick.providers.openai import OpenAIProvider
-from bailiwick.providers.prices import context_window, list_price
+from bailiwick.providers.prices import context_window, quoted
 from bailiwick.providers.provider import ModelProvider
 from bailiwick.providers.transport import Transport
 from bailiwick.services.admission import Admission
@@ -39,7 +39,7 @@ from bailiwick.services.origins import Origins
 from bailiwick.services.outside_documents import OutsideDocuments
 from bailiwick.services.pipeline import Pipeline
 from bailiwick.services.refusals import Refusals
-from bailiwick.services.serving import Serving
+from bailiwick.services.serving import PriceList, Serving
 from bailiwick.services.tool_calls import ToolCalls
 from bailiwick.services.usage import UsageReports
 from bailiwick.storage.epoch import Epoch, follow_epoch
@@ -109,7 +109,7 @@ async def gateway(
         known = credential_parts(stack, database, epoch, keys, documents, sealing=sealing, public_url=public_url)
         speakers = Speakers(transport, sealing, timeouts=timeouts, aside=(aside := _aside(stack)))
         attempts = Attempts(Circuits(now=time.monotonic, report=report_circuit), total=timeouts.total)
-        serving = _serving(database, epoch, speakers)
+        serving = _serving(database, epoch, speakers, ledger)
         pipeline = _pipeline(known, serving, admission, metering, attempts, keys, aside)
         servers = tool_servers(database, epoch, transport, sealing, timeouts)
         yield GatewayParts(
@@ -175,13 +175,12 @@ def _take_notes(stack: AsyncExitStack, ledger_url: Conninfo, observer: Observer)
     stack.push_async_callback(_stop, asyncio.create_task(refusals.run()))
 
 
-def _serving(database: Database, epoch: Epoch, speakers: Speakers) -> Serving:
+def _serving(database: Database, epoch: Epoch, speakers: Speakers, ledger: Ledger) -> Serving:
     return Serving(
         ServingLookup(database),
         epoch,
         connect=speakers,
-        list_price=list_price,
-        list_window=context_window,
+        prices=PriceList(quoted, context_window, ledger.prices.note),
         now_ns=time.time_ns,
     )
 

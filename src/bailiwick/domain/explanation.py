@@ -18,6 +18,7 @@ from uuid import UUID
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import AGENT, KEY, PROJECT, TENANT, AgentId, KeyId, ProjectId, TenantId, shown
 from bailiwick.domain.money import usd
+from bailiwick.domain.price_versions import KeptVersion
 from bailiwick.domain.times import written
 from bailiwick.domain.usage import Outcome, UsageSource
 
@@ -136,6 +137,7 @@ class OpenedCall:
 class SettledCall:
     """A call that is settled; `status` is the provider's, `cost_nano` None if no price is known.
 
+    `price` is the version by which its tokens come to that, None if none is kept.
     `blocked` says which calls of tools were taken out of its answer, None if none was.
     """
 
@@ -148,6 +150,7 @@ class SettledCall:
     input_tokens: int
     output_tokens: int
     cost_nano: int | None
+    price: KeptVersion | None
     latency_ms: int
     blocked: str | None
 
@@ -273,5 +276,6 @@ def _usage(settled: SettledCall) -> dict[str, object]:
         "input_tokens": settled.input_tokens,
         "output_tokens": settled.output_tokens,
         "cost_usd": None if settled.cost_nano is None else usd(settled.cost_nano),
+        "price": None if settled.price is None else settled.price.document(),
         "latency_ms": settled.latency_ms,
     }

@@ -7,15 +7,20 @@ steps, and the step is chosen by the call's whole input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, final
+from typing import Any, Final, final
 
 from bailiwick.domain.usage import TokenUsage
 
 _MILLION: Final = 1_000_000
 _NANO: Final = 1_000_000_000
+# The names are kept in the database: never another meaning.
+_KINDS: Final = (
+    "input", "output", "cached", "cache_write", "input_audio", "output_audio", "cache_write_1h", "input_image",
+    "output_image",
+)  # fmt: skip
 
 
 @final
@@ -38,7 +43,10 @@ class Rate:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """The rates of one model; where a kind of token has none of its own it costs what its whole costs."""
+    """The rates of one model; where a kind of token has none of its own it costs what its whole costs.
+
+    `version` is the number by which these rates are found again, of prices that calls are charged at.
+    """
 
     input: Rate
     output: Rate
@@ -49,6 +57,7 @@ class Price:
     cache_write_1h: Rate | None = None
     input_image: Rate | None = None
     output_image: Rate | None = None
+    version: int | None = field(default=None, compare=False)
     _dearest_input: Rate = field(init=False, repr=False, compare=False)
     _dearest_output: Rate = field(init=False, repr=False, compare=False)
 
@@ -57,6 +66,17 @@ class Price:
         read = (self.input, self.cached, self.cache_write, self.cache_write_1h, self.input_audio, self.input_image)
         object.__setattr__(self, "_dearest_input", _dearest(read))
         object.__setattr__(self, "_dearest_output", _dearest((self.output, self.output_audio, self.output_image)))
+
+    def rates(self) -> dict[str, dict[str, object]]:
+        """The rates as they are kept, by kind of token: `{"input": {"base": 150000000, "steps": []}, …}`."""
+        return {kind: {"base": rate.base, "steps": [list(step) for step in rate.steps]} for kind, rate in self.known()}
+
+    def known(self) -> Iterator[tuple[str, Rate]]:
+        """The kinds of tokens that have rates of their own, with these."""
+        for kind in _KINDS:
+            rate: Rate | None = getattr(self, kind)
+            if rate is not None:
+                yield kind, rate
 
     def most(self, read: int, written: int) -> int:
         """The most that so many tokens can cost, or any fewer, of whatever kinds; in nano-dollars, rounded up."""
@@ -95,6 +115,15 @@ class Price:
         return sum(tokens * (rate.at(size) - whole) for tokens, rate, whole in parts if rate is not None)
 
 
+def price_of(rates: Mapping[str, Mapping[str, Any]], version: int) -> Price:
+    """The price of a version that was kept, from its `rates`."""
+    kept = {
+        kind: Rate(base=rate["base"], steps=tuple((start, higher) for start, higher in rate["steps"]))
+        for kind, rate in rates.items()
+    }
+    return Price(**kept, version=version)
+
+
 def _dearest(rates: Sequence[Rate | None]) -> Rate:
     """The highest of some rates at each number of tokens, or at any fewer."""
     known = [rate for rate in rates if rate is not None]
@@ -113,4 +142,5 @@ def rate_from_usd(usd_per_million: Decimal) -> int:
     return whole if whole == scaled else whole + 1
 
 
-FREE: Final = Price(input=Rate(base=0), output=Rate(base=0))
+FREE: Final = Price(input=Rate(base=0), output=Rate(base=0), version=0)
+"""What costs nothing. Its version needs no history."""

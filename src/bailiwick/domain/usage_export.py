@@ -25,13 +25,16 @@ import msgspec
 from bailiwick.domain import ids
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.money import usd
+from bailiwick.domain.price_versions import shown_version
 from bailiwick.domain.times import written
-from bailiwick.domain.usage import Outcome, UsageSource
+from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
 
 FIELDS: Final = (
     "id", "opened_at", "project_id", "key_id", "user_id", "session_id", "agent_id", "agent_version", "tier", "provider",
     "model", "stream", "outcome", "status", "usage_source", "input_tokens", "output_tokens", "cached_tokens",
     "cache_write_tokens", "reasoning_tokens", "audio_tokens", "cost_usd", "latency_ms", "first_byte_ms",
+    "price_version", "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "input_image_tokens",
+    "output_image_tokens",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -75,13 +78,15 @@ class SettledCall:
     outcome: Outcome
     status: int | None
     usage_source: UsageSource
-    tokens: tuple[int, int, int, int, int, int]
+    usage: TokenUsage
     cost_nano: int | None
     latency_ms: int
     first_byte_ms: int | None
+    price: int | None
 
     def values(self) -> tuple[Value, ...]:
         """The values of `FIELDS`."""
+        usage = self.usage
         return (
             self.id.hex,
             written(self.opened_at),
@@ -98,10 +103,21 @@ class SettledCall:
             self.outcome.name.lower(),
             self.status,
             self.usage_source.name.lower(),
-            *self.tokens,
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cached_tokens,
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+            usage.input_audio_tokens + usage.output_audio_tokens,
             None if self.cost_nano is None else usd(self.cost_nano),
             self.latency_ms,
             self.first_byte_ms,
+            None if self.price is None else shown_version(self.price),
+            usage.cache_write_1h_tokens,
+            usage.input_audio_tokens,
+            usage.output_audio_tokens,
+            usage.input_image_tokens,
+            usage.output_image_tokens,
         )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Final
 
 from genai_prices import data_snapshot
 from genai_prices.types import ModelPrice, TieredPrices
 
 from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.price_versions import FREE_QUOTE, Quote
 from bailiwick.domain.pricing import FREE, Price, Rate, rate_from_usd
 from bailiwick.domain.usage import TOKENS_A_SECOND
 
+_SOURCE: Final = f"genai-prices {version('genai-prices')}"
 _HOUR: Final = 3600
 _MILLION: Final = 1_000_000
 _TABLES: Final = {ProviderKind.OPENAI: "openai", ProviderKind.ANTHROPIC: "anthropic", ProviderKind.GEMINI: "google"}
@@ -48,6 +51,18 @@ def list_price(kind: ProviderKind, model: str, at: datetime) -> Price | None:
         input_image=_rate(prices, "input_image_mtok"),
         output_image=_rate(prices, "output_image_mtok"),
     )
+
+
+@lru_cache(maxsize=4096)
+def quoted(kind: ProviderKind, model: str, at: datetime) -> Quote | None:
+    """The same with its source, and the model's name in the table: of names that callers think of there is no end."""
+    if kind is ProviderKind.ECHO:
+        return FREE_QUOTE
+    price = list_price(kind, model, at)
+    if price is None:
+        return None
+    _, found = data_snapshot.get_snapshot().find_provider_model(model, None, _TABLES[kind], None)
+    return Quote(kind=kind, model=found.id, source=_SOURCE, price=price)
 
 
 @lru_cache(maxsize=4096)

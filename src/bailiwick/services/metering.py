@@ -190,6 +190,7 @@ class Metering:
             agent_id=None if agent is None else agent.agent_id,
             agent_version=None if agent is None else agent.version,
             tier=grant.tier,
+            price=None if price is None else price.version,
         )
 
     def now(self) -> float:
@@ -315,8 +316,9 @@ class Meter(msgspec.Struct):
         return True
 
     def _named(self, served: Served) -> OpenCall:
-        route = served.route
-        return msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model)
+        route, price = served.route, served.price
+        version = None if price is None else price.version
+        return msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model, price=version)
 
     def asks(self, served: Served) -> None:
         """Somebody else is asked now: whom the row will name, and whose price it will use."""

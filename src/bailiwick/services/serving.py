@@ -12,7 +12,8 @@ from bailiwick.domain.agents import ListedAgent
 from bailiwick.domain.durations import DAY
 from bailiwick.domain.ids import AgentId, ProjectId, ProviderId, TenantId
 from bailiwick.domain.models import Catalogue, Offer, ProviderKind, Route
-from bailiwick.domain.pricing import Price
+from bailiwick.domain.price_versions import OVERRIDE, PriceVersion, Quote, version_of
+from bailiwick.domain.pricing import FREE, Price
 from bailiwick.providers.provider import ModelProvider
 from bailiwick.services.circuits import CircuitKey
 from bailiwick.services.remembered import Remembered
@@ -26,8 +27,22 @@ _AGENTS_KEPT: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Connect = Callable[[StoredOffer | None], ModelProvider]
-ListPrice = Callable[[ProviderKind, str, datetime], Price | None]
+ListPrice = Callable[[ProviderKind, str, datetime], Quote | None]
 ListWindow = Callable[[ProviderKind, str], int | None]
+NotePrice = Callable[[PriceVersion], None]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What models cost and read at once where their provider's operator does not say.
+
+    `note` is told of every price, an operator's own too, before the first call is charged at it.
+    """
+
+    price: ListPrice
+    window: ListWindow
+    note: NotePrice
 
 
 @final
@@ -56,8 +71,7 @@ class ProjectModels:
         providers: Mapping[ProviderId | None, ModelProvider],
         overrides: Mapping[ProviderId | None, Mapping[str, Price]],
         windows: Mapping[ProviderId | None, Mapping[str, int]],
-        list_price: ListPrice,
-        list_window: ListWindow,
+        prices: PriceList,
         agents: Sequence[ListedAgent] = (),
     ) -> None:
         self._tenant_id = tenant_id
@@ -67,8 +81,7 @@ class ProjectModels:
         self._providers = providers
         self._overrides = overrides
         self._windows = windows
-        self._list_price = list_price
-        self._list_window = list_window
+        self._prices = prices
         self._served: dict[tuple[str, int], tuple[Served, ...]] = {}
         self._listed: tuple[tuple[str, tuple[Route, ...]], ...] | None = None
 
@@ -97,14 +110,26 @@ class ProjectModels:
 
     def _serve(self, route: Route, today: int) -> Served:
         offer = route.offer
-        price = self._overrides.get(offer.id, {}).get(route.model)
         return Served(
             route=route,
             provider=self._providers[offer.id],
-            price=price or self._list_price(offer.kind, route.model, _EPOCH + timedelta(days=today)),
+            price=self._price(offer, route.model, today),
             circuit=CircuitKey(self._tenant_id, offer.id, route.model, offer.kind),
-            window=self._windows.get(offer.id, {}).get(route.model) or self._list_window(offer.kind, route.model),
+            window=self._windows.get(offer.id, {}).get(route.model) or self._prices.window(offer.kind, route.model),
         )
+
+    def _price(self, offer: Offer, model: str, today: int) -> Price | None:
+        """What calls are charged, once it is noted which version of it that is; None if nobody knows."""
+        own = self._overrides.get(offer.id, {}).get(model)
+        if own is None:
+            quote = self._prices.price(offer.kind, model, _EPOCH + timedelta(days=today))
+        else:
+            quote = Quote(kind=offer.kind, model=model, source=OVERRIDE, price=own)
+        if quote is None or quote.price is FREE:
+            return None if quote is None else quote.price
+        version = version_of(self._tenant_id, quote)
+        self._prices.note(version)
+        return version.quote.price
 
 
 @final
@@ -117,15 +142,13 @@ class Serving:
         epoch: Epoch,
         *,
         connect: Connect,
-        list_price: ListPrice,
-        list_window: ListWindow,
+        prices: PriceList,
         now_ns: Callable[[], int],
     ) -> None:
         """`connect` makes the speaker for a stored provider, for None the built-in echo; `now_ns` is Unix time."""
         self._lookup = lookup
         self._connect = connect
-        self._list_price = list_price
-        self._list_window = list_window
+        self._prices = prices
         self._now_ns = now_ns
         self._agents: Remembered[tuple[TenantId, ProjectId, AgentId, int], CalledAgent | None] = Remembered(
             self._read_agent, epoch, capacity=_AGENTS_KEPT
@@ -171,7 +194,6 @@ class Serving:
             providers,
             overrides,
             windows,
-            self._list_price,
-            self._list_window,
+            self._prices,
             agents,
         )

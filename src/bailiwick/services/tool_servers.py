@@ -23,7 +23,7 @@ from bailiwick.storage.tool_servers import McpServerLookup, StoredMcpServer
 
 _PROJECTS_KEPT: Final = 5_000
 _NOTHING: Final = Rate(base=0)
-_FREE: Final = Price(input=_NOTHING, output=_NOTHING)
+FREE: Final = Price(input=_NOTHING, output=_NOTHING)
 
 Connect = Callable[[TenantId, ProjectId, StoredMcpServer], McpUpstream]
 
@@ -34,7 +34,7 @@ class ToolUse:
     """What the ledger has of a call to a tool server: `mcp/NAME`, and the tool. It has no tokens and costs nothing."""
 
     route: Route
-    price: Price | None = _FREE
+    price: Price | None = FREE
 
 
 @final

@@ -26,6 +26,7 @@ from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.metering import Need, NoRoom, OpenCall, Settlement
 from bailiwick.storage.batches import OPEN_PATIENCE, SETTLE_PATIENCE, Batcher, Step, Wrote
 from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.price_history import PriceHistory
 from bailiwick.storage.room import Room
 from bailiwick.storage.scope import TROUBLE, Conninfo
 from bailiwick.storage.settlements import corrections, first_of_each, refused, settlements
@@ -73,7 +74,11 @@ class Ledger:
         self._settling: Batcher[Settlement] = Batcher(self._write_settled, patience=SETTLE_PATIENCE)
         self._void: list[OpenCall] = []
         self._leased = False
-        self._room: Final = Room(conninfo, process_id, leased=self._have_lease, wrote=wrote, monotonic=monotonic)
+        self.prices: Final = PriceHistory()
+        """What calls are charged at."""
+        self._room: Final = Room(
+            conninfo, process_id, leased=self._have_lease, prices=self.prices, wrote=wrote, monotonic=monotonic
+        )
 
     @property
     def settlements_waiting(self) -> int:
@@ -167,6 +172,7 @@ class Ledger:
     async def _write_open(self, calls: list[OpenCall], *, again: bool) -> None:
         await self._have_lease()
         await self._take_back_now()
+        await self.prices.write(self._opener)
         began = self._monotonic()
         params = (self._process.encode(), _encode(calls))
         if again:

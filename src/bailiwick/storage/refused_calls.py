@@ -21,6 +21,7 @@ from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage import Outcome, UsageSource
 from bailiwick.domain.usage_report import UsageQuery
 from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.price_history import find_version
 from bailiwick.storage.refused_crossings import SQL as CROSSINGS
 from bailiwick.storage.refused_crossings import Count
 from bailiwick.storage.scope import Conninfo, Database, Row, Scope
@@ -113,6 +114,7 @@ async def find(scope: Scope, tenant_id: TenantId, request_id: UUID) -> Found | N
         return _refused(row)
     if row["state"] == "open":
         return OpenedCall(call=_facts(row), provider=row["provider"], model=row["model"])
+    price = None if row["price"] is None else await find_version(scope, tenant_id, row["price"])
     return SettledCall(
         call=_facts(row),
         provider=row["provider"],
@@ -123,6 +125,7 @@ async def find(scope: Scope, tenant_id: TenantId, request_id: UUID) -> Found | N
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
         cost_nano=row["cost_nano"],
+        price=price,
         latency_ms=row["latency_ms"],
         blocked=row["reason"],
     )

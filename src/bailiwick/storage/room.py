@@ -27,6 +27,7 @@ from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.metering import Need, NoRoom, OpenCall, Settlement
 from bailiwick.storage.batches import OPEN_PATIENCE, SETTLE_PATIENCE, Batcher, Wrote
 from bailiwick.storage.ledger_connection import LedgerConnection
+from bailiwick.storage.price_history import PriceHistory
 from bailiwick.storage.scope import Conninfo
 from bailiwick.storage.settlements import corrections, first_of_each, refused, settlements
 from bailiwick.storage.sql import load
@@ -58,12 +59,17 @@ class Room:
         process_id: UUID,
         *,
         leased: Callable[[], Awaitable[None]],
+        prices: PriceHistory,
         wrote: Wrote,
         monotonic: Callable[[], float],
     ) -> None:
-        """`leased` returns when this process has its lease, `wrote` is told of every batch, as of the ledger's."""
+        """`leased` returns when this process has its lease; `prices` are what calls are charged at.
+
+        `wrote` is told of every batch, as of the ledger's.
+        """
         self._process = str(process_id).encode()
         self._leased = leased
+        self._prices = prices
         self._wrote = wrote
         self._monotonic = monotonic
         self._opener = LedgerConnection(conninfo, name=f"bailiwick room open {process_id}")
@@ -143,6 +149,7 @@ class Room:
     async def _write_open(self, openings: list[_Opening], *, again: bool) -> None:
         await self._leased()
         await self.take_back_now()
+        await self._prices.write(self._opener)
         began = self._monotonic()
         params = (self._process, *_batch(openings), b"true" if again else b"false")
         # Of those that are tried again some may be open, and some of these settled as lost since: they stay so.

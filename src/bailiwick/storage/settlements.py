@@ -8,14 +8,16 @@ from uuid import UUID
 import msgspec
 
 from bailiwick.domain.metering import OpenCall, Settlement
-from bailiwick.domain.usage import MAX_TOKENS, NO_USAGE, Outcome, UsageSource
+from bailiwick.domain.usage import NO_USAGE, Outcome, TokenUsage, UsageSource
 
 _encode: Final = msgspec.json.encode
+# The kinds of tokens that few calls have.
+_RARE: Final = TokenUsage._fields.index("input_audio_tokens")
 
 
 @final
 class _Settled(msgspec.Struct, omit_defaults=True):
-    """One settlement. The last three are sent only to correct a lost call."""
+    """One settlement. What most do not have is not sent; the last three are, only to correct a lost call."""
 
     id: str
     cost_nano: int | None
@@ -24,7 +26,6 @@ class _Settled(msgspec.Struct, omit_defaults=True):
     cached_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    audio_tokens: int
     latency_ms: int
     first_byte_ms: int | None
     status: int | None
@@ -32,6 +33,12 @@ class _Settled(msgspec.Struct, omit_defaults=True):
     usage_source: int
     provider: str
     model: str
+    price: int | None = None
+    cache_write_1h_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
     tenant_id: UUID | None = None
     project_id: UUID | None = None
     opened_us: int | None = None
@@ -75,7 +82,7 @@ def refused(call: OpenCall) -> Settlement:
 
 def _row(settlement: Settlement) -> _Settled:
     usage = settlement.usage
-    return _Settled(
+    row = _Settled(
         id=settlement.call.id,
         cost_nano=settlement.cost_nano,
         input_tokens=usage.input_tokens,
@@ -83,7 +90,6 @@ def _row(settlement: Settlement) -> _Settled:
         cached_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        audio_tokens=min(usage.input_audio_tokens + usage.output_audio_tokens, MAX_TOKENS),
         latency_ms=settlement.latency_ms,
         first_byte_ms=settlement.first_byte_ms,
         status=settlement.status,
@@ -91,4 +97,9 @@ def _row(settlement: Settlement) -> _Settled:
         usage_source=settlement.source,
         provider=settlement.call.provider,
         model=settlement.call.model,
+        price=settlement.call.price,
     )
+    if any(usage[_RARE:]):
+        for kind in TokenUsage._fields[_RARE:]:
+            setattr(row, kind, getattr(usage, kind) or None)
+    return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bailiwick.domain.ids import ProjectId, TenantId
-from bailiwick.domain.usage import Outcome, UsageSource
+from bailiwick.domain.usage import Outcome, TokenUsage, UsageSource
 from bailiwick.domain.usage_export import SettledCall
 from bailiwick.domain.usage_report import UsageQuery
 from bailiwick.storage.scope import Row, Scope
@@ -13,9 +13,6 @@ from bailiwick.storage.sql import load
 
 _SQL: Final = load("usage_export")
 PAGE: Final = 2_000
-_TOKENS: Final = (
-    "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens",
-)  # fmt: skip
 
 
 async def settled_calls(
@@ -52,8 +49,9 @@ def _call(row: Row) -> SettledCall:
         outcome=Outcome(row["outcome"]),
         status=row["status"],
         usage_source=UsageSource(row["usage_source"]),
-        tokens=tuple(row[name] for name in _TOKENS),
+        usage=TokenUsage(**{kind: row[kind] or 0 for kind in TokenUsage._fields}),
         cost_nano=row["cost_nano"],
         latency_ms=row["latency_ms"],
         first_byte_ms=row["first_byte_ms"],
+        price=row["price"],
     )

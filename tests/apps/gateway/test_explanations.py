@@ -111,6 +111,9 @@ def test_a_settled_call_tells_what_it_came_to(site: Site) -> None:
     assert (document["state"], document["user_id"], document["code"]) == ("settled", "ann", None)
     assert document["usage"]["input_tokens"] == row["input_tokens"]
     assert (document["usage"]["outcome"], document["usage"]["model"]) == ("completed", MODEL)
+    price = document["usage"]["price"]
+    assert (price["version"], price["source"].split()[0]) == (f"{row['price']:016x}", "genai-prices")
+    assert price["rates"]["output"] == {"usd_per_million": "0.60"}
 
 
 def test_a_call_whose_provider_failed_tells_that_it_was_the_provider(site: Site, upstream: Upstream) -> None:

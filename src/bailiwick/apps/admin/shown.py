@@ -334,6 +334,7 @@ class RequestUsageShown(BaseModel):
     input_tokens: int
     output_tokens: int
     cost_usd: str | None
+    price: dict[str, Any] | None
     latency_ms: int
 
 

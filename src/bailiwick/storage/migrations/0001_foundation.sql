@@ -140,7 +140,8 @@ CREATE TABLE open_calls (
     streamed       boolean NOT NULL,
     input_estimate integer NOT NULL,
     cost_estimate_nano bigint,
-    held_tokens  integer
+    held_tokens  integer,
+    price        bigint
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- The usage rows, one per call that went to a provider, written once, when the call settles.
@@ -148,6 +149,8 @@ CREATE TABLE open_calls (
 -- `usage_source`: 0 reported by the provider, 1 estimated from the bytes seen, 2 none (nothing was generated),
 -- 3 unknown (a lost call's estimate, corrected once if the truth arrives). Values are never reused.
 -- `held_tokens`: of an unknown one, what it took from limits on tokens, if there were any.
+-- `price` is the version of the price by which the tokens come to the cost. Kinds of tokens that few calls have are NULL
+-- where there are none.
 CREATE TABLE ledger (
     id                 uuid NOT NULL,
     tenant_id          uuid NOT NULL,
@@ -160,7 +163,6 @@ CREATE TABLE ledger (
     cached_tokens      integer NOT NULL,
     cache_write_tokens integer NOT NULL,
     reasoning_tokens   integer NOT NULL,
-    audio_tokens       integer NOT NULL,
     latency_ms         integer NOT NULL,
     first_byte_ms      integer,
     status             smallint,
@@ -171,7 +173,13 @@ CREATE TABLE ledger (
     sid                text,
     provider           text NOT NULL,
     model              text NOT NULL,
-    held_tokens        integer
+    held_tokens        integer,
+    price              bigint,
+    cache_write_1h_tokens integer,
+    input_audio_tokens integer,
+    output_audio_tokens integer,
+    input_image_tokens integer,
+    output_image_tokens integer
 ) PARTITION BY RANGE (opened_at);
 -- The one index, and a narrow one: a row and its entry take less than 300 bytes. That a call has one row is decided
 -- where its open row is deleted, not here.

@@ -172,7 +172,8 @@ def test_an_answer_with_all_the_usage_that_is_believed(caller: Caller, upstream:
     most = MAX_TOKENS
     upstream.on(MODEL, Behaviour(usage=Usage(prompt=most, completion=most, audio_prompt=most, audio_completion=most)))
     passes(caller)
-    assert caller.row()["audio_tokens"] == most
+    row = caller.row()
+    assert (row["input_audio_tokens"], row["output_audio_tokens"]) == (most, most)
 
 
 def test_an_answer_with_usage_beyond_reason(caller: Caller, upstream: Upstream) -> None:
