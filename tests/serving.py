@@ -50,7 +50,7 @@ SETTINGS: Final = {
 }
 _KEY_TEXT: Final = re.compile(rb"bw[ka]_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 _ROW: Final = """
-    SELECT outcome, usage_source, status, provider, model, uid, sid, agent_id, tier, streamed, input_tokens,
+    SELECT outcome, usage_source, status, provider, model, uid, sid, agent_id, tier, streamed, asked, input_tokens,
            output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, input_audio_tokens, output_audio_tokens,
            cache_write_1h_tokens, input_image_tokens, output_image_tokens, cost_nano, price, latency_ms, first_byte_ms,
            key_id

@@ -178,7 +178,7 @@ def test_every_value_of_the_ledger_is_documented(first: str, values: type[Outcom
 def test_every_column_of_the_ledger_is_documented(database: TestDatabase) -> None:
     existing = [
         name
-        for wanted in ("open_calls", "ledger")
+        for wanted in ("open_calls", "ledger", "price_versions")
         for (name,) in database.rows(
             "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
             " ORDER BY attnum",

@@ -239,15 +239,15 @@ async def test_a_lost_call_names_the_price_of_its_estimate_and_then_that_of_the_
     paused_id = uuid4()
     paused = Ledger(database.url(roles.LEDGER), paused_id)
     await paused.beat()
-    call = new_call(price=7)
+    call = new_call(price=7, asked="fast")
     await paused.open(call)
     await expire(database, paused_id)
     await ledger.beat()
-    said = "SELECT price, output_audio_tokens, cache_write_1h_tokens FROM bailiwick.ledger WHERE id = %s"
-    assert database.rows(said, UUID(hex=call.id)) == [(7, None, None)]
+    said = "SELECT price, asked, output_audio_tokens, cache_write_1h_tokens FROM bailiwick.ledger WHERE id = %s"
+    assert database.rows(said, UUID(hex=call.id)) == [(7, "fast", None, None)]
     truth = TokenUsage(9, 5, output_audio_tokens=4, cache_write_tokens=3, cache_write_1h_tokens=2)
-    await paused.settle(settlement(structs.replace(call, price=8), usage=truth))
-    assert database.rows(said, UUID(hex=call.id)) == [(8, 4, 2)]
+    await paused.settle(settlement(call.moved_to("up", "other", 8), usage=truth))
+    assert database.rows(said, UUID(hex=call.id)) == [(8, "fast", 4, 2)]
     await paused.aclose()
 
 

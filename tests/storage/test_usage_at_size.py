@@ -37,23 +37,24 @@ MOST_SECONDS: Final = 0.2
 FILL: Final = """
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
         cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome, usage_source, streamed,
-        uid, sid, provider, model, tier, agent_id, price)
+        uid, sid, provider, model, tier, agent_id, price, asked)
     SELECT gen_random_uuid(), %(tenant)s, %(project)s, (ARRAY[%(key)s, %(other)s]::uuid[])[1 + g %% 2],
            %(start)s + (g / %(calls)s::float) * interval '29.5 days', (random() * 1e7)::bigint, (random() * 4000)::int,
            (random() * 900)::int, 0, 0, 0, exp(5 + random() * 4)::int, 0, 0, false,
            'user-' || floor(random() * %(users)s)::int, 's-' || g / 8,
            (ARRAY['openai', 'anthropic'])[1 + g %% 2], (ARRAY['large', 'small', 'tiny'])[1 + g %% 3],
            (ARRAY['free', 'pro', NULL])[1 + g %% 3],
-           (ARRAY[%(key)s, %(other)s, NULL]::uuid[])[1 + g %% 3], 5171870911208464523 + g %% 3
+           (ARRAY[%(key)s, %(other)s, NULL]::uuid[])[1 + g %% 3], 5171870911208464523 + g %% 3,
+           (ARRAY['openai/large', NULL, NULL])[1 + g %% 3]
     FROM generate_series(%(first)s::int, %(last)s::int) AS g
 """
 # What settles after the last roll-up, of all times.
 FILL_LATER: Final = """
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
         cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome, usage_source, streamed,
-        uid, sid, provider, model, tier, agent_id, price)
+        uid, sid, provider, model, tier, agent_id, price, asked)
     SELECT gen_random_uuid(), tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens, 0, 0, 0,
-           latency_ms, 0, 0, false, uid, sid, provider, model, tier, agent_id, price
+           latency_ms, 0, 0, false, uid, sid, provider, model, tier, agent_id, price, asked
     FROM bailiwick.ledger ORDER BY input_tokens, id LIMIT 2000
 """
 KEYS: Final = {

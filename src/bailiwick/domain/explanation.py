@@ -92,7 +92,7 @@ class CallFacts:
     """Which call it is, and whose. `door` is its address, None where nothing kept it.
 
     `agent` is what it was made as, with the version: None for none, and for a call that was refused;
-    `tier` is the plan that it was made on, likewise.
+    `tier` is the plan that it was made on, `asked` how it named its model, likewise.
     """
 
     id: UUID
@@ -105,6 +105,7 @@ class CallFacts:
     door: str | None
     agent: tuple[AgentId, int] | None
     tier: str | None = None
+    asked: str | None = None
 
 
 @final
@@ -247,6 +248,8 @@ def _passed(step: Step, call: CallFacts) -> str:
         return f"The call may be made for {call.uid!r}, who is not blocked."
     if step is Step.AGENT and call.agent is not None:
         return f"The call was made as the agent {shown(AGENT, call.agent[0])}, by its version {call.agent[1]}."
+    if step is Step.MODEL and call.asked is not None:
+        return f"{call.asked!r} leads to a model of this project, and the caller may use it."
     if step is Step.LIMITS and call.tier is not None:
         return f"Every limit that applies on the tier {call.tier!r} had room."
     return _PASSED[step]
@@ -271,6 +274,7 @@ def _usage(settled: SettledCall) -> dict[str, object]:
     return {
         "provider": settled.provider,
         "model": settled.model,
+        "model_asked": settled.call.asked,
         "outcome": settled.outcome.name.lower(),
         "usage_source": settled.source.name.lower(),
         "input_tokens": settled.input_tokens,

@@ -32,7 +32,8 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     `input_estimate` (tokens) and `cost_estimate_nano` are what its row will say if it is lost. `held_tokens` is what it
     took from limits on tokens, None if there are none. It was made as the agent `agent_id`, by
     its `agent_version`, if as any, and on the plan `tier` of its project.
-    `price` is the version of the price that it is charged at, None if none is known.
+    `price` is the version of the price that it is charged at, None if none is known,
+    `asked` what the caller named where that is not the model: an alias, an agent, `provider/name`.
 
     Under budgets it holds `ceiling_nano` of those on money and `ceiling_tokens` of those on tokens until it is settled.
     `ceiling_tokens` None: it is under no budget. `on_lost` is what is settled if it is lost.
@@ -55,9 +56,17 @@ class OpenCall(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
     agent_version: int | None = None
     tier: str | None = None
     price: int | None = None
+    asked: str | None = None
     ceiling_nano: int | None = None
     ceiling_tokens: int | None = None
     on_lost: SpentIfLost = SpentIfLost.ESTIMATE
+
+    def moved_to(self, provider: str, model: str, price: int | None) -> OpenCall:
+        """The same call as another model is asked for it."""
+        asked = self.asked or self.model
+        return msgspec.structs.replace(
+            self, provider=provider, model=model, price=price, asked=None if asked == model else asked
+        )
 
 
 @final

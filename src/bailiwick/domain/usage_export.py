@@ -34,7 +34,7 @@ FIELDS: Final = (
     "model", "stream", "outcome", "status", "usage_source", "input_tokens", "output_tokens", "cached_tokens",
     "cache_write_tokens", "reasoning_tokens", "audio_tokens", "cost_usd", "latency_ms", "first_byte_ms",
     "price_version", "cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "input_image_tokens",
-    "output_image_tokens",
+    "output_image_tokens", "model_asked",
 )  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -61,7 +61,7 @@ class ExportFormat(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledCall:
-    """A row of the ledger."""
+    """A row of the ledger. `asked` is how the caller named the model."""
 
     id: UUID
     opened_at: datetime
@@ -83,6 +83,7 @@ class SettledCall:
     latency_ms: int
     first_byte_ms: int | None
     price: int | None
+    asked: str
 
     def values(self) -> tuple[Value, ...]:
         """The values of `FIELDS`."""
@@ -118,6 +119,7 @@ class SettledCall:
             usage.output_audio_tokens,
             usage.input_image_tokens,
             usage.output_image_tokens,
+            self.asked,
         )
 
 

@@ -104,10 +104,14 @@ class Metering:
         *,
         size: int,
         stream: bool,
+        asked: str | None = None,
         agent: CalledAgent | None = None,
     ) -> Meter:
-        """Open a call whose request has `size` bytes; raises `Refused` (503), and then nothing was opened."""
-        call = self._call(seen, principal, served, place, size=size, stream=stream, agent=agent)
+        """Open a call whose request has `size` bytes, and names its model as `asked`.
+
+        Raises `Refused` (503), and then nothing was opened.
+        """
+        call = self._call(seen, principal, served, place, size=size, stream=stream, asked=asked, agent=agent)
         self._take(call.tenant_id)
         began = self._monotonic_ns()
         try:
@@ -128,10 +132,11 @@ class Metering:
         *,
         size: int,
         stream: bool,
+        asked: str,
         agent: CalledAgent | None = None,
     ) -> Meter | NoRoom:
         """Open a call as `open` does if there is room for its `claim`; else say where there is none."""
-        call = self._call(seen, principal, served, place, size=size, stream=stream, agent=agent)
+        call = self._call(seen, principal, served, place, size=size, stream=stream, asked=asked, agent=agent)
         call = claim.held_by(call)
         self._take(call.tenant_id)
         began = self._monotonic_ns()
@@ -168,6 +173,7 @@ class Metering:
         *,
         size: int,
         stream: bool,
+        asked: str | None,
         agent: CalledAgent | None,
     ) -> OpenCall:
         grant = principal.grant
@@ -191,6 +197,7 @@ class Metering:
             agent_version=None if agent is None else agent.version,
             tier=grant.tier,
             price=None if price is None else price.version,
+            asked=None if asked == served.route.model else asked,
         )
 
     def now(self) -> float:
@@ -317,8 +324,7 @@ class Meter(msgspec.Struct):
 
     def _named(self, served: Served) -> OpenCall:
         route, price = served.route, served.price
-        version = None if price is None else price.version
-        return msgspec.structs.replace(self._call, provider=route.offer.name, model=route.model, price=version)
+        return self._call.moved_to(route.offer.name, route.model, None if price is None else price.version)
 
     def asks(self, served: Served) -> None:
         """Somebody else is asked now: whom the row will name, and whose price it will use."""

@@ -26,13 +26,17 @@ from bailiwick.telemetry.observer import Observation
 
 @final
 class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was decided of a call that has taken nothing yet: whose it is, what is to be tried, as which agent."""
+    """What was decided of a call that has taken nothing yet: whose it is, what is to be tried, as which agent.
+
+    `asked` is the name by which the call asks for a model.
+    """
 
     principal: Principal
     attempt: Attempt
     tools: Confined
     agent: CalledAgent | None
     billed: bool
+    asked: str
 
 
 @final
@@ -63,6 +67,7 @@ class Opening:
                     place,
                     size=plan.tools.request.size,
                     stream=plan.tools.request.stream,
+                    asked=plan.asked,
                     agent=plan.agent,
                 )
                 if isinstance(found, Meter):
@@ -87,6 +92,7 @@ class Opening:
             place,
             size=request.size if plan.billed else 0,
             stream=request.stream,
+            asked=plan.asked,
             agent=plan.agent,
         )
 

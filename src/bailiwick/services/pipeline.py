@@ -247,6 +247,7 @@ class Pipeline:
 
         Raises `Refused`.
         """
+        named = request.model
         routed, agent, request = await self._routed(door, asked, principal, request, large=large)
         if agent is not None:
             principal = agent.called_by(principal)
@@ -260,7 +261,7 @@ class Pipeline:
         write = Writing(door, tools.request, routed.user, asked.headers, asked.seen, self._executor, large, usual)
         ask = await write(served, None) if large else write.ask(served, None)
         attempt = Attempt(served=served, ask=ask, later=tuple(later), write=write)
-        return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed)
+        return Plan(principal=principal, attempt=attempt, tools=tools, agent=agent, billed=door.billed, asked=named)
 
     async def _routed(
         self, door: Door, asked: Asked, principal: Principal, request: ModelRequest | FormRequest, *, large: bool

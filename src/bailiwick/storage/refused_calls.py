@@ -173,4 +173,5 @@ def _facts(row: Row) -> CallFacts:
         door=row["door"],
         agent=None if row.get("agent_id") is None else (AgentId(row["agent_id"]), row["agent_version"]),
         tier=row.get("tier"),
+        asked=row.get("asked"),
     )

@@ -54,4 +54,5 @@ def _call(row: Row) -> SettledCall:
         latency_ms=row["latency_ms"],
         first_byte_ms=row["first_byte_ms"],
         price=row["price"],
+        asked=row["asked"] or row["model"],
     )

@@ -335,6 +335,7 @@ class RequestUsageShown(BaseModel):
     output_tokens: int
     cost_usd: str | None
     price: dict[str, Any] | None
+    model_asked: str
     latency_ms: int
 
 

@@ -141,7 +141,8 @@ CREATE TABLE open_calls (
     input_estimate integer NOT NULL,
     cost_estimate_nano bigint,
     held_tokens  integer,
-    price        bigint
+    price        bigint,
+    asked        text
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- The usage rows, one per call that went to a provider, written once, when the call settles.
@@ -150,7 +151,7 @@ CREATE TABLE open_calls (
 -- 3 unknown (a lost call's estimate, corrected once if the truth arrives). Values are never reused.
 -- `held_tokens`: of an unknown one, what it took from limits on tokens, if there were any.
 -- `price` is the version of the price by which the tokens come to the cost. Kinds of tokens that few calls have are NULL
--- where there are none.
+-- where there are none. `asked` is how the caller named the model, NULL if as `model` does.
 CREATE TABLE ledger (
     id                 uuid NOT NULL,
     tenant_id          uuid NOT NULL,
@@ -174,6 +175,7 @@ CREATE TABLE ledger (
     provider           text NOT NULL,
     model              text NOT NULL,
     held_tokens        integer,
+    asked              text,
     price              bigint,
     cache_write_1h_tokens integer,
     input_audio_tokens integer,

@@ -214,21 +214,22 @@ BEGIN
     WHERE b.id = t.id AND t.taken > 0;
     INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
                                       streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id,
-                                      agent_version, tier, price, ceiling_nano, ceiling_tokens, on_lost, slices)
+                                      agent_version, tier, price, asked, ceiling_nano, ceiling_tokens, on_lost, slices)
     SELECT c.id, c.tenant_id, c.project_id, c.key_id, process,
            'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
            c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version,
-           c.tier, c.price, c.ceiling_nano, c.ceiling_tokens, c.on_lost, ARRAY(SELECT ids[n] FROM unnest(c.slices) n)
+           c.tier, c.price, c.asked, c.ceiling_nano, c.ceiling_tokens, c.on_lost, ARRAY(SELECT ids[n] FROM unnest(c.slices) n)
     FROM ROWS FROM (
         json_to_recordset(calls) AS (
             id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
             model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
-            agent_id uuid, agent_version integer, tier text, price bigint, ceiling_nano bigint,
+            agent_id uuid, agent_version integer, tier text, price bigint, asked text, ceiling_nano bigint,
             ceiling_tokens bigint, on_lost smallint),
         json_to_recordset(needs) AS (slices integer[])) AS c
     WHERE c.id = ANY (opened)
     ON CONFLICT (id) DO UPDATE  -- Which only `move_room` meets.
-    SET provider = excluded.provider, model = excluded.model, price = excluded.price, cost_estimate_nano = excluded.cost_estimate_nano,
+    SET provider = excluded.provider, model = excluded.model, price = excluded.price, asked = excluded.asked,
+        cost_estimate_nano = excluded.cost_estimate_nano,
         ceiling_nano = excluded.ceiling_nano, ceiling_tokens = excluded.ceiling_tokens, on_lost = excluded.on_lost,
         slices = excluded.slices;
 END
@@ -279,7 +280,7 @@ END
 $$;
 
 GRANT SELECT, INSERT, UPDATE ON budget_slices TO bailiwick_ledger;
-GRANT UPDATE (provider, model, price, cost_estimate_nano, ceiling_nano, ceiling_tokens, on_lost, slices) ON open_calls
+GRANT UPDATE (provider, model, price, asked, cost_estimate_nano, ceiling_nano, ceiling_tokens, on_lost, slices) ON open_calls
     TO bailiwick_ledger;
 GRANT INSERT ON budget_events TO bailiwick_ledger;
 GRANT SELECT ON budget_slices TO bailiwick_app, bailiwick_control;

@@ -2,30 +2,30 @@
 -- Write the open rows of a batch; a batch that is tried again changes nothing.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
                                   streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version, tier,
-                                  price)
+                                  price, asked)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
        c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version,
-       c.tier, c.price
+       c.tier, c.price, c.asked
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
-    agent_id uuid, agent_version integer, tier text, price bigint)
+    agent_id uuid, agent_version integer, tier text, price bigint, asked text)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: open_calls_again
 -- Write the open rows of a batch of which some may have been written, and settled, before; those stay as they are.
 INSERT INTO bailiwick.open_calls (id, tenant_id, project_id, key_id, process_id, opened_at, uid, sid, provider, model,
                                   streamed, input_estimate, cost_estimate_nano, held_tokens, agent_id, agent_version, tier,
-                                  price)
+                                  price, asked)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, $1::uuid,
        'epoch'::timestamptz + c.opened_us * interval '1 microsecond', c.uid, c.sid, c.provider, c.model,
        c.streamed, c.input_estimate, c.cost_estimate_nano, c.held_tokens, c.agent_id, c.agent_version,
-       c.tier, c.price
+       c.tier, c.price, c.asked
 FROM json_to_recordset($2::json) AS c (
     id uuid, tenant_id uuid, project_id uuid, key_id uuid, opened_us bigint, uid text, sid text, provider text,
     model text, streamed boolean, input_estimate integer, cost_estimate_nano bigint, held_tokens integer,
-    agent_id uuid, agent_version integer, tier text, price bigint)
+    agent_id uuid, agent_version integer, tier text, price bigint, asked text)
 WHERE NOT EXISTS (
     SELECT FROM bailiwick.ledger l
     WHERE l.tenant_id = c.tenant_id AND l.project_id = c.project_id
@@ -62,17 +62,17 @@ WITH settled AS MATERIALIZED (
 ), closed AS (
     DELETE FROM bailiwick.open_calls o USING settled s WHERE o.id = s.id
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed, o.agent_id,
-              o.agent_version, o.tier
+              o.agent_version, o.tier, coalesce(o.asked, o.model) AS asked
 )
 INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                               cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms,
                               first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model, agent_id,
-                              agent_version, tier, price, cache_write_1h_tokens, input_audio_tokens,
+                              agent_version, tier, asked, price, cache_write_1h_tokens, input_audio_tokens,
                               output_audio_tokens, input_image_tokens, output_image_tokens)
 SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.input_tokens, s.output_tokens,
        s.cached_tokens, s.cache_write_tokens, s.reasoning_tokens, s.latency_ms,
        s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model,
-       c.agent_id, c.agent_version, c.tier, s.price, s.cache_write_1h_tokens, s.input_audio_tokens,
+       c.agent_id, c.agent_version, c.tier, nullif(c.asked, s.model), s.price, s.cache_write_1h_tokens, s.input_audio_tokens,
        s.output_audio_tokens, s.input_image_tokens, s.output_image_tokens
 FROM closed c JOIN settled s ON s.id = c.id;
 
@@ -94,7 +94,8 @@ WITH truth AS MATERIALIZED (
         output_audio_tokens integer, input_image_tokens integer, output_image_tokens integer)
 ), unknown AS MATERIALIZED (
     SELECT l.id, l.tenant_id, l.project_id, l.key_id, l.opened_at, l.cost_nano, l.input_tokens, l.output_tokens,
-           l.latency_ms, l.uid, l.provider, l.model, l.written_xid, l.agent_id, l.tier, l.slices
+           l.latency_ms, l.uid, l.provider, l.model, l.written_xid, l.agent_id, l.tier, l.slices,
+           coalesce(l.asked, l.model) AS asked
     FROM truth s JOIN bailiwick.ledger l
       ON l.tenant_id = s.tenant_id AND l.project_id = s.project_id
      AND l.opened_at = 'epoch'::timestamptz + s.opened_us * interval '1 microsecond'
@@ -109,7 +110,7 @@ WITH truth AS MATERIALIZED (
         input_image_tokens = s.input_image_tokens, output_image_tokens = s.output_image_tokens,
         latency_ms = s.latency_ms,
         first_byte_ms = s.first_byte_ms, status = s.status, outcome = s.outcome, usage_source = s.usage_source,
-        provider = s.provider, model = s.model, price = s.price, held_tokens = NULL, slices = NULL, written_xid = DEFAULT
+        provider = s.provider, model = s.model, asked = nullif(u.asked, s.model), price = s.price, held_tokens = NULL, slices = NULL, written_xid = DEFAULT
     FROM unknown u JOIN truth s ON s.id = u.id
     WHERE l.tenant_id = u.tenant_id AND l.project_id = u.project_id AND l.opened_at = u.opened_at AND l.id = u.id
     RETURNING l.id, coalesce(l.cost_nano, 0) - coalesce(u.cost_nano, 0) AS more_nano,
@@ -133,7 +134,7 @@ WITH closed AS (
     WHERE NOT EXISTS (SELECT FROM bailiwick.processes p
                       WHERE p.id = o.process_id AND p.beat_at > now() - $1 * interval '1 second')
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.provider, o.model, o.streamed,
-              o.held_tokens, o.agent_id, o.agent_version, o.tier, o.slices, o.ceiling_nano, o.ceiling_tokens,
+              o.held_tokens, o.agent_id, o.agent_version, o.tier, o.slices, o.ceiling_nano, o.ceiling_tokens, o.asked,
               -- A ceiling is reckoned at the dearest rates, whatever the tokens are: no price says it.
               CASE WHEN o.on_lost = 1 THEN NULL ELSE o.price END AS price,
               CASE o.on_lost WHEN 1 THEN coalesce(o.ceiling_nano, o.cost_estimate_nano) WHEN 2 THEN 0
@@ -144,12 +145,12 @@ WITH closed AS (
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                                   cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms,
                                   first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model,
-                                  held_tokens, agent_id, agent_version, tier, slices, price)
+                                  held_tokens, agent_id, agent_version, tier, slices, price, asked)
     SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, c.cost_nano, c.input_tokens, c.output_tokens,
            0, 0, 0,
            greatest(0, least(extract(epoch FROM now() - c.opened_at) * 1000, 2147483647))::integer, NULL, NULL, 5, 3,
            c.streamed, c.uid, c.sid, c.provider, c.model, c.held_tokens, c.agent_id, c.agent_version, c.tier,
-           c.slices, c.price
+           c.slices, c.price, c.asked
     FROM closed c
     RETURNING id
 ), settled AS MATERIALIZED (

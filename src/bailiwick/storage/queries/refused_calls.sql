@@ -36,21 +36,22 @@ SELECT bailiwick.tenant_of_request(%s) AS tenant_id;
 SELECT 'refused' AS state, id, tenant_id, project_id, key_id, at, uid, sid, door, status, code, step, reason,
        NULL AS provider, NULL AS model, NULL AS outcome, NULL AS usage_source, NULL AS input_tokens,
        NULL AS output_tokens, NULL AS cost_nano, NULL AS latency_ms, NULL AS agent_id, NULL AS agent_version,
-       NULL AS tier, NULL AS price
+       NULL AS tier, NULL AS price, NULL AS asked
 FROM bailiwick.refused_calls WHERE tenant_id = %(tenant)s AND id = %(id)s AND status >= 400
 UNION ALL
 SELECT 'settled', id, tenant_id, project_id, key_id, opened_at, uid, sid, NULL, status, NULL, NULL,
        (SELECT r.reason FROM bailiwick.refused_calls r
         WHERE r.tenant_id = %(tenant)s AND r.id = %(id)s AND r.status < 400),
        provider, model, outcome, usage_source, input_tokens, output_tokens, cost_nano, latency_ms, agent_id,
-       agent_version, tier, price
+       agent_version, tier, price, coalesce(asked, model)
 FROM bailiwick.ledger
 WHERE tenant_id = %(tenant)s AND id = %(id)s
   AND opened_at >= bailiwick.time_of_request(%(id)s) - interval '1 minute'
   AND opened_at < bailiwick.time_of_request(%(id)s) + interval '1 hour'
 UNION ALL
 SELECT 'open', id, tenant_id, project_id, key_id, opened_at, uid, sid, NULL, NULL, NULL, NULL, NULL,
-       provider, model, NULL, NULL, NULL, NULL, NULL, NULL, agent_id, agent_version, tier, price
+       provider, model, NULL, NULL, NULL, NULL, NULL, NULL, agent_id, agent_version, tier, price,
+       coalesce(asked, model)
 FROM bailiwick.open_calls WHERE tenant_id = %(tenant)s AND id = %(id)s;
 
 -- name: list_refused

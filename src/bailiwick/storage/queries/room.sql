@@ -34,17 +34,17 @@ WITH settled AS MATERIALIZED (
 ), closed AS (
     DELETE FROM bailiwick.open_calls o USING settled s WHERE o.id = s.id
     RETURNING o.id, o.tenant_id, o.project_id, o.key_id, o.opened_at, o.uid, o.sid, o.streamed, o.agent_id,
-              o.agent_version, o.tier, o.slices, o.ceiling_nano, o.ceiling_tokens
+              o.agent_version, o.tier, coalesce(o.asked, o.model) AS asked, o.slices, o.ceiling_nano, o.ceiling_tokens
 ), written AS (
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
                                   cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms,
                                   first_byte_ms, status, outcome, usage_source, streamed, uid, sid, provider, model,
-                                  agent_id, agent_version, tier, price, cache_write_1h_tokens, input_audio_tokens,
+                                  agent_id, agent_version, tier, asked, price, cache_write_1h_tokens, input_audio_tokens,
                                   output_audio_tokens, input_image_tokens, output_image_tokens)
     SELECT c.id, c.tenant_id, c.project_id, c.key_id, c.opened_at, s.cost_nano, s.input_tokens, s.output_tokens,
            s.cached_tokens, s.cache_write_tokens, s.reasoning_tokens, s.latency_ms,
            s.first_byte_ms, s.status, s.outcome, s.usage_source, c.streamed, c.uid, c.sid, s.provider, s.model,
-           c.agent_id, c.agent_version, c.tier, s.price, s.cache_write_1h_tokens, s.input_audio_tokens,
+           c.agent_id, c.agent_version, c.tier, nullif(c.asked, s.model), s.price, s.cache_write_1h_tokens, s.input_audio_tokens,
            s.output_audio_tokens, s.input_image_tokens, s.output_image_tokens
     FROM closed c JOIN settled s ON s.id = c.id
     RETURNING id
