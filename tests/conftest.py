@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.control import audit, control
 from tests.database import database, scratch, server
@@ -13,6 +14,10 @@ from tests.serving import running_site, site, upstream
 _LONGEST_NAME: Final = 300
 # Where the tests are that nothing may run beside: who asks for these (`-m alone`) need not read the others.
 _ALONE: Final = tuple(Path(__file__).parent / name for name in ("faults", "storage/embedded", "apps/gateway/faults"))
+
+# How long an example takes is the machine's affair.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 __all__ = ["audit", "control", "database", "running_site", "scratch", "server", "site", "upstream"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.storage import batches
@@ -237,7 +237,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     STEPS,
     st.lists(st.sampled_from([OK, BROKEN_BEFORE, BROKEN_AFTER]), max_size=8),

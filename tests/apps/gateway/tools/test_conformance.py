@@ -29,6 +29,8 @@ SUITE: Final = Path("@modelcontextprotocol", "conformance", "dist", "index.js")
 ALL: Final = {"2026-07-28": (("--requirements", "2026-07-28"), 100), "2025-11-25": (("--suite", "active"), 50)}
 FEW: Final = ("server-stateless", "http-header-validation", "caching")
 SYMLINKS: Final = ("--preserve-symlinks", "--preserve-symlinks-main")
+# The suite waits for some answers no longer than it thinks fit: what a busy machine made late is asked again.
+TRIES: Final = 3
 
 Found = dict[tuple[str, str], list[str]]
 
@@ -73,8 +75,12 @@ def test_the_suite_finds_the_same_with_and_without_the_gateway(
         origin = url.removesuffix("/mcp")
         caller.change(cors_origins=[origin])
         until(lambda: site.ask("GET", door(caller), headers={**caller.bearer, "origin": origin}).status_code == 405)
-        with ThreadPoolExecutor(2) as both:
-            direct = both.submit(checks, suite, server, tmp_path / "direct", options)
-            through = both.submit(checks, suite, url, tmp_path / "through", options)
-    assert through.result() == direct.result()
-    assert sum(status == "SUCCESS" for found in direct.result().values() for status in found) >= least
+        for turn in range(TRIES):
+            with ThreadPoolExecutor(2) as both:
+                asked_directly = both.submit(checks, suite, server, tmp_path / f"direct-{turn}", options)
+                asked_through = both.submit(checks, suite, url, tmp_path / f"through-{turn}", options)
+            direct, through = asked_directly.result(), asked_through.result()
+            if through == direct:
+                break
+    assert through == direct
+    assert sum(status == "SUCCESS" for found in direct.values() for status in found) >= least
