@@ -7,9 +7,10 @@ second is tested with its second where there is room, and with as many looks whe
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -40,7 +41,7 @@ class Patience:
 @final
 @dataclass(slots=True)
 class Lag:
-    """How much time the event loop was late by, in seconds."""
+    """How much time an event loop, or this process, was late by, in seconds."""
 
     seconds: float = 0.0
 
@@ -61,3 +62,24 @@ async def loop_lag() -> AsyncIterator[Lag]:
         yield lag
     finally:
         sleeping.cancel()
+
+
+@contextmanager
+def process_lag() -> Iterator[Lag]:
+    """Measure it from entering the block on, by a thread that does nothing but sleep."""
+    lag, over = Lag(), threading.Event()
+
+    def sleep() -> None:
+        began = time.monotonic()
+        while not over.wait(_BEAT):
+            now = time.monotonic()
+            lag.seconds += now - began - _BEAT
+            began = now
+
+    sleeping = threading.Thread(target=sleep, daemon=True)
+    sleeping.start()
+    try:
+        yield lag
+    finally:
+        over.set()
+        sleeping.join()

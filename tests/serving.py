@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from io import SEEK_END
 from pathlib import Path
 from typing import Any, Final, final
@@ -66,6 +67,14 @@ def until(reached: Callable[[], object], *, patience: float = 5.0) -> None:
     while not reached():
         assert not patient.over(), "it did not happen in time"
         time.sleep(0.01)
+
+
+def first_refusal(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    """The first answer that a limit refuses: between two calls of a busy machine there may be time for another one."""
+    answers: list[httpx2.Response] = []
+    until(lambda: answers.append(ask()) or answers[-1].status_code == HTTPStatus.TOO_MANY_REQUESTS)
+    assert {answer.status_code for answer in answers[:-1]} == {HTTPStatus.OK}
+    return answers[-1]
 
 
 @final

@@ -13,6 +13,7 @@ from bailiwick.domain.money import usd
 from bailiwick.services.doors import DOORS, Door
 from tests.apps.gateway.budgets import a_budget, spent, stands
 from tests.apps.gateway.doors.cases import CASES, project
+from tests.patience import process_lag
 from tests.serving import ASK, MODEL, Caller, Site, error_of, until
 from tests.upstream import Behaviour, Upstream
 from tests.upstream.behaviour import Usage
@@ -284,13 +285,14 @@ def test_a_call_waits_for_the_room_that_calls_in_flight_hold_and_gets_it(site: S
     caller = site.project()
     budget = a_budget(caller, 150 * READ + 100 * WROTE)
     upstream.on(MODEL, Behaviour(delay=0.5))
-    first = in_background(lambda: caller.chat(max_tokens=100))
-    until(lambda: caller.site.open_calls(caller.id))
-    began = time.monotonic()
-    assert caller.chat(max_tokens=50).status_code == 200
-    first.join()
+    with process_lag() as lag:
+        first = in_background(lambda: caller.chat(max_tokens=100))
+        until(lambda: caller.site.open_calls(caller.id))
+        assert caller.chat(max_tokens=50).status_code == 200
+        first.join()
 
-    assert 0.3 < time.monotonic() - began < 1.9
+    held, waited = upstream.requests
+    assert 0.49 < waited.received_at - held.received_at < 1.9 + lag.seconds
     assert stands(caller, budget) == (2 * A_CALL, 0)
 
 
