@@ -13,7 +13,7 @@ from tests.serving import running_site, site, upstream
 
 _LONGEST_NAME: Final = 300
 # Where the tests are that nothing may run beside: who asks for these (`-m alone`) need not read the others.
-_ALONE: Final = tuple(Path(__file__).parent / name for name in ("faults", "storage/embedded", "apps/gateway/faults"))
+_ALONE: Final = tuple(Path(__file__).parent / name for name in ("faults", "storage/embedded"))
 
 # How long an example takes is the machine's affair.
 settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -103,8 +103,9 @@ class Installation:
 
     @property
     def log(self) -> str:
-        """What was printed on standard error, over all starts."""
-        return (self.folder.parent / f"{self.folder.name}.log").read_text()
+        """What was printed on standard error, over all starts: whole lines, since one may be on its way."""
+        text = (self.folder.parent / f"{self.folder.name}.log").read_text()
+        return text[: text.rfind("\n") + 1]
 
     @property
     def keys(self) -> dict[str, str]:

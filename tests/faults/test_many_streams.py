@@ -18,7 +18,7 @@ from tests.faults.http import Answer
 from tests.faults.report import Findings
 from tests.faults.site import Site
 from tests.faults.trial import eventually, seconds, times
-from tests.upstream import Behaviour
+from tests.upstream import Behaviour, scripts
 
 pytestmark = pytest.mark.proof
 
@@ -57,6 +57,17 @@ LARGE = 8
 LARGE_BODY = 16 << 20
 # One at a time is several times its size in memory while it is read; none of them is, once its answer has begun.
 LARGE_MAY_TAKE = 6 * LARGE_BODY
+
+
+async def test_an_answer_without_measure_is_given_up(site: Site) -> None:
+    site.upstream.on("huge", scripts.huge((64 << 20) + 1))
+    number = next(site.numbers)
+    answer = await site.call("up/huge", number=number)
+    await site.settled(5.0)
+
+    assert (answer.status, answer.code) == (502, "provider_error")
+    row = site.compare_books()[number]
+    assert (row.outcome, row.source) == (Outcome.PROVIDER_ERROR, UsageSource.NOTHING)
 
 
 async def test_what_was_asked_is_not_kept_while_its_answer_goes_on(site: Site) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
+from tests.patience import Patience
 from tests.upstream import payloads
 from tests.upstream.behaviour import Behaviour, Ending
 from tests.upstream.record import Record
@@ -112,17 +113,17 @@ class Upstream:
 
     async def wait_for(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:  # noqa: ASYNC109 - the caller's patience
         """Wait, letting the caller's loop run, until the predicate is true; TimeoutError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
+        patience = Patience(timeout)
         while not predicate():
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise TimeoutError(self._told())
             await asyncio.sleep(_POLL)
 
     def wait_for_blocking(self, predicate: Callable[[], object], timeout: float = 5.0) -> None:
         """Do the same for callers without a loop."""
-        deadline = time.monotonic() + timeout
+        patience = Patience(timeout)
         while not predicate():
-            if time.monotonic() > deadline:
+            if patience.over():
                 raise TimeoutError(self._told())
             time.sleep(_POLL)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -79,9 +78,9 @@ def test_it_is_tried_again_after_a_pause_and_heals(site: Site, upstream: Upstrea
     upstream.on(MODEL, Behaviour())
     until(lambda: caller.chat().status_code == 200, patience=8)
     assert [caller.chat().status_code for _ in range(3)] == [200] * 3
-    log = Path(f"{site.installation.folder}.log").read_text("utf-8")
     tenant = caller.project["tenant_id"]
-    told = [line["event"] for line in map(json.loads, log.splitlines()) if line.get("tenant") == tenant]
+    lines = map(json.loads, site.installation.log.splitlines())
+    told = [line["event"] for line in lines if line.get("tenant") == tenant]
     assert [event for event in told if event != "request"] == [
         "a provider keeps failing and is left alone",
         "a provider answers again",

@@ -128,13 +128,6 @@ def test_an_answer_that_would_swell(caller: Caller, upstream: Upstream) -> None:
     assert caller.rows[0]["latency_ms"] < 1_000
 
 
-# 64 MB, within the time that an answer may take.
-@pytest.mark.alone
-def test_an_answer_without_measure(caller: Caller, upstream: Upstream) -> None:
-    upstream.on(MODEL, scripts.huge((64 << 20) + 1))
-    assert told(caller) == FAILED
-
-
 def test_trailers_after_the_chunks(caller: Caller, upstream: Upstream) -> None:
     upstream.on(MODEL, Behaviour(framing="chunked", trailers=(("x-usage", "0"), ("server-timing", "db;dur=53"))))
     passes(caller)
