@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Final, Self, final
 
 import httpx2
@@ -19,12 +21,18 @@ import psycopg
 from bailiwick.identity.keyring import MasterKey
 
 _START_SECONDS: Final = 60.0
+# Below those that are given to whoever asks for any (from 32,768 on, as a rule), of which other tests ask all the time.
+_NOBODYS_PORTS: Final = (12_000, 32_000)
+_CHANCE: Final = SystemRandom()
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that nobody has just now, nor gets by chance: one that the system gives to nobody who asks for any."""
+    while True:
+        port = _CHANCE.randrange(*_NOBODYS_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -275,12 +275,12 @@ def test_too_many_tools_for_many_rules_are_refused_before_they_hold_everybody_up
     few = [function("a" * 60 + str(number)) for number in range(20)]
     assert len(sent(narrowed(CHAT, {"tools": few}, *INVOLVED))["tools"]) == 20
     many = [function("a" * 250 + str(number)) for number in range(1500)]
-    begun = perf_counter()
+    begun = process_time()
     with pytest.raises(Refused, match="too many tools") as refused:
         narrowed(CHAT, {"tools": many}, *INVOLVED)
     assert refused.value.code is Code.INVALID_REQUEST
     # They would take half a minute.
-    assert perf_counter() - begun < 3
+    assert process_time() - begun < 3
 
 
 @pytest.mark.parametrize("kind", ["server", "namespace"])
@@ -289,10 +289,10 @@ def test_a_long_name_that_many_tools_share_is_not_written_out_for_each(kind: str
     server = {**MCP, "server_label": long, "allowed_tools": names}
     namespace = {"type": "namespace", "name": long, "tools": [{"type": "custom", "name": name} for name in names]}
     tools = [server if kind == "server" else namespace, function("a", RESPONSES)]
-    begun = perf_counter()
+    begun = process_time()
     result = narrowed(RESPONSES, {"tools": tools}, {"allow": ["a", "t*", "mcp*"]})
     assert sent(result)["tools"] == [function("a", RESPONSES)]
-    assert perf_counter() - begun < 3
+    assert process_time() - begun < 3
 
 
 def test_of_two_keys_in_a_tool_only_what_was_read_goes_on() -> None:
