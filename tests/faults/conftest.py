@@ -11,9 +11,18 @@ from tests.faults.report import Findings
 from tests.faults.site import Site
 from tests.faults.trial import PROVE
 
-# What is not timed to the second, and kills nothing but its own installation, may run beside anything.
+# What is not timed to the second, or knows how late the machine is, and kills nothing but its own installation, may run
+# beside anything.
 _PATIENT = frozenset(
-    {"test_budgets", "test_database_trouble", "test_full_disk", "test_kills", "test_shutdown", "test_watch"}
+    {
+        "test_budgets",
+        "test_database_trouble",
+        "test_disconnects",
+        "test_full_disk",
+        "test_kills",
+        "test_shutdown",
+        "test_watch",
+    }
 )
 
 
