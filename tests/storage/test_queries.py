@@ -55,6 +55,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "providers": (roles.CONTROL, roles.OPERATOR),
     "providers.platform_providers": (roles.OPERATOR,),
     "refused_calls": (roles.CONTROL,),
+    "usage_of_all": (roles.OPERATOR,),
     "refused_crossings": (roles.OPERATOR,),
     "refused_crossings.count_crossings": (roles.LEDGER,),
     "refused_calls.add_refused": (roles.LEDGER,),

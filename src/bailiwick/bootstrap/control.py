@@ -55,6 +55,7 @@ from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.tiers import Tiers
 from bailiwick.services.usage import UsageReports
 from bailiwick.services.usage_export import UsageExport
+from bailiwick.services.usage_of_all import UsageOfAll
 from bailiwick.storage.operator_keys import OperatorLookup
 
 _CONNECTIONS: Final = 8
@@ -90,6 +91,7 @@ class ControlPlane:
     playground: Playground
     usage: UsageReports
     usage_export: UsageExport
+    usage_of_all: UsageOfAll
     end_users: EndUsers
     explaining: Explaining
     directory: Directory
@@ -167,6 +169,7 @@ async def control_plane(
             agents=Agents(database, acts),
             usage=UsageReports(database),
             usage_export=UsageExport(database, acts),
+            usage_of_all=UsageOfAll(database, acts),
             end_users=EndUsers(database, acts),
             explaining=explaining,
             playground=Playground(database, acts, explaining, gateway, sealing=keys.sealing, public_url=public_url),

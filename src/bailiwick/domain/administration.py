@@ -56,6 +56,7 @@ class AdminPermission(StrEnum):
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
     USAGE_READ = "usage:read"
+    PLATFORM_USAGE_READ = "platform_usage:read"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     AUDIT_READ = "audit:read"
@@ -122,6 +123,7 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.AGENTS_READ: Need(_VIEWER),
     _P.AGENTS_WRITE: Need(_ADMIN),
     _P.USAGE_READ: Need(_VIEWER),
+    _P.PLATFORM_USAGE_READ: Need(_VIEWER, Reach.INSTALLATION),
     _P.USERS_READ: Need(_VIEWER),
     _P.USERS_WRITE: Need(_ADMIN),
     _P.AUDIT_READ: Need(_VIEWER),

@@ -115,7 +115,7 @@ def filled(path: str, known: dict[str, str]) -> str:
 
 async def test_a_page_takes_three_queries_at_most(watched: Watched) -> None:
     paths = [filled(path, watched.known) for path in ADDRESSES]
-    of_all = ("/providers", "/issuers", "/tenants/new", "/sign-in-providers")
+    of_all = ("/installation", "/providers", "/issuers", "/tenants/new", "/sign-in-providers")
     own = [path for path in paths if not path.startswith(of_all)]
     for person, reached in (({}, paths), ({"tenant": watched.known["tenant_id"]}, own)):
         async for path, found in watched.queries(reached, **person):

@@ -17,6 +17,7 @@ from bailiwick.apps.dashboard.pages import (
     agents,
     audit,
     budgets,
+    installation,
     issuers,
     keys,
     limits,
@@ -52,6 +53,7 @@ from bailiwick.services.recent import Recent
 
 PAGES: Final[Sequence[Page]] = (
     *usage.PAGES,
+    *installation.PAGES,
     *projects.PAGES,
     *keys.PAGES,
     *limits.PAGES,

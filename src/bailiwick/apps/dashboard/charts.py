@@ -12,7 +12,7 @@ from bailiwick.domain.paging import MAX_LIMIT
 from bailiwick.domain.refusals import RefusalsReport, step_of
 from bailiwick.domain.usage_report import NO_CALLS, GroupBy, Usage, UsageQuery, UsageReport
 
-_NANO: Final = 1_000_000_000
+NANO: Final = 1_000_000_000
 _OTHERS: Final = "others"
 _NOTHING: Final = "\N{EN DASH}"
 _STEPS: Final = {GroupBy.HOUR: timedelta(hours=1), GroupBy.DAY: timedelta(days=1)}
@@ -137,7 +137,7 @@ def usage_charts(report: UsageReport, span: Span) -> list[Chart]:
             Series(label="Read", colour="series-1", values=of(lambda u: u.input_tokens)),
             stacked=True,
         ),
-        chart("cost", "Cost", "usd", Series(label="Cost", colour="series-1", values=of(lambda u: u.cost_nano / _NANO))),
+        chart("cost", "Cost", "usd", Series(label="Cost", colour="series-1", values=of(lambda u: u.cost_nano / NANO))),
         chart("latency", "Latency", "ms", p50, p95),
     ]
 
@@ -163,7 +163,7 @@ def refusals_shown(report: RefusalsReport) -> Refusals:
     """Refused calls over time, by code; of more codes than there are colours the rest is one."""
     step = timedelta(hours=1) if step_of(report.query) == "hour" else timedelta(days=1)
     start = report.query.first_hour
-    points = _steps(start if step < timedelta(days=1) else start.replace(hour=0), report.query.until, step)
+    points = steps(start if step < timedelta(days=1) else start.replace(hour=0), report.query.until, step)
     totals: Counter[str] = Counter()
     at: Counter[tuple[str, datetime]] = Counter()
     for count in report.counts:
@@ -188,10 +188,11 @@ def _requests(usage: Usage) -> float:
 
 
 def _points(query: UsageQuery, span: Span) -> list[datetime]:
-    return _steps(query.since, query.until, span.step)
+    return steps(query.since, query.until, span.step)
 
 
-def _steps(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
+def steps(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
+    """When each point of a span begins."""
     points = [since]
     while points[-1] + step < until:
         points.append(points[-1] + step)

@@ -29,6 +29,7 @@ _P: Final = AdminPermission
 
 MENU: Final = (
     Entry(label="Overview", href="/dashboard", icon="overview", needs=_P.USAGE_READ, exact=True),
+    Entry(label="Installation", href="/dashboard/installation", icon="installation", needs=_P.PLATFORM_USAGE_READ),
     Entry(label="Projects", href="/dashboard/projects", icon="projects", needs=_P.PROJECTS_READ),
     Entry(label="Tenants", href="/dashboard/tenants", icon="tenants", needs=_P.TENANTS_READ),
     Entry(label="Providers", href="/dashboard/providers", icon="providers", needs=_P.PLATFORM_PROVIDERS_READ),
