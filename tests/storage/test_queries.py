@@ -57,7 +57,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "refused_calls": (roles.CONTROL,),
     "usage_of_all": (roles.OPERATOR,),
     "refused_crossings": (roles.OPERATOR,),
-    "refused_crossings.count_crossings": (roles.LEDGER,),
+    "refused_crossings.count_crossings": (roles.LEDGER, roles.OPERATOR),
     "refused_calls.add_refused": (roles.LEDGER,),
     "refused_calls.count_refusals": (roles.LEDGER,),
     "refused_calls.trim_refused": (roles.OPERATOR,),

@@ -30,6 +30,7 @@ from bailiwick.services.acts import Acts
 from bailiwick.services.agents import Agents
 from bailiwick.services.audit_trail import AuditTrail, Ends, Witness
 from bailiwick.services.budgets import BudgetBook
+from bailiwick.services.confinement import Confinement
 from bailiwick.services.credentials import Credentials
 from bailiwick.services.directory import Directory
 from bailiwick.services.end_users import EndUsers
@@ -69,6 +70,7 @@ class ControlPlane:
     """The use cases of the control process."""
 
     acts: Acts
+    confinement: Confinement
     operators: Operators
     operator_keys: OperatorKeys
     operator_minting: OperatorMinting
@@ -145,12 +147,14 @@ async def control_plane(
             public_url=public_url,
         )
         explaining = Explaining(database)
+        confinement = Confinement(database, acts.new_id(), now=now)
         gateway = None if gateway_socket is None else OwnGateway(transport, socket=gateway_socket)
         yield ControlPlane(
             acts=acts,
+            confinement=confinement,
             operators=Operators(OperatorLookup(database), pepper=keys.operator_pepper, now=now),
             operator_keys=OperatorKeys(database, acts, pepper=keys.operator_pepper),
-            operator_minting=OperatorMinting(database, acts, sealing=keys.sealing, public_url=public_url),
+            operator_minting=OperatorMinting(database, acts, confinement, sealing=keys.sealing, public_url=public_url),
             people=People(database, acts, access.sessions),
             repeats=Repeats(database, now=now),
             provisioning=Provisioning(database, acts),

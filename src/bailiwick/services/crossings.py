@@ -12,6 +12,7 @@ from typing import Final, final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import INSTALLATION, Actor
+from bailiwick.domain.audit_chain import Chain
 from bailiwick.domain.crossings import ACTION, MOST_CALLERS, OTHERS, Crosser
 from bailiwick.domain.errors import Code
 from bailiwick.domain.ids import ProjectId, TenantId
@@ -88,12 +89,17 @@ async def tell(database: Database, acts: Acts) -> None:
                 taken = await refused_crossings.take(scope, tenant_id, before, _AT_ONCE)
                 for one in taken:
                     actor = Actor(name=one.actor, shown=one.uid)
-                    await acts.record(scope, actor, ACTION, _target(one), tenant_id=tenant_id, detail=_detail(one))
+                    await acts.record(
+                        scope, actor, ACTION, _target(tenant_id, one), tenant_id=tenant_id, detail=_detail(one)
+                    )
             more = len(taken) == _AT_ONCE
 
 
-def _target(taken: Taken) -> str:
-    return INSTALLATION if taken.project_id is None else ids.shown(ids.PROJECT, ProjectId(taken.project_id))
+def _target(tenant_id: Chain, taken: Taken) -> str:
+    """Where whoever was refused is at home."""
+    if taken.project_id is not None:
+        return ids.shown(ids.PROJECT, ProjectId(taken.project_id))
+    return INSTALLATION if tenant_id is None else ids.shown(ids.TENANT, tenant_id)
 
 
 def _detail(taken: Taken) -> dict[str, object]:

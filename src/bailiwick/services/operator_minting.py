@@ -12,7 +12,6 @@ from typing import Final, final
 from uuid import UUID
 
 from bailiwick.domain import ids
-from bailiwick.domain.administration import confine
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import invalid
@@ -23,6 +22,7 @@ from bailiwick.domain.permissions import ALL_SCOPES
 from bailiwick.domain.times import written
 from bailiwick.services.absence import found
 from bailiwick.services.acts import Acts
+from bailiwick.services.confinement import Confinement
 from bailiwick.services.minting import Minted, minted, minted_claims
 from bailiwick.services.signing import Ring
 from bailiwick.storage import signing_keys
@@ -37,10 +37,13 @@ MOST_ORGS: Final = 100
 class OperatorMinting:
     """Signs tokens for operator keys."""
 
-    def __init__(self, database: Database, acts: Acts, *, sealing: bytes, public_url: str) -> None:
+    def __init__(
+        self, database: Database, acts: Acts, confinement: Confinement, *, sealing: bytes, public_url: str
+    ) -> None:
         """`sealing` is the key that signing keys are sealed with; `public_url` the issuer and the audience."""
         self._database = database
         self._acts = acts
+        self._confinement = confinement
         self._sealing = sealing
         self._issuer = public_url
 
@@ -86,5 +89,5 @@ class OperatorMinting:
     async def _reached(self, operator: Operator, kind: Kind, wanted: UUID) -> TenantId:
         """The tenant of something that the operator reaches; raises `Refused` (404)."""
         tenant_id = found(await tenant_of(self._database, kind, wanted))
-        confine(operator, tenant_id).or_raise()
+        self._confinement.keep(operator, tenant_id)
         return tenant_id

@@ -66,12 +66,14 @@ async def run(settings: ControlSettings) -> None:
         app = create_app(plane, new_id=plane.acts.new_id, monotonic=monotonic, log=log, dashboard=dashboard)
         async with (
             background(_witness(plane.witness, log)),
+            background(plane.confinement.run()),
             kept_up(settings.control_url, plane.acts, plane.signing_keys, report=partial(log.failure, None)),
         ):
             await serve(app, Path(settings.socket), on_ready=say_ready)
             # What happened last is witnessed too, unless the database has gone first.
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(_LAST_LOOK_SECONDS):
+                    await plane.confinement.flush()
                     await _look(plane.witness, log, told=False)
 
 

@@ -22,7 +22,7 @@ from bailiwick.apps.admin.repeating import once
 from bailiwick.apps.admin.shown import ItemShown
 from bailiwick.apps.http.session_cookie import CSRF_HEADER, SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
-from bailiwick.domain.administration import authorize, confine
+from bailiwick.domain.administration import authorize
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.fields import FieldError, Invalid
@@ -62,7 +62,7 @@ class ControlRoute(APIRoute):
             authorize(operator, needed.permission).or_raise()
             request.state.tenant_id = await tenant_of_address(request, plane)
             if not (needed.confined and request.state.tenant_id is None):
-                confine(operator, request.state.tenant_id).or_raise()
+                plane.confinement.keep(operator, request.state.tenant_id)
             _check_parameters(request, parameters)
             return await once(await read_body(request), handle_versioned, secrets)
 

@@ -24,7 +24,7 @@ from bailiwick.apps.dashboard.visitor import Visitor, Visitors
 from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain import ids
-from bailiwick.domain.administration import AdminPermission, authorize, confine
+from bailiwick.domain.administration import AdminPermission, authorize
 from bailiwick.domain.audit import Actor
 from bailiwick.domain.errors import Refused, Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
@@ -184,7 +184,7 @@ class Page:
         authorize(visitor.operator, self.needs).or_raise()
         tenant = await _tenant(request, site.plane, visitor)
         if not (self.confined and tenant is None):
-            confine(visitor.operator, tenant).or_raise()
+            site.plane.confinement.keep(visitor.operator, tenant)
         form = EMPTY
         if self.method == "POST":
             cookie = SessionCookie(site.plane.public_url)

@@ -2,7 +2,7 @@
 -- for as long as their minute lasts; then the control process writes them to the audit log.
 
 -- `tenant_id` is whose credential it was, null for a token that is no single tenant's: the installation's log has those.
--- `actor` is the key's id, or `user`; `uid` is whom it spoke for. What each process has counted: the largest number that
+-- `actor` is the key's or the operator's id, or `user`; `uid` is whom it spoke for. What each process has counted: the largest number that
 -- it told is the truth, however often it was told.
 CREATE TABLE refused_crossings (
     tenant_id  uuid,
@@ -21,4 +21,5 @@ ALTER TABLE refused_crossings FORCE ROW LEVEL SECURITY;
 CREATE POLICY ledger_all ON refused_crossings TO bailiwick_ledger USING (true) WITH CHECK (true);
 CREATE POLICY operator_all ON refused_crossings TO bailiwick_operator USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON refused_crossings TO bailiwick_ledger;
-GRANT SELECT, DELETE ON refused_crossings TO bailiwick_operator;
+-- The control process counts those of operators.
+GRANT SELECT, INSERT, UPDATE, DELETE ON refused_crossings TO bailiwick_operator;

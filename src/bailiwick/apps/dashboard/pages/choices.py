@@ -6,7 +6,6 @@ from typing import Final
 
 from bailiwick.apps.dashboard.page import Visit
 from bailiwick.domain import ids
-from bailiwick.domain.administration import confine
 from bailiwick.domain.ids import TenantId
 from bailiwick.domain.operators import OperatorRole
 from bailiwick.domain.paging import MAX_LIMIT, PageRequest
@@ -35,7 +34,7 @@ def roles_within(visit: Visit) -> list[tuple[str, str]]:
 def tenant_named(visit: Visit, text: str) -> TenantId:
     """The tenant that an address or a form names; raises `Refused` (404) for one that the visitor does not reach."""
     tenant_id = TenantId(found(ids.parsed(ids.TENANT, text)))
-    confine(visit.operator, tenant_id).or_raise()
+    visit.plane.confinement.keep(visit.operator, tenant_id)
     return tenant_id
 
 

@@ -13,7 +13,7 @@ from bailiwick.apps.dashboard.page import Page, Piece, Visit
 from bailiwick.apps.dashboard.pages.choices import tenants_within
 from bailiwick.apps.dashboard.snippets import snippets
 from bailiwick.domain import ids
-from bailiwick.domain.administration import AdminPermission, confine
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import KeyId, TenantId
@@ -126,7 +126,7 @@ def _chosen(visit: Visit) -> TenantId:
     read = ids.parsed(ids.TENANT, visit.form.text("tenant"))
     if read is None:
         raise invalid("tenant", "must be chosen")
-    confine(visit.operator, TenantId(read)).or_raise()
+    visit.plane.confinement.keep(visit.operator, TenantId(read))
     return TenantId(read)
 
 

@@ -15,7 +15,7 @@ from bailiwick.apps.dashboard.page import Page, Visit
 from bailiwick.apps.dashboard.pages.choices import tenant_named, tenants_within
 from bailiwick.apps.dashboard.pages.users import read_uid
 from bailiwick.domain import ids
-from bailiwick.domain.administration import AdminPermission, confine
+from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.errors import Refused
 from bailiwick.domain.explanation import Found, explained, read_request_id
 from bailiwick.domain.ids import ProjectId
@@ -44,7 +44,7 @@ async def _call(visit: Visit, asked: str) -> Found:
     """The call that an id names; raises `Refused` (404)."""
     request_id = found(read_request_id(asked))
     tenant_id = await visit.plane.explaining.tenant_of(request_id)
-    confine(visit.operator, tenant_id).or_raise()
+    visit.plane.confinement.keep(visit.operator, tenant_id)
     return await visit.plane.explaining.find(tenant_id, request_id)
 
 
