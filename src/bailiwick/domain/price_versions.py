@@ -94,6 +94,14 @@ def shown_version(number: int) -> str:
     return f"{number:016x}"
 
 
+def read_version(text: str) -> int:
+    """Read what `shown_version` wrote; raises `ValueError`."""
+    number = int(text, 16)
+    if not 0 <= number <= _BITS or shown_version(number) != text:
+        raise ValueError(text)
+    return number
+
+
 def _rate_document(rate: Rate) -> dict[str, object]:
     steps = [{"above": tokens, "usd_per_million": usd(higher)} for tokens, higher in rate.steps]
     return {"usd_per_million": usd(rate.base), **({"steps": steps} if steps else {})}

@@ -14,10 +14,12 @@ from weakref import WeakValueDictionary
 
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.paging import Page
+from bailiwick.domain.price_versions import KeptVersion
 from bailiwick.domain.refusals import RefusalsReport
 from bailiwick.domain.usage_report import UsageQuery, UsageReport
 from bailiwick.services.absence import not_found
-from bailiwick.storage import refused_calls
+from bailiwick.storage import price_history, refused_calls
 from bailiwick.storage.scope import Database, Scope
 from bailiwick.storage.usage import UsageRows
 
@@ -64,6 +66,13 @@ class UsageReports:
             if not await UsageRows(scope, tenant_id, project_id).exist():
                 raise not_found()
             return await refused_calls.report(scope, tenant_id, project_id, query)
+
+    async def prices(self, tenant_id: TenantId, *, after: int, limit: int) -> Page[KeptVersion]:
+        """A page of the versions of prices that calls of a tenant were charged by; raises `Refused` (404)."""
+        async with self._database.reading(tenant_id) as scope:
+            if not await UsageRows(scope, tenant_id, None).exist():
+                raise not_found()
+            return await price_history.list_versions(scope, tenant_id, after=after, limit=limit)
 
     @asynccontextmanager
     async def _survey(self, tenant_id: TenantId) -> AsyncGenerator[Scope]:

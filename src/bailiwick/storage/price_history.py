@@ -8,6 +8,7 @@ import msgspec
 
 from bailiwick.domain.ids import TenantId
 from bailiwick.domain.models import ProviderKind
+from bailiwick.domain.paging import Page
 from bailiwick.domain.price_versions import FREE_VERSION, KeptVersion, PriceVersion, Quote
 from bailiwick.domain.pricing import price_of
 from bailiwick.storage.ledger_connection import LedgerConnection
@@ -51,6 +52,12 @@ async def find_version(scope: Scope, tenant_id: TenantId, version: int) -> KeptV
         return FREE_VERSION
     row = await scope.fetch_one(_SQL["find_price_version"], {"tenant": tenant_id, "version": version})
     return None if row is None else _kept(row)
+
+
+async def list_versions(scope: Scope, tenant_id: TenantId, *, after: int, limit: int) -> Page[KeptVersion]:
+    """A page of a tenant's versions, those of a greater number than `after`. `scope` reads as that tenant."""
+    values = {"tenant": tenant_id, "after": after, "limit": limit + 1}
+    return Page.of([_kept(row) for row in await scope.fetch_all(_SQL["list_price_versions"], values)], limit)
 
 
 def _kept(row: Row) -> KeptVersion:

@@ -21,6 +21,7 @@ CONTRACT = {
     "/admin/v1/tenants/{tenant_id}/members/{member_id}": {"get", "patch", "delete"},
     "/admin/v1/tenants/{tenant_id}/usage": {"get"},
     "/admin/v1/tenants/{tenant_id}/usage/export": {"get"},
+    "/admin/v1/tenants/{tenant_id}/prices": {"get"},
     "/admin/v1/projects/{project_id}": {"get", "patch", "delete"},
     "/admin/v1/projects/{project_id}/keys": {"get", "post"},
     "/admin/v1/projects/{project_id}/keys/{key_id}": {"get", "patch", "delete"},

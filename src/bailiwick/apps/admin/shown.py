@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bailiwick.apps.admin.price_shown import PriceVersionShown
 from bailiwick.domain.end_users import UNVERSIONED
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.paging import Page
@@ -334,7 +335,7 @@ class RequestUsageShown(BaseModel):
     input_tokens: int
     output_tokens: int
     cost_usd: str | None
-    price: dict[str, Any] | None
+    price: PriceVersionShown | None
     model_asked: str
     latency_ms: int
 

@@ -9,3 +9,10 @@ ON CONFLICT DO NOTHING;
 -- One version of a price, as a tenant's calls were charged by it.
 SELECT id, kind, model, source, rates, since FROM bailiwick.price_versions
 WHERE tenant_id = %(tenant)s AND id = %(version)s;
+
+-- name: list_price_versions
+-- The versions of prices that a tenant's calls were charged by, in the order of their numbers.
+SELECT id, kind, model, source, rates, since FROM bailiwick.price_versions
+WHERE tenant_id = %(tenant)s AND id > %(after)s
+ORDER BY id
+LIMIT %(limit)s;

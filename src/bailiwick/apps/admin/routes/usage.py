@@ -9,12 +9,16 @@ from starlette.responses import StreamingResponse
 
 from bailiwick.apps.admin.needs import needs
 from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit
+from bailiwick.apps.admin.price_shown import PriceVersionsShown
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import RefusalsShown, UsageReportShown
 from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import AdminPermission
 from bailiwick.domain.audit import Actor
+from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.merge_patch import Document
+from bailiwick.domain.paging import DEFAULT_LIMIT, read_limit
+from bailiwick.domain.price_versions import read_version, shown_version
 from bailiwick.domain.usage_export import ExportFormat, read_format
 from bailiwick.domain.usage_report import OF_TENANTS, PARAMETERS, usage_query
 from bailiwick.services.usage_export import Export
@@ -24,6 +28,8 @@ _OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/usage"
 
 _REFUSED_OF_PROJECT: Final = "/admin/v1/projects/{project_id}/refusals"
 _REFUSED_OF_TENANT: Final = "/admin/v1/tenants/{tenant_id}/refusals"
+
+_PRICES: Final = "/admin/v1/tenants/{tenant_id}/prices"
 
 _EXPORTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -133,6 +139,25 @@ async def read_refusals(plane: Plane, at: AtProject, span: Span) -> Document:
 async def read_tenant_refusals(plane: Plane, tenant_id: AtTenant, span: Span) -> Document:
     """Count the refused calls of all of a tenant's projects over time, by project and code."""
     return (await plane.usage.refusals(tenant_id, None, usage_query(span, plane.acts.now()))).document()
+
+
+@router.get(_PRICES, response_model=PriceVersionsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
+async def list_prices(plane: Plane, tenant_id: AtTenant, limit: Limit = None, after: After = None) -> Document:
+    """List the versions of prices that a tenant's calls were charged by."""
+    findings = Findings()
+    size = findings.take(lambda: read_limit(limit), DEFAULT_LIMIT)
+    last = findings.take(lambda: _read_after(after), 0)
+    findings.or_raise()
+    page = await plane.usage.prices(tenant_id, after=last, limit=size)
+    following = shown_version(page.items[-1].id) if page.has_more else None
+    return {"data": [version.document() for version in page.items], "has_more": page.has_more, "next": following}
+
+
+def _read_after(after: str | None) -> int:
+    try:
+        return 0 if after is None else read_version(after)
+    except ValueError:
+        raise invalid("after", "must be the `next` of an earlier page") from None
 
 
 async def _exported(plane: ControlPlane, actor: Actor, export: Export) -> StreamingResponse:
