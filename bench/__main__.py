@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench import peers
+from bench.budgets import measure_budgets
 from bench.doors import measure_doors
 from bench.errors import BenchError
 from bench.ledger import measure_ledger
@@ -125,7 +126,7 @@ def _run(options: argparse.Namespace) -> int:
         rig = Rig(folder=folder, mock_pid=mock.pid)
         systems = [_system(name, folder, options) for name in names]
         outcome = run_rounds([Direct(), *systems], plan, rig)
-        startup = ledger = doors = tokens = tools = None
+        startup = ledger = doors = tokens = tools = budgets = None
         if "ours" in names:
             command = serve_command(options.serve)
             if plan.ledger_rounds:
@@ -133,6 +134,7 @@ def _run(options: argparse.Namespace) -> int:
             if plan.door_seconds:
                 doors = measure_doors(command, plan, rig)
                 tokens, tools = measure_tokens(command, rig), measure_tools(command, rig)
+                budgets = measure_budgets(command, rig)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             startup = measure_startup(command, plan, folder)
     finally:
@@ -143,7 +145,7 @@ def _run(options: argparse.Namespace) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     report = Report(
         plan=plan, machine=describe(), outcome=outcome,
-        startup=startup, ledger=ledger, doors=doors, tokens=tokens, tools=tools,
+        startup=startup, ledger=ledger, doors=doors, tokens=tokens, tools=tools, budgets=budgets,
     )  # fmt: skip
     print(f"\n{report.tables()}\n\ntook {time.perf_counter() - began:.0f} s")
     whole = plan.name == "full" and set(names) == set(NAMES) and options.serve is None

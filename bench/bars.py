@@ -11,6 +11,7 @@ from bench.stats import Table
 from bench.tools import WITH_TOOLS
 
 if TYPE_CHECKING:
+    from bench.budgets import BudgetsOutcome
     from bench.ledger import LedgerOutcome
     from bench.startup import Startup
     from bench.stats import Figure
@@ -50,6 +51,7 @@ def bars(
     ledger: LedgerOutcome | None,
     tokens: TokensOutcome | None,
     tools: ToolsOutcome | None,
+    budgets: BudgetsOutcome | None,
 ) -> list[Bar]:
     """Return every bar with its figure; medians, but for memory, where the greatest counts."""
     full, cpu = Scenario.SATURATED, "cpu_ms"
@@ -82,6 +84,10 @@ def bars(
             value=tokens.minted_a_second if tokens else None),
         Bar(what="tier, agent and 20 tools, added CPU", limit=50, unit="µs",
             value=tools.added_us(WITH_TOOLS) if tools else None),
+        Bar(what="two budgets, added CPU of the gateway", limit=0.05, unit="ms",
+            value=budgets.added(full, cpu) if budgets else None),
+        Bar(what="two budgets, added p50 at 200 a second", limit=5, unit="ms",
+            value=budgets.added(Scenario.AT_RATE, "p50_ms") if budgets else None),
     ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from bench.plan import FEW_STREAMS, GENTLE_RATE, RATE, STREAMS_AT_ONCE, Scenario
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.systems.system import System
+    from bench.systems.system import Loadable
 
 MEGABYTE: Final = 1_000_000
 _FULL_CORE: Final = 0.85
@@ -107,7 +107,7 @@ class _Loaded:
     figures: dict[str, float]
 
 
-def measure(system: System, turn: Turn, rig: Rig) -> Slot:
+def measure(system: Loadable, turn: Turn, rig: Rig) -> Slot:
     """Load `system` once and return what it cost; a failure becomes a slot without figures."""
     try:
         figures, doubts = _measure(system, turn, rig)
@@ -122,7 +122,7 @@ def measure(system: System, turn: Turn, rig: Rig) -> Slot:
     )
 
 
-def _measure(system: System, turn: Turn, rig: Rig) -> tuple[dict[str, float], list[str]]:
+def _measure(system: Loadable, turn: Turn, rig: Rig) -> tuple[dict[str, float], list[str]]:
     recorded_before = system.recorded()
     settle()
     before, busy_before = _cost(system), proc.core_busy(proc.GATEWAY_CORE)
@@ -159,7 +159,7 @@ def _measure(system: System, turn: Turn, rig: Rig) -> tuple[dict[str, float], li
     return figures, doubts
 
 
-def _load(system: System, turn: Turn, folder: Path) -> _Loaded:
+def _load(system: Loadable, turn: Turn, folder: Path) -> _Loaded:
     scenario, seconds = turn.scenario, turn.seconds
     call = system.call(scenario.kind)
     match scenario:
@@ -222,7 +222,7 @@ def _foreign_load(rig: Rig) -> float:
     return proc.core_busy(proc.LOAD_CORE) - ours
 
 
-def _cost(system: System) -> proc.Cost:
+def _cost(system: Loadable) -> proc.Cost:
     return proc.Cost() if system.pid is None else proc.cost(system.pid, system.worker_marker)
 
 
@@ -237,7 +237,7 @@ def _doubts(scenario: Scenario, loaded: _Loaded, figures: dict[str, float]) -> l
     return doubts
 
 
-def _unrecorded(system: System, expected: int) -> list[str]:
+def _unrecorded(system: Loadable, expected: int) -> list[str]:
     """Compare the system's own record with the calls that were answered."""
     deadline = time.perf_counter() + _RECORDED_WITHIN
     while (recorded := system.recorded() or 0) < expected and time.perf_counter() < deadline:

@@ -20,6 +20,7 @@ from bench.plan import FEW_STREAMS, GENTLE_RATE, RATE, STREAMS_AT_ONCE
 from bench.stats import Table
 
 if TYPE_CHECKING:
+    from bench.budgets import BudgetsOutcome
     from bench.doors import DoorsOutcome
     from bench.ledger import LedgerOutcome
     from bench.machine import Machine
@@ -45,13 +46,14 @@ class Report:
     doors: DoorsOutcome | None
     tokens: TokensOutcome | None
     tools: ToolsOutcome | None
+    budgets: BudgetsOutcome | None
 
     def tables(self) -> str:
         """Return the bars and every table, as Markdown."""
         table = Table(self.outcome.slots)
         sections = [
             tables.quietness(self.outcome),
-            tables.bars_table(bars(table, self.startup, self.ledger, self.tokens, self.tools)),
+            tables.bars_table(bars(table, self.startup, self.ledger, self.tokens, self.tools, self.budgets)),
             tables.saturated_tables(self.outcome, table),
             tables.rate_table(self.outcome, table),
             tables.stream_table(self.outcome, table),
@@ -67,6 +69,8 @@ class Report:
             sections.append(tables.tokens_table(self.tokens))
         if self.tools is not None:
             sections.append(tables.tools_table(self.tools))
+        if self.budgets is not None:
+            sections.append(tables.budgets_table(self.budgets))
         if self.outcome.absent:
             sections.append(tables.absent(self.outcome))
         sections.append(tables.doubts(self.outcome, self.ledger))
@@ -93,7 +97,7 @@ class Report:
     def results(self) -> str:
         """Return everything measured, as JSON."""
         table = Table(self.outcome.slots)
-        held = bars(table, self.startup, self.ledger, self.tokens, self.tools)
+        held = bars(table, self.startup, self.ledger, self.tokens, self.tools, self.budgets)
         found = {
             "machine": dataclasses.asdict(self.machine),
             "plan": dataclasses.asdict(self.plan),
@@ -105,6 +109,7 @@ class Report:
             "doors": dataclasses.asdict(self.doors) if self.doors else None,
             "tokens": dataclasses.asdict(self.tokens) if self.tokens else None,
             "tools": dataclasses.asdict(self.tools) if self.tools else None,
+            "budgets": dataclasses.asdict(self.budgets) if self.budgets else None,
         }
         return portable(json.dumps(found, indent=1, default=str)) + "\n"
 

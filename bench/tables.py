@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.bars import Bar
+    from bench.budgets import BudgetsOutcome
     from bench.doors import DoorsOutcome
     from bench.ledger import LedgerOutcome
     from bench.measure import Slot
@@ -295,3 +296,29 @@ def quietness(outcome: Outcome) -> str:
         f"**Others worked on this machine during {disturbed} of {len(outcome.slots)} measurements.** CPU a call "
         "stands; calls a second and latencies are worse than the systems are."
     )
+
+
+def budgets_table(budgets: BudgetsOutcome) -> str:
+    """Return what a call costs under budgets, and without."""
+    title = "## Budgets: what a call costs us at `/v1/chat/completions`, with the durable ledger"
+    if budgets.problem is not None:
+        return f"{title}\n\nNot measured: {budgets.problem}."
+    columns = (
+        (Scenario.SATURATED, "cpu_ms", "CPU ms a call, gateway"),
+        (Scenario.SATURATED, "cpu_database_ms", "PostgreSQL's beside it"),
+        (Scenario.SATURATED, "calls_a_second", "calls a second"),
+        (Scenario.SATURATED, "p50_ms", "p50 ms, saturated"),
+        (Scenario.AT_RATE, "p50_ms", "p50 ms, at 200 a second"),
+        (Scenario.AT_RATE, "p99_ms", "p99 ms"),
+    )
+    rows = [
+        [name, *(_spread(budgets.figures(name, scenario, figure)) for scenario, figure, _ in columns)]
+        for name in budgets.slots
+    ]
+    return f"{title}\n\n{grid(['', *(head for _, _, head in columns)], rows)}"
+
+
+def _spread(rounds: list[float]) -> str:
+    if not rounds:
+        return "-"
+    return f"{statistics.median(rounds):,.3g} ({min(rounds):,.3g} to {max(rounds):,.3g})"

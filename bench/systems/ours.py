@@ -41,6 +41,7 @@ class Bootstrap:
 
     base_url: str
     admin_key: str
+    tenant_id: str
     project_id: str
     api_key: str
 
@@ -103,7 +104,7 @@ class Ours:
         self.start_only()
         if self._bootstrap is None:
             self._bootstrap = self._read_bootstrap()
-            self._set_up()
+            self._set_up(self._project)
         self._server.wait_until(lambda: answers(self.call))
 
     def start_only(self) -> float:
@@ -127,9 +128,9 @@ class Ours:
         """The project's key."""
         return self._known().api_key
 
-    def recorded(self) -> int | None:
-        """Return how many settled calls the ledger holds, as the usage report counts them."""
-        project = self._known().project_id
+    def recorded(self, project: str | None = None) -> int | None:
+        """Return how many settled calls the ledger holds, as the usage report counts them; of ours unless stated."""
+        project = project or self._known().project_id
         answer = self._admin("GET", f"/admin/v1/projects/{project}/usage?group_by=day")
         total = answer.get("total")
         return int(total["requests"]) if isinstance(total, dict) else None
@@ -140,6 +141,9 @@ class Ours:
 
     def add_provider(self, name: str, *, port: int, model: str, kind: str = "openai") -> None:
         """Give the project the mock provider at `port` for one model."""
+        self._add_provider(self._project, name, port=port, model=model, kind=kind)
+
+    def _add_provider(self, project: str, name: str, *, port: int, model: str, kind: str = "openai") -> None:
         provider = {
             "name": name,
             "kind": kind,
@@ -147,7 +151,7 @@ class Ours:
             "api_key": "sk-upstream",
             "models": [model],
         }
-        self._admin("POST", f"{self._project}/providers", provider)
+        self._admin("POST", f"{project}/providers", provider)
 
     def confined_key(self) -> str:
         """Give the project a tier and an agent, each with rules of tools; return a key of that tier."""
@@ -156,6 +160,19 @@ class Ours:
         self._admin("POST", f"{self._project}/tiers", tier)
         self._admin("POST", f"{self._project}/agents", agent)
         return str(self._admin("POST", f"{self._project}/keys", {"name": "confined", "tier": "bench"})["key"])
+
+    def project(self, *, budgets: bool = False) -> tuple[str, str]:
+        """Make another project, with two budgets or without; return its id and a key."""
+        tenant = self._known().tenant_id
+        made = str(self._admin("POST", f"/admin/v1/tenants/{tenant}/projects", {"name": "another"})["id"])
+        path = f"/admin/v1/projects/{made}"
+        self._set_up(path)
+        if budgets:
+            month = {"scope": "project", "limit": {"usd": "1000000"}, "window": "month"}
+            day = {"scope": "user", "subject": "*", "limit": {"tokens": 10**15}, "window": "day"}
+            self._admin("POST", f"{path}/budgets", month)
+            self._admin("POST", f"{path}/budgets", day)
+        return made, str(self._admin("POST", f"{path}/keys", {"name": "bench"})["key"])
 
     @property
     def _project(self) -> str:
@@ -172,15 +189,16 @@ class Ours:
         return Bootstrap(
             base_url=written["base_url"],
             admin_key=written["admin_key"],
+            tenant_id=written["tenant_id"],
             project_id=written["project_id"],
             api_key=written["api_key"],
         )
 
-    def _set_up(self) -> None:
-        self.add_provider("mock", port=ports.MOCK_JSON, model=MODEL)
-        self.add_provider("mock-streams", port=ports.MOCK_STREAM, model=STREAM_MODEL)
+    def _set_up(self, project: str) -> None:
+        self._add_provider(project, "mock", port=ports.MOCK_JSON, model=MODEL)
+        self._add_provider(project, "mock-streams", port=ports.MOCK_STREAM, model=STREAM_MODEL)
         limits = dict.fromkeys(("ip", "project", "key", "user"), _GENEROUS)
-        self._admin("PATCH", self._project, {"limits": limits})
+        self._admin("PATCH", project, {"limits": limits})
 
     def _admin(self, method: str, path: str, body: object = None) -> dict[str, object]:
         request = urllib.request.Request(

@@ -15,17 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class System(Protocol):
-    """A gateway under measurement, or the direct call that it is compared with."""
+class Loadable(Protocol):
+    """What one measurement needs of a system."""
 
     @property
     def name(self) -> str:
         """The short name, as `--only` takes it."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """The name and version shown in the tables."""
         ...
 
     @property
@@ -38,20 +33,29 @@ class System(Protocol):
         """The root of the process tree; None for the direct call."""
         ...
 
-    def start(self) -> None:
-        """Start and set up; raise `BenchError` if the system cannot take part."""
-        ...
-
-    def stop(self) -> None:
-        """Stop the whole tree."""
-        ...
-
     def call(self, kind: Kind) -> Call:
         """Return the call that this system is asked to carry."""
         ...
 
     def recorded(self) -> int | None:
         """Return how many calls the system has on record; None if it keeps no record."""
+        ...
+
+
+class System(Loadable, Protocol):
+    """A gateway under measurement, or the direct call that it is compared with."""
+
+    @property
+    def title(self) -> str:
+        """The name and version shown in the tables."""
+        ...
+
+    def start(self) -> None:
+        """Start and set up; raise `BenchError` if the system cannot take part."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the whole tree."""
         ...
 
 

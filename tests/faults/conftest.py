@@ -13,17 +13,10 @@ from tests.faults.trial import PROVE
 
 # What is not timed to the second, or knows how late the machine is, and kills nothing but its own installation, may run
 # beside anything.
-_PATIENT = frozenset(
-    {
-        "test_budgets",
-        "test_database_trouble",
-        "test_disconnects",
-        "test_full_disk",
-        "test_kills",
-        "test_shutdown",
-        "test_watch",
-    }
-)
+_PATIENT = frozenset({
+    "test_budgets", "test_database_trouble", "test_disconnects", "test_full_disk", "test_kills",
+    "test_ledger_at_size", "test_shutdown", "test_watch",
+})  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
