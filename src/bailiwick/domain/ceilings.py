@@ -35,7 +35,8 @@ _PARTS: Final = re.compile(
     r'|input_file|input_image|input_video|item_reference|video|video_url)"',
     re.ASCII,
 )
-_OFF: Final = frozenset({"null", "false", "[]", "{}", '""'})
+_OFF: Final = frozenset({b"null", b"false", b"[]", b"{}", b'""'})
+_OPENS: Final = b"{["
 # What has a model read what the body does not hold.
 _BEYOND: Final = frozenset({
     "container", "conversation", "enable_search", "file_ids", "mcp_servers", "plugins", "previous_response_id",
@@ -135,15 +136,17 @@ def ceiling(extent: Extent, price: Price | None, window: int | None) -> Ceiling 
 def reads_beyond(fields: Mapping[str, Raw]) -> bool:
     """Whether a body has a model read what its bytes do not bound."""
     for name, raw in fields.items():
-        text = str(raw, "latin-1")
+        data = bytes(raw)
         if name in _BEYOND:
-            if text not in _OFF:
+            if data not in _OFF:
                 return True
-        elif name == _PROMPT and text.startswith("{"):
+        elif name == _PROMPT and data.startswith(b"{"):
             return True
         elif name == _TOOLS:
-            if any(_HOSTED.match(kind[1]) for kind in _TYPE.finditer(text)):
+            if any(_HOSTED.match(kind[1]) for kind in _TYPE.finditer(str(data, "latin-1"))):
                 return True
-        elif text[0] in "{[" and (_PARTS.search(text) or ESCAPED_LETTER.search(text)):
-            return True
+        elif data[0] in _OPENS and (b'"type"' in data or b"\\u00" in data):
+            text = str(data, "latin-1")
+            if _PARTS.search(text) or ESCAPED_LETTER.search(text):
+                return True
     return False

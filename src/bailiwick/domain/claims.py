@@ -120,8 +120,7 @@ def claim(
     grant = principal.grant
     if grant.budgets is None:
         return None
-    key = None if grant.key_id is None else grant.key_id.hex
-    applied = grant.budgets.applying(names, key=key, uid=principal.uid, sid=principal.sid)
+    applied = grant.budgets.applying(names, key=grant.key_bucket, uid=principal.uid, sid=principal.sid)
     most = ceiling(extent, price, window) if applied else _NOTHING
     if most is None or (price is None and any(one.budget.cap.unit is not _TOKENS for one in applied)):
         raise _unpriced(names, window_missing=most is None)
@@ -142,7 +141,7 @@ def claim(
                 ends_us=span.frees_us,
             )
         )
-    said = {one.budget.cap.on_lost for one in applied}
+    said = [one.budget.cap.on_lost for one in applied]
     return Claim(
         opened_us=opened_us,
         applied=applied,
