@@ -114,7 +114,7 @@ def test_a_row_takes_few_bytes_and_a_month_is_removed_in_a_second(filled: Site, 
     old, begins, ends = months()
     each = _one(filled, SIZE.encode(), f"ledger_{begins:%Y_%m}") / (CALLS // 2)
     findings.add(TITLE, what="bytes a row, with its indexes", measured=each)
-    assert each <= MOST_BYTES
+    assert not PROVE or each <= MOST_BYTES
 
     with filled.installation.sql() as superuser:
         info = superuser.info
