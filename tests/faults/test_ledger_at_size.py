@@ -18,7 +18,7 @@ from tests.faults.trial import PROVE, eventually, seconds, times
 
 CALLS: Final = times(10_000_000, 4_000)
 USERS: Final = CALLS // 100
-CHUNK: Final = times(500_000, 1_000)
+CHUNK: Final = times(20_000, 1_000)
 MOST_MS: Final = {"user": 500.0, "drop": 1000.0}
 MOST_BYTES: Final = 300
 TITLE: Final = "A ledger of ten million calls"
