@@ -24,11 +24,11 @@ MOST_BYTES: Final = 300
 TITLE: Final = "A ledger of ten million calls"
 FILL: Final = """
     INSERT INTO bailiwick.ledger (id, tenant_id, project_id, key_id, opened_at, cost_nano, input_tokens, output_tokens,
-        cached_tokens, cache_write_tokens, reasoning_tokens, audio_tokens, latency_ms, outcome, usage_source, streamed,
+        cached_tokens, cache_write_tokens, reasoning_tokens, latency_ms, outcome, usage_source, streamed,
         uid, provider, model)
     SELECT gen_random_uuid(), p.tenant_id, p.id, k.id,
            %(month)s::timestamptz + (g / %(calls)s::float) * interval '28 days',
-           (random() * 1e7)::bigint, (random() * 4000)::int, (random() * 900)::int, 0, 0, 0, 0,
+           (random() * 1e7)::bigint, (random() * 4000)::int, (random() * 900)::int, 0, 0, 0,
            exp(5 + random() * 4)::int, 0, 0, false, 'user-' || floor(random() * %(users)s)::int,
            (ARRAY['openai', 'anthropic'])[1 + g %% 2], (ARRAY['large', 'small', 'tiny'])[1 + g %% 3]
     FROM generate_series(%(first)s::int, %(last)s::int) AS g, bailiwick.projects p
