@@ -34,6 +34,8 @@ RSS_MAY_VARY = 4_000_000
 # Connections that are kept for the next call, and for how long, at most.
 KEPT_CONNECTIONS = 128
 KEPT_SECONDS = 30.0
+# What the gateway's pools may still open where they have not opened all: on a busy machine.
+POOLS = 12
 # Of providers that are well and of those that are not.
 THEIRS = {200, 429, 500, 502}
 # Ours, if the machine stood still: the database did not answer for a second, or nobody's turn came for as long.
@@ -87,6 +89,9 @@ async def test_mixed_traffic_leaves_nothing_behind(site: Site, findings: Finding
     await site.settled(5.0)
     before, connections = descriptors(site, gateway), site.database_connections()
 
+    def held() -> int:
+        return descriptors(site, gateway) - max(0, site.database_connections() - connections)
+
     watching = asyncio.create_task(watched(gateway))
     await traffic(mixture, rate)
     watching.cancel()
@@ -100,8 +105,8 @@ async def test_mixed_traffic_leaves_nothing_behind(site: Site, findings: Finding
     )
 
     assert site.installation.children()["gateway"] == gateway, "it was never started again"
-    assert descriptors(site, gateway) <= before
-    assert site.database_connections() <= connections
+    await eventually(lambda: held() <= before, 5.0, "no descriptor is left open")
+    assert site.database_connections() <= connections + POOLS
     grown = _grown(memory)
     assert grown < (RSS_MAY_GROW if PROVE else RSS_MAY_VARY)
     outcomes = _agreed(site, mixture)
