@@ -5,11 +5,12 @@ The gateway knows of a change within a second (`storage/epoch.py`), for keys and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from bailiwick.domain import ids
 from bailiwick.domain.audit import Actor, changes
+from bailiwick.domain.budgets import Cap
 from bailiwick.domain.errors import Code, Refused
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.paging import Page, PageRequest
@@ -32,14 +33,18 @@ class Tiers:
         self._database = database
         self._acts = acts
 
-    async def list(
-        self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest, *, is_there: bool = False
-    ) -> Page[Tier]:
-        """A page of a project's tiers; raises `Refused` (404) unless whoever asks knows that the project is there."""
+    async def list(self, tenant_id: TenantId, project_id: ProjectId, page: PageRequest) -> Page[Tier]:
+        """A page of a project's tiers; raises `Refused` (404)."""
         async with self._database.reading(tenant_id) as scope:
-            if not is_there:
-                found(await ProjectRows(scope, tenant_id).find(project_id))
+            found(await ProjectRows(scope, tenant_id).find(project_id))
             return await TierRows(scope, tenant_id, project_id).list(page)
+
+    async def list_beside_budgets(
+        self, tenant_id: TenantId, project_id: ProjectId
+    ) -> tuple[Sequence[Tier], Sequence[Cap]]:
+        """Every tier of a project that is there, and what the project itself lets each user spend."""
+        async with self._database.reading(tenant_id) as scope:
+            return await TierRows(scope, tenant_id, project_id).list_beside_budgets()
 
     async def find(self, tenant_id: TenantId, project_id: ProjectId, tier_id: TierId) -> Tier:
         """One tier; raises `Refused` (404)."""

@@ -94,7 +94,7 @@ def budget_terms(said: Mapping[str, Any]) -> BudgetTerms:
         holder=BudgetHolder.TENANT if said["of_tenant"] else BudgetHolder.PROJECT,
         scope=BudgetScope(said["scope"]),
         subject=said["subject"],
-        cap=_cap(said),
+        cap=cap_of(said),
     )
 
 
@@ -103,7 +103,7 @@ def _budget(row: Row) -> Budget:
         id=BudgetId(row["id"]),
         tenant_id=TenantId(row["tenant_id"]),
         project_id=None if row["project_id"] is None else ProjectId(row["project_id"]),
-        spec=BudgetSpec(scope=BudgetScope(row["scope"]), subject=row["subject"], cap=_cap(row)),
+        spec=BudgetSpec(scope=BudgetScope(row["scope"]), subject=row["subject"], cap=cap_of(row)),
         created_at=row["created_at"],
         created_by=row["created_by"],
     )
@@ -130,7 +130,8 @@ def _settable(cap: Cap) -> dict[str, object]:
     }
 
 
-def _cap(said: Mapping[str, Any]) -> Cap:
+def cap_of(said: Mapping[str, Any]) -> Cap:
+    """Read a budget's cap, from its row or from that as JSON."""
     return Cap(
         unit=Unit(said["unit"]),
         amount=said["amount"],

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, final
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from bailiwick.domain.budgets import tier_caps
+from bailiwick.domain.budgets import Cap, tier_caps
 from bailiwick.domain.ids import ProjectId, TenantId, TierId
 from bailiwick.domain.paging import Page, PageRequest
 from bailiwick.domain.tiers import Tier, TierSpec
 from bailiwick.domain.tools import tool_rules
+from bailiwick.storage.budgets import cap_of
 from bailiwick.storage.conflicts import tier_name_taken
 from bailiwick.storage.scope import Row, Scope
 from bailiwick.storage.sql import load
@@ -42,6 +43,11 @@ class TierRows:
         values = {**self._place, "after": page.after, "limit": page.limit + 1}
         rows = await self._scope.fetch_all(_SQL["list_tiers"], values)
         return Page.of([_tier(row) for row in rows], page.limit)
+
+    async def list_beside_budgets(self) -> tuple[Sequence[Tier], Sequence[Cap]]:
+        """Every tier of the project, and what the project itself lets each user spend; of no tiers, nothing."""
+        rows = await self._scope.fetch_all(_SQL["list_tiers_beside_budgets"], self._place)
+        return [_tier(row) for row in rows], [cap_of(said) for row in rows[:1] for said in row["of_each_user"] or ()]
 
     async def count(self) -> int:
         """How many tiers the project has."""

@@ -124,7 +124,7 @@ async def test_a_tiers_budgets_are_lines_and_told_among_what_it_changes(browser:
     (tier,) = (await browser.control.read(f"/projects/{project}/tiers"))["data"]
     assert [one["limit"] for one in tier["budgets"]] == [{"usd": "5.00"}, {"tokens": 200000}]
     shown = (await browser.get(address)).text
-    assert "Each user, dollars a month: $5.00 instead of what the project gives each user" in shown
+    assert "Each user, dollars a month: $5.00 instead of unlimited" in shown
     form = (await browser.get(f"{address}/{tier['id']}")).page.form("")
     assert form.fields["budgets"] == ["5.00 usd month\n200000 tokens 24h on_exceed=reject"]
     wrong = await browser.send(f"{address}/{tier['id']}", budgets="5.00 eur month")

@@ -42,6 +42,29 @@ async def test_a_tier_is_made_changed_and_removed_by_forms(browser: Browser) -> 
     assert await tiers(browser, project) == []
 
 
+async def test_a_tier_is_told_beside_the_budgets_that_it_stands_in_the_place_of(browser: Browser) -> None:
+    project, address = await place(browser)
+    budgets = f"/projects/{project['id']}/budgets"
+    each = {"scope": "user", "subject": "*"}
+    await browser.control.make(budgets, **each, limit={"usd": "5"}, window="month")
+    await browser.control.make(budgets, **each, limit={"tokens": 9_000}, window="day", models=["gpt-*"])
+    await browser.control.make(budgets, scope="user", subject="ann", limit={"usd": "77"}, window="month")
+    await browser.control.make(budgets, scope="project", limit={"usd": "88"}, window="month")
+    await browser.control.make(f"/tenants/{project['tenant_id']}/budgets", **each, limit={"usd": "99"}, window="month")
+    made = [{"limit": {"usd": "50"}, "window": "month"}, {"limit": {"tokens": 10}, "window": "day"}]
+    await browser.control.make(f"/projects/{project['id']}/tiers", name="pro", budgets=made)
+    text = (await browser.get(address)).text
+    assert "Each user, dollars a month: $50.00 instead of $5.00" in text
+    assert "Each user, tokens a day: 10 tokens instead of unlimited" in text
+    assert "gpt-*" not in text  # Which goes on as it is.
+    assert not [amount for amount in ("$77", "$88", "$99") if amount in text]
+    await browser.control.change(f"/projects/{project['id']}", default_tier="pro")
+    await browser.control.make(f"/projects/{project['id']}/tiers", name="free")
+    text = (await browser.get(address)).text
+    assert "Each user, dollars a month: $5.00 instead of $50.00" in text
+    assert "Each user, tokens a day: unlimited instead of 10 tokens" in text
+
+
 async def test_a_tier_that_cannot_be_is_told_in_its_form(browser: Browser) -> None:
     project, address = await place(browser)
     await browser.control.make(f"/projects/{project['id']}/tiers", name="pro")

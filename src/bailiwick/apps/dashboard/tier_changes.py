@@ -13,7 +13,6 @@ from bailiwick.domain.tiers import Tier
 
 _UNLIMITED: Final = "unlimited"
 _ANY: Final = "any"
-_SPENDING: Final = "each user, "
 
 
 @final
@@ -26,9 +25,12 @@ class TierChange:
     instead: str
 
 
-def tier_changes(project: Project, tier: Tier, default: Tier | None) -> list[TierChange]:
-    """What `tier` changes of what holds without a tier: the `default` one's terms, if any, else the project's own."""
-    usual, terms = _terms(project, default), _terms(project, tier)
+def tier_changes(project: Project, of_each_user: Sequence[Cap], tier: Tier, default: Tier | None) -> list[TierChange]:
+    """What `tier` changes of what holds without a tier: the `default` one's terms, if any, else the project's own.
+
+    `of_each_user` is what the project itself lets each user spend.
+    """
+    usual, terms = _terms(project, of_each_user, default), _terms(project, of_each_user, tier)
     return [
         TierChange(about=about[0].upper() + about[1:], says=terms.get(about, other), instead=usual.get(about, other))
         for about, other in _about(usual, terms)
@@ -43,21 +45,22 @@ def _about(*both: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _otherwise(about: str) -> str:
-    if about.startswith(_SPENDING):
-        return "what the project gives each user"
     return _ANY if about in _NAMES else _UNLIMITED
 
 
 _NAMES: Final = frozenset({"models", "agents", "tools"})
 
 
-def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
-    """What holds under a tier; its limits stand in the place of the project's, level by level."""
+def _terms(project: Project, of_each_user: Sequence[Cap], tier: Tier | None) -> dict[str, str]:
+    """What holds under a tier: its limits stand in the place of the project's, level by level, its budgets by kind."""
+    given = () if tier is None else tier.spec.budgets
+    replaced = {cap.kind for cap in given}
     terms = words.limits_by_level(project.limits)
+    terms |= _spending([*(cap for cap in of_each_user if cap.kind not in replaced), *given])
     if tier is None:
         return terms
     spec = tier.spec
-    terms |= words.limits_by_level(spec.limits) | _spending(spec.budgets)
+    terms |= words.limits_by_level(spec.limits)
     terms |= {
         name: ", ".join(said) or "none" for name in ("models", "agents") if (said := getattr(spec, name)) is not None
     }
@@ -70,4 +73,7 @@ def _terms(project: Project, tier: Tier | None) -> dict[str, str]:
 
 def _spending(caps: Sequence[Cap]) -> dict[str, str]:
     """What each user may spend, by what is counted."""
-    return {f"{_SPENDING}{budget_words.about(cap)}": budget_words.amount(cap.unit, cap.amount) for cap in caps}
+    terms: dict[str, list[str]] = {}
+    for cap in caps:
+        terms.setdefault(f"each user, {budget_words.about(cap)}", []).append(budget_words.amount(cap.unit, cap.amount))
+    return {about: " and ".join(amounts) for about, amounts in terms.items()}

@@ -22,6 +22,17 @@ WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND (%(after)s::uuid I
 ORDER BY id
 LIMIT %(limit)s;
 
+-- name: list_tiers_beside_budgets
+-- Every tier of a project, in the order of their ids, each beside the budgets that the project itself gives each user.
+SELECT t.id, t.tenant_id, t.project_id, t.name, t.limits, t.models, t.agents, t.tools, t.max_output_tokens, t.budgets,
+       t.created_at, t.created_by,
+       (SELECT jsonb_agg(to_jsonb(b) ORDER BY b.id) FROM bailiwick.budgets b
+        WHERE b.tenant_id = %(tenant)s AND b.project_id = %(project)s AND b.scope = 'user' AND b.subject = '*')
+           AS of_each_user
+FROM bailiwick.tiers t
+WHERE t.tenant_id = %(tenant)s AND t.project_id = %(project)s
+ORDER BY t.id;
+
 -- name: count_tiers
 -- How many tiers a project has.
 SELECT count(*) AS tiers FROM bailiwick.tiers WHERE tenant_id = %(tenant)s AND project_id = %(project)s;

@@ -29,7 +29,6 @@ from bailiwick.domain.errors import Refused
 from bailiwick.domain.fields import invalid
 from bailiwick.domain.ids import TierId
 from bailiwick.domain.merge_patch import Document
-from bailiwick.domain.paging import MAX_LIMIT, PageRequest
 from bailiwick.domain.tiers import Tier, TierSpec
 from bailiwick.domain.versions import etag
 from bailiwick.services.documents import tier_document
@@ -43,11 +42,11 @@ _NOTHING: Final[Document] = {"name": "", "models": (), "agents": (), "max_output
 async def list_tiers(visit: Visit) -> Response:
     """Every tier of a project, in words."""
     frame = await framed(visit, "tiers")
-    page = await visit.plane.tiers.list(*visit.at, PageRequest(limit=MAX_LIMIT), is_there=True)
-    default = next((tier for tier in page.items if tier.spec.name == frame.project.default_tier), None)
-    told = partial(tier_changes, frame.project)
+    listed, of_each_user = await visit.plane.tiers.list_beside_budgets(*visit.at)
+    default = next((tier for tier in listed if tier.spec.name == frame.project.default_tier), None)
+    told = partial(tier_changes, frame.project, of_each_user)
     tiers = [
-        (tier_document(tier), told(tier, None if tier is default else default), tier.created_at) for tier in page.items
+        (tier_document(tier), told(tier, None if tier is default else default), tier.created_at) for tier in listed
     ]
     return visit.show("tiers/list.html", **frame.values, tiers=tiers)
 

@@ -81,8 +81,15 @@ document.addEventListener("change", (event) => {
   if (form) form.requestSubmit();
 });
 
-document.addEventListener("DOMContentLoaded", () => {
+function showTab() {
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  showTab();
+  let width = innerWidth;
+  // Only when the window gets another width: a telephone's height changes with every scroll.
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showTab(); } });
   const summary = document.querySelector("[data-focus]");
   if (summary) summary.focus();
 });
