@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -50,6 +52,17 @@ def stands(caller: Caller, budget: str) -> Stands:
     ).fetchone()
     assert row is not None
     return int(row["settled"]), int(row["reserved"])
+
+
+@contextmanager
+def held(caller: Caller, budget: str, amount: int) -> Iterator[None]:
+    """Have so much of a budget held meanwhile, as calls in flight hold it; of one that met a call before."""
+    hold = b"UPDATE bailiwick.budget_slices SET reserved = reserved + %s WHERE budget_id = %s RETURNING id"
+    assert caller.site.database.execute(hold, (amount, budget)).fetchall()
+    try:
+        yield
+    finally:
+        caller.site.database.execute(hold, (-amount, budget))
 
 
 def spent(caller: Caller) -> Stands:

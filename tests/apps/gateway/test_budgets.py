@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from bailiwick.domain.money import usd
 from bailiwick.services.doors import DOORS, Door
-from tests.apps.gateway.budgets import a_budget, spent, stands
+from tests.apps.gateway.budgets import a_budget, held, spent, stands
 from tests.apps.gateway.doors.cases import CASES, project
 from tests.patience import process_lag
 from tests.serving import ASK, MODEL, Caller, Site, error_of, until
@@ -281,7 +280,31 @@ def in_background(call: Any) -> threading.Thread:
     return thread
 
 
+LIMITS = {"key": {"requests": 5, "per": "31d"}}
+
+
+def left(caller: Caller) -> int:
+    """How many calls the key may still make: those that wait for room have taken theirs."""
+    (limit,) = caller.ask("GET", "/v1/me").json()["limits"]
+    return int(limit["remaining"])
+
+
 def test_a_call_waits_for_the_room_that_calls_in_flight_hold_and_gets_it(site: Site, upstream: Upstream) -> None:
+    caller = site.project(limits=LIMITS)
+    budget = a_budget(caller, 150 * READ + 100 * WROTE, max_wait_ms=60_000)
+    assert caller.chat(max_tokens=1).status_code == 200
+    answers: list[Any] = []
+    with held(caller, budget, 100 * WROTE):
+        waiting = in_background(lambda: answers.append(caller.chat(max_tokens=50)))
+        until(lambda: left(caller) == 3)
+        assert len(upstream.requests) == 1
+    waiting.join()
+
+    assert answers[0].status_code == 200
+    assert stands(caller, budget) == (2 * A_CALL, 0)
+
+
+def test_a_call_gets_the_room_of_another_one_when_that_ends(site: Site, upstream: Upstream) -> None:
     caller = site.project()
     budget = a_budget(caller, 150 * READ + 100 * WROTE)
     upstream.on(MODEL, Behaviour(delay=0.5))
@@ -291,41 +314,38 @@ def test_a_call_waits_for_the_room_that_calls_in_flight_hold_and_gets_it(site: S
         assert caller.chat(max_tokens=50).status_code == 200
         first.join()
 
-    held, waited = upstream.requests
-    assert 0.49 < waited.received_at - held.received_at < 1.9 + lag.seconds
+    one, other = upstream.requests
+    assert 0.49 < other.received_at - one.received_at < 1.9 + lag.seconds
     assert stands(caller, budget) == (2 * A_CALL, 0)
 
 
-def test_a_call_that_waits_for_too_long_is_told_to_come_back(site: Site, upstream: Upstream) -> None:
+def test_a_call_that_waits_for_too_long_is_told_to_come_back(site: Site) -> None:
     caller = site.project(limits={"key": {"requests": 3, "per": "31d"}})
-    a_budget(caller, 150 * READ + 100 * WROTE, max_wait_ms=200)
-    upstream.on(MODEL, Behaviour(delay=0.9))
-    first = in_background(lambda: caller.chat(max_tokens=100))
-    until(lambda: caller.site.open_calls(caller.id))
-    refused = caller.chat(max_tokens=50)
-    first.join()
+    budget = a_budget(caller, 150 * READ + 100 * WROTE, max_wait_ms=200)
+    assert caller.chat(max_tokens=1).status_code == 200
+    with held(caller, budget, 100 * WROTE):
+        refused = caller.chat(max_tokens=50)
 
     assert error_of(refused) == (429, "budget_busy")
     assert refused.headers["retry-after"] == "1"
     told = refused.json()["error"]["budget"]
-    assert told["used"] == {"usd": "0.00"}
-    assert told["in_flight"] != {"usd": "0.00"}
+    assert told["used"] == {"usd": "0.00000585"}
+    assert told["in_flight"] == {"usd": "0.00006"}
     assert [caller.chat(max_tokens=1).status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_whoever_waits_is_asked_for_anew_when_their_turn_comes(site: Site, upstream: Upstream) -> None:
-    caller = site.project()
-    a_budget(caller, 150 * READ + 100 * WROTE, max_wait_ms=10_000)
+    caller = site.project(limits=LIMITS)
+    budget = a_budget(caller, 150 * READ + 100 * WROTE, max_wait_ms=60_000)
     other = site.caller(caller.project)
-    upstream.on(MODEL, Behaviour(delay=0.9))
-    first = in_background(lambda: caller.chat(max_tokens=100))
-    until(lambda: caller.site.open_calls(caller.id))
+    assert caller.chat(max_tokens=1).status_code == 200
     answers: list[Any] = []
-    second = in_background(lambda: answers.append(other.chat(max_tokens=100)))
-    time.sleep(0.2)
-    assert site.admin.request("POST", f"/keys/{other.key_id}/revoke", {}).is_success
-    first.join()
-    second.join()
+    with held(caller, budget, 100 * WROTE):
+        waiting = in_background(lambda: answers.append(other.chat(max_tokens=50)))
+        until(lambda: left(other) == 4)
+        assert site.admin.request("POST", f"/keys/{other.key_id}/revoke", {}).is_success
+        until(lambda: other.ask("GET", "/v1/me").status_code == 401)
+    waiting.join()
 
     assert error_of(answers[0]) == (401, "revoked_credentials")
     assert len(upstream.requests) == 1
