@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -12,11 +13,14 @@ from collections.abc import Iterator
 from typing import Final
 
 import httpx2
+import psycopg
 import pytest
 
 from bailiwick.storage.ledger import LEASE_SECONDS
 from tests.faults.nodes import MODEL, Caller, Nodes, client, nodes
 from tests.faults.trial import eventually, seconds, times
+from tests.installation import Installation
+from tests.storage.test_room_trouble import INJECT, NO_MORE
 from tests.upstream import Behaviour
 from tests.upstream.behaviour import Usage
 
@@ -33,6 +37,7 @@ STREAM: Final = BODY[:-1] + b',"stream":true}'
 USER: Final = {"x-end-user-id": "nobody-has-seen"}
 # Of gpt-4o-mini, in nano-dollars a token.
 READ, WROTE = 150, 600
+SERVE_WITHIN = 30.0
 SETTLED_WITHIN = LEASE_SECONDS + 10.0
 
 
@@ -133,40 +138,93 @@ async def test_streams_that_are_cut_at_random_overspend_nothing_and_lose_nothing
     assert limit - most < nano <= limit or told[402] == 0
 
 
-async def test_killed_gateways_leave_no_call_without_a_row_and_no_room_that_nobody_holds(site: Nodes) -> None:
+# What happens meanwhile to one of the gateways, or to what is behind all of them.
+
+
+def kill(site: Nodes, one: Installation) -> None:
+    del site
+    os.kill(one.children()["gateway"], signal.SIGKILL)
+
+
+def end(site: Nodes, one: Installation) -> None:
+    """As an operator ends it, with calls and streams on their way; and start it again."""
+    del site
+    assert one.stop() == 0
+    one.start()
+
+
+def crash_database(site: Nodes, one: Installation) -> None:
+    """PostgreSQL loses a process: it ends all others at once, and starts again from what it had written."""
+    del one
+    with psycopg.connect(site.superuser, dbname="postgres", autocommit=True) as connection:
+        os.kill(connection.info.backend_pid, signal.SIGKILL)
+
+
+def nothing(site: Nodes, one: Installation) -> None:
+    """What happens is in the database already."""
+    del site, one
+
+
+def serve(site: Nodes) -> bool:
+    """Whether every gateway does."""
+    try:
+        return all(httpx2.get(f"{one.url}/readyz", timeout=10).is_success for one in site.installations)
+    except httpx2.TransportError:
+        return False
+
+
+# What is done to them, how often, and whether one in ten of the database's writes fails with a deadlock.
+TROUBLES: Final = {
+    "gateways killed": (kill, times(20), False),
+    "gateways ended": (end, times(20, 1), False),
+    "PostgreSQL crashed": (crash_database, times(20, 1), False),
+    "deadlocks": (nothing, times(20, 1), True),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_trouble_leaves_no_call_without_a_row_and_no_room_that_nobody_holds(site: Nodes, trouble: str) -> None:
+    happens, count, deadlocks = TROUBLES[trouble]
     site.upstream.clear()
-    site.upstream.on(MODEL, Behaviour(delay=0.2))
+    site.upstream.on(MODEL, Behaviour(delay=0.1, gap=0.05))
     caller = site.caller()
     budgets = [site.budget(caller, 10**12), site.budget(caller, 10**12, unit="tokens", scope="user", subject="*")]
     done = asyncio.Event()
-    count = 0
+    numbers = itertools.count()
 
     async def calls_on(asking: httpx2.AsyncClient) -> None:
-        nonlocal count
         while not done.is_set():
-            count += 1
-            body = BODY.replace(b'"hi"', b'"call %d"' % count)
-            headers = {"x-session-id": str(count), "x-end-user-id": f"user-{count % 7}"}
+            number = next(numbers)
+            body = (STREAM if number % 2 else BODY).replace(b'"hi"', b'"call %d"' % number)
+            headers = {"x-session-id": str(number), "x-end-user-id": f"user-{number % 7}"}
             try:
                 await asking.post(site.url(), content=body, headers=headers)
             except httpx2.TransportError:
                 await asyncio.sleep(0.1)
 
+    if deadlocks:
+        site.sql(INJECT)
     async with client(caller) as asking:
         callers = [asyncio.create_task(calls_on(asking)) for _ in range(30)]
-        for _ in range(times(20)):
+        for _ in range(count):
             await asyncio.sleep(seconds(5.0, 1.5))
-            os.kill(random.choice(site.installations).children()["gateway"], signal.SIGKILL)
-        await asyncio.sleep(1.0)
+            await asyncio.to_thread(happens, site, random.choice(site.installations))
+            await eventually(lambda: serve(site), SERVE_WITHIN, "every gateway serves")
         done.set()
         await asyncio.gather(*callers)
+    if deadlocks:
+        site.sql(NO_MORE)
     await settled(site, caller)
 
+    def agree() -> bool:
+        _, nano, tokens = site.spent(caller)
+        return [site.stands(budget) for budget in budgets] == [(nano, 0), (tokens, 0)]
+
+    # Whoever was only cut off corrects what was settled for it.
+    await eventually(agree, SETTLED_WITHIN, "what is counted is what the ledger says")
     seen = Counter(json.loads(record.body)["messages"][0]["content"].split()[1] for record in site.upstream.requests)
     rows = Counter(
         sid for (sid,) in site.sql("SELECT sid FROM bailiwick.ledger WHERE project_id = %s", caller.project_id)
     )
     assert set(rows.values()) == {1}
     assert set(seen) <= set(rows)
-    _, nano, tokens = site.spent(caller)
-    assert [site.stands(budget) for budget in budgets] == [(nano, 0), (tokens, 0)]

@@ -35,6 +35,11 @@ CREATE TRIGGER trouble AFTER INSERT OR UPDATE OR DELETE ON bailiwick.open_calls
 CREATE TRIGGER trouble AFTER INSERT OR UPDATE ON bailiwick.budget_slices
     FOR EACH STATEMENT EXECUTE FUNCTION bailiwick.trouble();
 """
+NO_MORE = """
+DROP TRIGGER trouble ON bailiwick.open_calls;
+DROP TRIGGER trouble ON bailiwick.budget_slices;
+DROP FUNCTION bailiwick.trouble();
+"""
 
 
 @pytest.mark.parametrize("way", [Break.BEFORE, Break.AFTER])
@@ -145,7 +150,7 @@ async def test_with_deadlocks_on_a_tenth_of_all_writes_the_counters_equal_the_le
             await whole_call(ledger)
 
     await asyncio.gather(*(some(ledger, times(50, 5)) for ledger in ledgers for _ in range(16)))
-    scratch.run("DROP TRIGGER trouble ON bailiwick.open_calls; DROP TRIGGER trouble ON bailiwick.budget_slices")
+    scratch.run(NO_MORE)
     for ledger in ledgers:
         await ledger.aclose()
     assert left_open
