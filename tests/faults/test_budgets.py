@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from typing import Final
 
 import httpx2
+import msgspec
 import psycopg
 import pytest
 
+from bailiwick.domain.token_counts import tokens_read
 from bailiwick.storage.ledger import LEASE_SECONDS
 from tests.faults.nodes import MODEL, Caller, Nodes, client, nodes
 from tests.faults.trial import eventually, seconds, times
@@ -48,11 +50,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 
 def sent(site: Nodes, body: bytes = BODY) -> int:
-    """How many bytes of a call reach the provider; no budget applies to whoever asks for that."""
+    """How many tokens a model reads of a call, by its words; no budget applies to whoever asks for that."""
     caller = site.caller()
     with httpx2.Client(headers={"authorization": f"Bearer {caller.key}", **USER}, verify=False) as asking:
         asking.post(f"{site.installations[0].url}/v1/chat/completions", content=body)
-    size = len(site.upstream.requests[-1].body)
+    size = tokens_read(msgspec.json.decode(site.upstream.requests[-1].body, type=dict[str, msgspec.Raw]))
     site.upstream.clear()
     return size
 

@@ -88,8 +88,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def held_by(self, call: OpenCall) -> OpenCall:
         """The call as it opens under it."""
+        # Where words were counted, that is what is known best, and no estimate of ours comes to more than is held.
+        read = min(call.input_estimate, self.ceiling.read)
         return msgspec.structs.replace(
             call,
+            input_estimate=read,
+            cost_estimate_nano=None if self.price is None else self.price.cost_of_input(read),
             opened_us=self.opened_us,
             ceiling_nano=self.ceiling.nano,
             ceiling_tokens=self.ceiling.tokens,
