@@ -35,6 +35,8 @@ UNKNOWN: Final = {
         ids.KEY,
         ids.TIER,
         ids.BUDGET,
+        ids.WEBHOOK,
+        ids.DELIVERY,
         ids.REVOCATION,
         ids.PROVIDER,
         ids.ISSUER,

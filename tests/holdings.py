@@ -35,6 +35,9 @@ BODIES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     ("post", "sign-in-link"): {},
     ("post", "rotate"): {"grace_seconds": 60},
     ("post", "revoke"): {},
+    ("post", "webhooks"): {"name": "Intruder", "url": "https://intruder.example", "events": ["usage.hour"]},
+    ("post", "test"): {},
+    ("post", "redeliver"): {},
     ("post", "mint"): {"user_id": "intruder"},
 }
 
@@ -83,6 +86,10 @@ async def holding(control: Control, name: str) -> Holding:
         f"/projects/{project['id']}/mcp-servers", name=name, url=f"https://{name}.example/mcp", credential=name
     )
     agent = await control.make(f"/projects/{project['id']}/agents", name=name, model=name, instructions=name)
+    told = await control.make(
+        f"/tenants/{tenant['id']}/webhooks", name=name, url=f"https://{name}.example/hook", events=["usage.hour"]
+    )
+    delivery = await control.make(f"/tenants/{tenant['id']}/webhooks/{told['id']}/test")
     operator_key = await control.make("/operator-keys", name=name, tenant_id=tenant["id"])
     email = f"{os.urandom(4).hex()}@example.com"
     person = await control.make("/operators", name=name, email=email, tenant_id=tenant["id"])
@@ -106,6 +113,8 @@ async def holding(control: Control, name: str) -> Holding:
             "member_id": member["id"],
             "mcp_server_id": server["id"],
             "agent_id": agent["id"],
+            "webhook_id": told["id"],
+            "delivery_id": delivery["id"],
             "operator_key_id": operator_key["id"],
             "operator_id": person["id"],
             "uid": name,

@@ -123,6 +123,7 @@ def _seed_usage(connection: Connection, owner: Owner) -> None:
         " VALUES (%s, %s, 'openai', 'm', 'override', '{}')",
         (int.from_bytes(os.urandom(7), "big"), tenant),
     )
+    connection.execute("INSERT INTO bailiwick.usage_hours VALUES (%s, now())", (tenant,))
     for table in ("usage_hourly", "usage_daily"):
         connection.execute(
             f"INSERT INTO bailiwick.{table} VALUES (%s, 'all', now(), %s, '', 1, 1, 1, 1, 1)".encode(),  # noqa: S608
@@ -176,6 +177,18 @@ def _seed_tokens(connection: Connection, owner: Owner) -> None:
         "INSERT INTO bailiwick.roles (id, tenant_id, name, permissions, created_at, created_by)"
         " VALUES (%s, %s, 'r', '{}', now(), 'test')",
         (new_id(), tenant),
+    )
+    webhook = new_id()
+    connection.execute(
+        "INSERT INTO bailiwick.webhooks (id, tenant_id, name, url, events, status, secret, created_at, created_by)"
+        " VALUES (%s, %s, 'w', 'https://w.example', '{}', 'active', %s, now(), 'test')",
+        (webhook, tenant, os.urandom(40)),
+    )
+    connection.execute(
+        "INSERT INTO bailiwick.webhook_deliveries"
+        " (id, tenant_id, webhook_id, event_id, event, body, next_attempt_at, created_at)"
+        " VALUES (%s, %s, %s, %s, 'webhook.test', '{}', now(), now())",
+        (new_id(), tenant, webhook, new_id()),
     )
     connection.execute("INSERT INTO bailiwick.removed_roles VALUES (%s, 'gone', now())", (tenant,))
     agent = new_id()

@@ -55,12 +55,11 @@ def misplaced(path: str, own: Holding, foreign: Holding) -> list[tuple[dict[str,
     if len(names) == 1 or "uid" in names:  # Whatever an end user is called, any project may have one of that name.
         return []
     values: list[tuple[dict[str, str], dict[str, str]]] = []
-    parent, child = names
-    unknown = UNKNOWN[own.ids[child].partition("_")[0]]
-    for outer, inner in ((own, foreign), (foreign, own)):
-        values.append(
-            ({parent: outer.ids[parent], child: inner.at(path)[child]}, {parent: outer.ids[parent], child: unknown})
-        )
+    for child in names[1:]:
+        unknown = UNKNOWN[own.ids[child].partition("_")[0]]
+        for outer, inner in ((own, foreign), (foreign, own)):
+            around = {name: outer.ids[name] for name in names}
+            values.append(({**around, child: inner.at(path)[child]}, {**around, child: unknown}))
     return values
 
 

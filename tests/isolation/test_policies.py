@@ -27,9 +27,10 @@ TABLES = {
     "roles", "removed_roles", "budgets",
     "refused_calls", "usage_refusals", "refused_crossings",
     "budget_slices", "budget_events", "price_versions",
+    "webhooks", "webhook_deliveries", "usage_hours",
 }  # fmt: skip
 # What a rotation of the master key, which is the owner's, seals and signs anew.
-ROTATED = {"providers", "mcp_servers", "operator_secrets", "audit_heads"}
+ROTATED = {"providers", "mcp_servers", "webhooks", "operator_secrets", "audit_heads"}
 UNSET = (psycopg.errors.UndefinedObject, psycopg.errors.InvalidTextRepresentation, psycopg.errors.InsufficientPrivilege)
 
 
@@ -207,15 +208,15 @@ def test_the_same_probes_find_rows_where_a_tables_policies_are_switched_off(scra
         log = {"audit", "audit_heads"}
         people = {"members", "roles", "removed_roles"}
         own = {
-            "projects", "api_keys", "providers", "mcp_servers", "tiers", "budgets", "issuers", "agents",
+            "projects", "api_keys", "providers", "mcp_servers", "tiers", "budgets", "issuers", "agents", "webhooks",
             *people, *operators,
         }  # fmt: skip
         assert found(control, "SELECT") == {
             *found(app, "SELECT"), "api_keys", "tiers", "budgets", "issuers", *people, *log, *operators, *known, *users,
-            *refusals, "key_uses", "price_versions",
+            *refusals, "key_uses", "price_versions", "webhooks", "webhook_deliveries",
         }  # fmt: skip
-        assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations"}
-        assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users}
+        assert found(control, "INSERT") == {*own, *agents, *log, *known, *users, "revocations", "webhook_deliveries"}
+        assert found(control, "UPDATE") == {"tenants", *own, "audit_heads", *users, "webhook_deliveries"}
         # With an erased end user go the calls of theirs that were refused.
         assert found(control, "DELETE") == {"tenants", *own, "end_users", "refused_calls"}
 

@@ -57,6 +57,7 @@ from bailiwick.services.tiers import Tiers
 from bailiwick.services.usage import UsageReports
 from bailiwick.services.usage_export import UsageExport
 from bailiwick.services.usage_of_all import UsageOfAll
+from bailiwick.services.webhooks import Webhooks
 from bailiwick.storage.operator_keys import OperatorLookup
 
 _CONNECTIONS: Final = 8
@@ -80,6 +81,7 @@ class ControlPlane:
     credentials: Credentials
     tiers: Tiers
     budgets: BudgetBook
+    webhooks: Webhooks
     revocations: Revocations
     signing_keys: SigningKeys
     providers: ProviderAccounts
@@ -161,6 +163,7 @@ async def control_plane(
             credentials=Credentials(database, acts, pepper=keys.pepper),
             tiers=Tiers(database, acts),
             budgets=BudgetBook(database, acts),
+            webhooks=Webhooks(database, acts, sealing=keys.sealing, guard=guard),
             revocations=Revocations(database, acts),
             signing_keys=SigningKeys(database, acts, sealing=keys.sealing),
             providers=accounts,

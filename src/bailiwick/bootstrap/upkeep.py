@@ -11,8 +11,10 @@ from bailiwick.domain.audit import UPKEEP
 from bailiwick.services.acts import Acts
 from bailiwick.services.budget_upkeep import forget_ended, tell_reached
 from bailiwick.services.crossings import tell
+from bailiwick.services.delivering import forget_old
 from bailiwick.services.signing_keys import SigningKeys
 from bailiwick.services.upkeep import Upkeep
+from bailiwick.services.usage_hours import tell_hours
 from bailiwick.storage.refused_calls import trim
 from bailiwick.storage.roll_up import RollUp
 from bailiwick.storage.scope import Database, open_pool
@@ -34,6 +36,8 @@ async def kept_up(
         partial(tell, database, acts),
         partial(tell_reached, database, acts),
         partial(forget_ended, database, acts),
+        partial(tell_hours, database, acts),
+        partial(forget_old, database, acts),
         partial(signing_keys.look_after, UPKEEP),
     )
     running = asyncio.create_task(Upkeep(RollUp(database), chores, report=report).run())

@@ -37,6 +37,8 @@ class AdminPermission(StrEnum):
     TIERS_WRITE = "tiers:write"
     BUDGETS_READ = "budgets:read"
     BUDGETS_WRITE = "budgets:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     REVOCATIONS_READ = "revocations:read"
     REVOCATIONS_WRITE = "revocations:write"
     PROVIDERS_READ = "providers:read"
@@ -104,6 +106,8 @@ NEEDS: Final[dict[AdminPermission, Need]] = {
     _P.TIERS_WRITE: Need(_ADMIN),
     _P.BUDGETS_READ: Need(_VIEWER),
     _P.BUDGETS_WRITE: Need(_ADMIN),
+    _P.WEBHOOKS_READ: Need(_VIEWER),
+    _P.WEBHOOKS_WRITE: Need(_ADMIN),
     _P.REVOCATIONS_READ: Need(_VIEWER),
     _P.REVOCATIONS_WRITE: Need(_ADMIN),
     _P.PROVIDERS_READ: Need(_VIEWER),

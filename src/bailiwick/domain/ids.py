@@ -26,6 +26,8 @@ MemberId = NewType("MemberId", UUID)
 RoleId = NewType("RoleId", UUID)
 McpServerId = NewType("McpServerId", UUID)
 BudgetId = NewType("BudgetId", UUID)
+WebhookId = NewType("WebhookId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
 
 TENANT: Final = "ten"
 PROJECT: Final = "prj"
@@ -45,6 +47,9 @@ MEMBER: Final = "mem"
 ROLE: Final = "rol"
 MCP_SERVER: Final = "mcp"
 BUDGET: Final = "bud"
+WEBHOOK: Final = "whk"
+DELIVERY: Final = "whd"
+EVENT: Final = "evt"
 
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {letter: value for value, letter in enumerate(_LETTERS)}

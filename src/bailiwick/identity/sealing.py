@@ -64,6 +64,11 @@ def mcp_server_row_identity(tenant_id: UUID, project_id: UUID, server_id: UUID) 
     return b"".join((b"mcp_server/1", server_id.bytes, tenant_id.bytes, project_id.bytes))
 
 
+def webhook_row_identity(tenant_id: UUID, webhook_id: UUID) -> bytes:
+    """Name a webhook's row, for the secrets that sign what goes there: its id and whose it is."""
+    return b"".join((b"webhook/1", webhook_id.bytes, tenant_id.bytes))
+
+
 def second_factor_row_identity(operator_id: UUID) -> bytes:
     """Name the row of a person's secrets, for the secret that their codes are made of."""
     return b"operator_secrets.totp/1" + operator_id.bytes

@@ -25,6 +25,7 @@ from bailiwick.identity.sealing import (
     sign_in_provider_row_identity,
     signing_key_row_identity,
     unseal,
+    webhook_row_identity,
 )
 from bailiwick.services.acts import Acts
 from bailiwick.storage.rotation import SEALED, Rotation
@@ -42,6 +43,7 @@ class _Sealing:
     row: Callable[[Row], bytes]
 
 
+_WEBHOOK: Final = _Sealing(key=MasterKey.sealing, row=lambda row: webhook_row_identity(row["tenant_id"], row["id"]))
 _KINDS: Final[Mapping[str, _Sealing]] = {
     "provider_secrets": _Sealing(
         key=MasterKey.sealing,
@@ -51,6 +53,8 @@ _KINDS: Final[Mapping[str, _Sealing]] = {
         key=MasterKey.sealing,
         row=lambda row: mcp_server_row_identity(row["tenant_id"], row["project_id"], row["id"]),
     ),
+    "webhook_secrets": _WEBHOOK,
+    "old_webhook_secrets": _WEBHOOK,
     "second_factors": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: second_factor_row_identity(row["id"])),
     "client_secrets": _Sealing(key=MasterKey.sign_in_sealing, row=lambda row: sign_in_provider_row_identity(row["id"])),
     "signing_secrets": _Sealing(key=MasterKey.sealing, row=lambda row: signing_key_row_identity(row["id"])),

@@ -9,18 +9,19 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Final, final
-from urllib.parse import urlsplit
 
 from bailiwick.domain.errors import BailiwickError
 from bailiwick.identity.jws import InvalidKeys, PublicKeys
 from bailiwick.identity.outbound import OutboundGuard, OutboundRefused
 from bailiwick.providers.http1 import Timeouts
-from bailiwick.providers.transport import Origin, Transport, TransportError
+from bailiwick.providers.transport import Transport, TransportError
+from bailiwick.services.outside_requests import origin_of, request_bytes
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 _MOST_BYTES: Final = 512 * 1024
 _TIMEOUTS: Final = Timeouts(connect=5.0, first_byte=10.0, between_bytes=5.0)
 _MOST_SECONDS: Final = 20.0
+_ACCEPT: Final = {"accept": "application/json"}
 
 
 @final
@@ -67,7 +68,7 @@ class OutsideDocuments:
             self._guard.check_url(url)
             async with asyncio.timeout(_MOST_SECONDS):
                 response = await self._transport.send(
-                    _origin(url), _request(method, url, headers, body), timeouts=_TIMEOUTS
+                    origin_of(url), request_bytes(method, url, {**_ACCEPT, **headers}, body), timeouts=_TIMEOUTS
                 )
                 content = await response.read(_MOST_BYTES)
             if response.status != 200:  # noqa: PLR2004 - whatever else it is, it is not what was asked for
@@ -82,24 +83,3 @@ class OutsideDocuments:
         if not isinstance(document, dict):
             raise ProviderTrouble("the provider's answer is no object")
         return document
-
-
-def _origin(url: str) -> Origin:
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Origin(scheme=parts.scheme, host=parts.hostname or "", port=port, guarded=True)
-
-
-def _request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        f"host: {parts.netloc}",
-        "accept: application/json",
-        "accept-encoding: identity",
-    ]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if body:
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join((*lines, "", "")).encode() + body

@@ -6,6 +6,7 @@ from typing import Final
 
 from bailiwick.domain.budget_terms import sessions_of, user_subject
 from bailiwick.domain.ids import ProjectId, TenantId
+from bailiwick.domain.webhooks import user_in_event
 from bailiwick.storage.scope import Scope
 from bailiwick.storage.sql import load
 
@@ -27,9 +28,13 @@ async def erase(scope: Scope, tenant_id: TenantId, project_id: ProjectId, uid: s
         "user_after": user_subject(project_id, pseudonym),
         "sessions": sessions_of(project_id, uid),
         "sessions_after": sessions_of(project_id, pseudonym),
+        "named": user_in_event(project_id, uid),
+        "named_after": user_in_event(project_id, pseudonym),
     }
     await scope.execute(_SQL["hold_roll_up"])
     await scope.execute(_SQL["erase_open"], values)
     row = await scope.fetch_one(_SQL["erase_settled"], values)
     await scope.execute(_SQL["erase_counted"], values)
+    await scope.execute(_SQL["erase_told"], values)
+    await scope.execute(_SQL["erase_warned"], values)
     return 0 if row is None else int(row["calls"])

@@ -32,10 +32,19 @@ _NOBODY: Final = UUID(int=2**128 - 1)
 _AS_OWNER: Final = b"SELECT set_config('role', 'bailiwick_owner', true)"
 _HOLD_WRITERS: Final = (
     b"LOCK TABLE bailiwick.installation, bailiwick.lasting_secret, bailiwick.providers, bailiwick.mcp_servers,"
+    b" bailiwick.webhooks,"
     b" bailiwick.operator_secrets, bailiwick.sign_in_providers, bailiwick.signing_keys, bailiwick.audit_heads"
     b" IN SHARE ROW EXCLUSIVE MODE"
 )
-SEALED: Final = ("provider_secrets", "mcp_credentials", "second_factors", "client_secrets", "signing_secrets")
+SEALED: Final = (
+    "provider_secrets",
+    "mcp_credentials",
+    "webhook_secrets",
+    "old_webhook_secrets",
+    "second_factors",
+    "client_secrets",
+    "signing_secrets",
+)
 
 
 @final

@@ -47,12 +47,14 @@ PREFIXES: Final = {
     "members": ids.MEMBER,
     "roles": ids.ROLE,
     "mcp_servers": ids.MCP_SERVER,
+    "webhooks": ids.WEBHOOK,
+    "webhook_deliveries": ids.DELIVERY,
     "operator_keys": ids.OPERATOR_KEY,
     "operators": ids.OPERATOR,
 }
 # What is written about acts, and not by them.
 RECORDS: Final = {"audit", "audit_heads", "idempotency"}
-SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|bud|rev|prv|iss|agt|mem|rol|mcp|opk|opr)_[0-9a-z]{26}\b")
+SHOWN: Final = re.compile(r"\b(?:ten|prj|key|tir|bud|rev|prv|iss|agt|mem|rol|mcp|whk|whd|opk|opr)_[0-9a-z]{26}\b")
 NAMES: Final = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -262,6 +264,7 @@ class Operating(RuleBasedStateMachine):
                 "ten": "tenant", "prj": "project", "key": "key", "prv": "provider", "opk": "operator_key",
                 "opr": "operator", "iss": "issuer", "mcp": "mcp_server", "tir": "tier", "bud": "budget",
                 "rev": "revocation", "agt": "agent", "mem": "member", "rol": "role",
+                "whk": "webhook", "whd": "delivery",
             }[shown[:3]] + "_id"  # fmt: skip
             if shown not in self.known[name]:
                 self.known[name].append(shown)

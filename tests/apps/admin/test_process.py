@@ -22,6 +22,8 @@ from bailiwick.apps.handover import ControlSettings
 from bailiwick.storage import roles
 from tests.control import add_operator
 from tests.database import CONTROL_KEYS, TestDatabase
+from tests.receiver import HANGS, receiving
+from tests.serving import until
 
 
 class Process:
@@ -42,7 +44,7 @@ class Process:
             session_seconds=43_200,
             socket=str(folder / "control.sock"),
             gateway_socket=str(folder / "gateway.sock"),
-            outbound_allow=["10.0.0.0/8"],
+            outbound_allow=["10.0.0.0/8", "127.0.0.0/8"],
             public_url="http://127.0.0.1:8080",
             log_level="info",
             log_format="json",
@@ -65,10 +67,12 @@ class Process:
         assert self.process.stdout.readline() == b"ready\n", self.log.read_text()
         self.took = time.monotonic() - began
 
-    def ask(self, token: str) -> httpx2.Response:
+    def ask(self, token: str, method: str = "GET", path: str = "/tenants", body: object = None) -> httpx2.Response:
+        """Ask by an operator key for what is below `/admin/v1`."""
         transport = httpx2.HTTPTransport(uds=str(self.socket))
         with httpx2.Client(transport=transport, base_url="http://control") as http:
-            return http.get("/admin/v1/tenants", headers={"Authorization": f"Bearer {token}"})
+            headers = {"Authorization": f"Bearer {token}"}
+            return http.request(method, f"/admin/v1{path}", headers=headers, **({} if body is None else {"json": body}))
 
     def close(self) -> None:
         self.process.kill()
@@ -124,3 +128,32 @@ def test_the_process_starts_without_a_database_and_says_so(database: TestDatabas
         assert control.ask(token).status_code == 503
         os.kill(control.process.pid, signal.SIGTERM)
         assert control.process.wait(10) == 0
+
+
+def test_an_event_whose_process_was_killed_while_it_was_sent_is_sent_again_by_the_next(
+    database: TestDatabase, folder: Path
+) -> None:
+    _, token = add_operator(database)
+    with receiving() as receiver:
+        receiver.statuses = [HANGS]
+        with started(database, folder) as control:
+            tenant = control.ask(token, "POST", "/tenants", {"name": "T"}).json()["id"]
+            asked = {"name": "Hook", "url": receiver.url, "events": ["usage.hour"]}
+            webhook = control.ask(token, "POST", f"/tenants/{tenant}/webhooks", asked).json()["id"]
+            address = f"/tenants/{tenant}/webhooks/{webhook}"
+            event = control.ask(token, "POST", f"{address}/test").json()["event_id"]
+            until(lambda: receiver.received)
+            control.process.kill()
+            control.process.wait()
+        with started(database, folder) as control:
+            # Until the lease is over it is the dead one's.
+            assert control.ask(token, "GET", f"{address}/deliveries").json()["data"][0]["status"] == "pending"
+            database.run("UPDATE bailiwick.webhooks SET leased_until = now()")
+            until(lambda: len(receiver.received) > 1)
+
+            def delivered() -> bool:
+                (delivery,) = control.ask(token, "GET", f"{address}/deliveries").json()["data"]
+                return (delivery["status"], delivery["attempts"]) == ("delivered", 1)
+
+            until(delivered)
+        assert [received.id for received in receiver.received] == [event] * 2

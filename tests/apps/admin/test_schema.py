@@ -67,6 +67,8 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
     """Everything that one tenant has."""
     tenant = made("/tenants", name=name)["id"]
     project = made(f"/tenants/{tenant}/projects", name=name)["id"]
+    webhooks = f"/tenants/{tenant}/webhooks"
+    webhook = made(webhooks, name=name, url="https://a.example/hook", events=["usage.hour"])["id"]
     return {
         "tenant_id": tenant,
         "project_id": project,
@@ -81,6 +83,8 @@ def things(made: Callable[..., dict[str, Any]], name: str) -> dict[str, str]:
         "role_id": made(f"/tenants/{tenant}/roles", name=name, permissions=[])["id"],
         "member_id": made(f"/tenants/{tenant}/members", subject=name, role="member")["id"],
         "mcp_server_id": made(f"/projects/{project}/mcp-servers", name=name, url="https://a.example/mcp")["id"],
+        "webhook_id": webhook,
+        "delivery_id": made(f"{webhooks}/{webhook}/test")["id"],
         "agent_id": made(f"/projects/{project}/agents", name=name, model="echo")["id"],
         "operator_key_id": made("/operator-keys", name=name, tenant_id=tenant)["id"],
         "operator_id": made("/operators", name=name, email=f"{name}@example.com", tenant_id=tenant)["id"],

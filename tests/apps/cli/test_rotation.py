@@ -25,7 +25,7 @@ from tests.apps.cli.test_operators_link import come_in, printed
 from tests.apps.cli.test_operators_link import command as link_command
 from tests.faults.trial import PROVE, times
 from tests.installation import Installation, clean_environment
-from tests.sealed import KINDS, opened, seal_for_sign_in
+from tests.sealed import KINDS, opened, seal_for_sign_in, seal_for_webhook
 from tests.serving import until
 from tests.upstream import Upstream
 
@@ -51,6 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterat
         person = installation.admin.make("/operators", {"name": "Ada", "email": "ada@example.com", "role": "owner"})
         with installation.sql() as sql:
             seal_for_sign_in(sql, master_key(installation), person["id"])
+            seal_for_webhook(sql, master_key(installation))
         yield installation
 
 

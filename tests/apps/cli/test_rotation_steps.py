@@ -27,7 +27,7 @@ from bailiwick.storage.rotation import kept_check, kept_lasting_secret
 from tests.control import controlled
 from tests.database import LASTING_SECRET, MASTER_KEY, TestDatabase, TestServer
 from tests.faults.trial import eventually
-from tests.sealed import KINDS, opened, seal_for_sign_in
+from tests.sealed import KINDS, opened, seal_for_sign_in, seal_for_webhook
 
 NEW: Final = MasterKey(secret=b"n" * 32)
 THIRD: Final = MasterKey(secret=b"t" * 32)
@@ -52,6 +52,7 @@ def furnished(server: TestServer) -> TestDatabase:
             await control.plane.signing_keys.look_after(Actor(name="upkeep"))
             with database.connect() as sql:
                 seal_for_sign_in(sql, MASTER_KEY, person["id"])
+                seal_for_webhook(sql, MASTER_KEY)
 
     asyncio.run(furnish())
     return database

@@ -25,6 +25,7 @@ from bailiwick.apps.http.session_cookie import SessionCookie
 from bailiwick.bootstrap.ambient import monotonic, now
 from bailiwick.bootstrap.control import control_plane
 from bailiwick.bootstrap.upkeep import kept_up
+from bailiwick.bootstrap.webhooks import webhook_delivery
 from bailiwick.domain.errors import Unavailable
 from bailiwick.domain.sign_in import SessionLimits
 from bailiwick.identity.keyring import ControlKeys
@@ -43,6 +44,8 @@ async def run(settings: ControlSettings) -> None:
     log = Log(sys.stderr, process="control", level=settings.log_level, form=settings.log_format, now=now)
     log.take_over()
     heed_parent()
+    outbound_allow = [ip_network(text) for text in settings.outbound_allow]
+    report = partial(log.failure, None)
     async with control_plane(
         control_url=settings.control_url,
         keys=ControlKeys(
@@ -54,7 +57,7 @@ async def run(settings: ControlSettings) -> None:
             sign_in_sealing=settings.sign_in_sealing,
         ),
         keep_heads=audit_witness.keeper(Path(settings.audit_witness)),
-        outbound_allow=[ip_network(text) for text in settings.outbound_allow],
+        outbound_allow=outbound_allow,
         public_url=settings.public_url,
         gateway_socket=settings.gateway_socket,
         session_limits=SessionLimits(
@@ -67,7 +70,15 @@ async def run(settings: ControlSettings) -> None:
         async with (
             background(_witness(plane.witness, log)),
             background(plane.confinement.run()),
-            kept_up(settings.control_url, plane.acts, plane.signing_keys, report=partial(log.failure, None)),
+            kept_up(settings.control_url, plane.acts, plane.signing_keys, report=report),
+            webhook_delivery(
+                settings.control_url,
+                plane.acts,
+                sealing=settings.sealing,
+                outbound_allow=outbound_allow,
+                report=report,
+            ) as delivering,
+            background(delivering.run()),
         ):
             await serve(app, Path(settings.socket), on_ready=say_ready)
             # What happened last is witnessed too, unless the database has gone first.

@@ -36,6 +36,7 @@ from bailiwick.apps.admin.routes import (
     tokens,
     usage,
     users,
+    webhooks,
 )
 from bailiwick.apps.dashboard.app import mounted
 from bailiwick.bootstrap.control import ControlPlane
@@ -74,6 +75,7 @@ def create_app(
             sign_in,
             signing_keys,
             tokens,
+            webhooks,
         ),
     )
     routers = [resource.router for resource in resources]

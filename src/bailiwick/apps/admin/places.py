@@ -18,6 +18,7 @@ from bailiwick.domain.fields import Findings
 from bailiwick.domain.ids import (
     AgentId,
     BudgetId,
+    DeliveryId,
     IssuerId,
     KeyId,
     McpServerId,
@@ -32,6 +33,7 @@ from bailiwick.domain.ids import (
     SignInProviderId,
     TenantId,
     TierId,
+    WebhookId,
 )
 from bailiwick.domain.paging import DEFAULT_LIMIT, PageRequest, read_limit
 from bailiwick.domain.providers import PLATFORM, Place
@@ -89,6 +91,14 @@ def _budgets(request: Request) -> BudgetPlace:
 
 def _budget(request: Request) -> BudgetId:
     return BudgetId(id_of(request, "budget_id", ids.BUDGET))
+
+
+def _webhook(request: Request) -> WebhookId:
+    return WebhookId(id_of(request, "webhook_id", ids.WEBHOOK))
+
+
+def _delivery(request: Request) -> DeliveryId:
+    return DeliveryId(id_of(request, "delivery_id", ids.DELIVERY))
 
 
 def _provider(request: Request) -> ProviderId:
@@ -154,6 +164,8 @@ AtProviders = Annotated[Place, Depends(_whose)]
 AtProvider = Annotated[ProviderId, Depends(_provider)]
 AtBudgets = Annotated[BudgetPlace, Depends(_budgets)]
 AtBudget = Annotated[BudgetId, Depends(_budget)]
+AtWebhook = Annotated[WebhookId, Depends(_webhook)]
+AtDelivery = Annotated[DeliveryId, Depends(_delivery)]
 AtTier = Annotated[TierId, Depends(_tier)]
 AtRevocation = Annotated[RevocationId, Depends(_revocation)]
 AtRole = Annotated[RoleId, Depends(_role)]

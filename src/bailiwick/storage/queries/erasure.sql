@@ -49,3 +49,15 @@ WITH corrections AS (
 )
 DELETE FROM bailiwick.end_users
 WHERE tenant_id = %(tenant)s AND project_id = %(project)s AND uid = %(uid)s;
+
+-- name: erase_told
+-- What webhooks were and are to be told, where a user follows their project, as `event_body` writes it.
+UPDATE bailiwick.webhook_deliveries SET body = replace(body, %(named)s, %(named_after)s)
+WHERE tenant_id = %(tenant)s AND event = 'usage.hour' AND position(%(named)s in body) > 0;
+
+-- name: erase_warned
+-- What webhooks were and are to be told of budgets of theirs, whose sessions' names go with them.
+UPDATE bailiwick.webhook_deliveries
+SET body = (body::jsonb || jsonb_build_object('data', body::jsonb -> 'data' || jsonb_build_object(
+                'user_id', %(pseudonym)s::text, 'session_id', NULL)))::text
+WHERE tenant_id = %(tenant)s AND event = 'budget.warning' AND position(%(named)s in body) > 0;

@@ -77,6 +77,12 @@ WITH events AS MATERIALIZED (
     SELECT tenant_id, project_id, key_id, max(opened_at) FROM events WHERE key_id IS NOT NULL
     GROUP BY tenant_id, project_id, key_id
     ON CONFLICT (tenant_id, key_id) DO UPDATE SET used_at = excluded.used_at WHERE k.used_at < excluded.used_at
+), hours AS (
+    INSERT INTO bailiwick.usage_hours AS h (tenant_id, hour)
+    SELECT DISTINCT e.tenant_id, e.hour FROM events e
+    WHERE EXISTS (SELECT FROM bailiwick.webhooks w
+                  WHERE w.tenant_id = e.tenant_id AND 'usage.hour' = ANY (w.events))
+    ON CONFLICT (tenant_id, hour) DO UPDATE SET changed = true WHERE NOT h.changed
 ), counted AS (
     DELETE FROM bailiwick.ledger_corrections c WHERE c.written_xid < %(until)s AND c.replaced_xid < %(until)s
 )

@@ -30,6 +30,25 @@ WHERE credential IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s;
 UPDATE bailiwick.mcp_servers s SET credential = n.sealed
 FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE s.id = n.id;
 
+-- name: webhook_secrets
+-- The next sealed secrets of webhooks, by id.
+SELECT id, tenant_id, secret AS sealed FROM bailiwick.webhooks WHERE id > %(after)s ORDER BY id LIMIT %(limit)s;
+
+-- name: change_webhook_secrets
+-- The same secrets, sealed with another key.
+UPDATE bailiwick.webhooks w SET secret = n.sealed
+FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE w.id = n.id;
+
+-- name: old_webhook_secrets
+-- The next sealed secrets that webhooks had before, by id.
+SELECT id, tenant_id, old_secret AS sealed FROM bailiwick.webhooks
+WHERE old_secret IS NOT NULL AND id > %(after)s ORDER BY id LIMIT %(limit)s;
+
+-- name: change_old_webhook_secrets
+-- The same secrets, sealed with another key.
+UPDATE bailiwick.webhooks w SET old_secret = n.sealed
+FROM unnest(%(ids)s::uuid[], %(sealed)s::bytea[]) AS n (id, sealed) WHERE w.id = n.id;
+
 -- name: second_factors
 -- The next sealed secrets of people's codes, by id.
 SELECT operator_id AS id, totp_secret AS sealed FROM bailiwick.operator_secrets
