@@ -153,8 +153,7 @@ class Webhooks:
     ) -> tuple[Webhook, Page[Delivery]]:
         """One webhook with such a page; raises `Refused` (404)."""
         async with self._database.reading(tenant_id) as scope:
-            rows = WebhookRows(scope, tenant_id)
-            return found(await rows.find(webhook_id)), await rows.deliveries(webhook_id, page)
+            return found(await WebhookRows(scope, tenant_id).find_with_deliveries(webhook_id, page))
 
     async def find_delivery(self, tenant_id: TenantId, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery:
         """One event at a webhook; raises `Refused` (404)."""

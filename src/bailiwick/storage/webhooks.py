@@ -70,11 +70,19 @@ class WebhookRows:
         """Remove a webhook, and what was and is to be told there."""
         await self._scope.execute(_SQL["remove_webhook"], {**self._tenant, "webhook": webhook_id})
 
-    async def deliveries(self, webhook_id: WebhookId, page: PageRequest) -> Page[Delivery]:
-        """A page of what was and is to be told there, the latest first."""
+    async def find_with_deliveries(
+        self, webhook_id: WebhookId, page: PageRequest
+    ) -> tuple[Webhook, Page[Delivery]] | None:
+        """One webhook, and a page of what was and is to be told there, the latest first."""
         values = {**self._tenant, "webhook": webhook_id, "after": page.after, "limit": page.limit + 1}
-        rows = await self._scope.fetch_all(_SQL["list_deliveries"], values)
-        return Page.of([_delivery(row) for row in rows], page.limit)
+        rows = await self._scope.fetch_all(_SQL["webhook_with_deliveries"], values)
+        if not rows:
+            return None
+        found = [
+            {name.removeprefix("d_"): value for name, value in row.items() if name.startswith("d_")} for row in rows
+        ]
+        deliveries = [_delivery(row) for row in found if row["id"] is not None]
+        return _webhook(rows[0]), Page.of(deliveries, page.limit)
 
     async def delivery(self, webhook_id: WebhookId, delivery_id: DeliveryId) -> Delivery | None:
         """One event at a webhook; None if there is none of this id."""

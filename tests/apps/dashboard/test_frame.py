@@ -75,6 +75,10 @@ async def everything(browser: Browser) -> dict[str, dict[str, str]]:
     agent = await browser.control.make(f"/projects/{key['project_id']}/agents", name="support", model="echo")
     role = await browser.control.make(f"/tenants/{key['tenant_id']}/roles", name="analyst", permissions=[])
     given |= {"role_id": role["id"], "member_id": member["id"], "server_id": server["id"], "agent_id": agent["id"]}
+    hook = {"name": "Hook", "url": "https://hooks.example.com", "events": ["usage.hour"]}
+    told = await browser.control.make(f"/tenants/{key['tenant_id']}/webhooks", **hook)
+    test = await browser.control.make(f"/tenants/{key['tenant_id']}/webhooks/{told['id']}/test")
+    given |= {"webhook_id": told["id"], "delivery_id": test["id"]}
     person = await browser.control.make("/operators", name="P", email=f"{key['id']}@example.com")
     operator_key = await browser.control.make("/operator-keys", name="K")
     issuer = f"https://{key['id'][-8:]}.example.com"

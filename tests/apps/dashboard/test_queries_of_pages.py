@@ -80,6 +80,9 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
         assert own[0] is not None
         assert own[1] is not None
         settle(database, own[0], own[1], [Call(opened_at=control.clock(), uid="ann")])
+        hook = {"name": "Hook", "url": "https://hooks.example.com", "events": ["usage.hour"]}
+        webhook = (await control.make(f"/tenants/{tenant}/webhooks", **hook))["id"]
+        await control.make(f"/tenants/{tenant}/webhooks/{webhook}/test")
         known = {
             "tenant_id": tenant, "project_id": project, "key_id": key["id"],
             "tier_id": (await control.make(f"/projects/{project}/tiers", name="pro"))["id"],
@@ -89,6 +92,7 @@ async def watched(server: TestServer, database: TestDatabase) -> AsyncIterator[W
             "platform_issuer_id": (await control.make("/issuers", **{**trusted, "issuer": "https://all.example"}))["id"],
             "role_id": (await control.make(f"/tenants/{tenant}/roles", name="analyst", permissions=[]))["id"],
             "member_id": (await control.make(f"/tenants/{tenant}/members", subject="ann", role="member"))["id"],
+            "webhook_id": webhook,
             "agent_id": (await control.make(f"/projects/{project}/agents", name="support", model="echo"))["id"],
             "server_id": (await control.make(f"/projects/{project}/mcp-servers", **tools))["id"],
             "operator_id": ids.shown(ids.OPERATOR, add_person(database, tenant=tenant).id),

@@ -21,6 +21,7 @@ from bailiwick.apps.cli.admin import (
     roles,
     tenancy,
     tokens,
+    webhooks,
 )
 from bailiwick.apps.cli.admin.commands import add
 from bailiwick.config import SETTINGS, Setting
@@ -152,6 +153,7 @@ for _name, _group in (
     ("keys", access.keys),
     ("tiers", tokens.tiers),
     ("budgets", budgets.budgets),
+    ("webhooks", webhooks.webhooks),
     ("revocations", tokens.revocations),
     ("signing-keys", tokens.signing_keys),
     ("providers", providers.providers),

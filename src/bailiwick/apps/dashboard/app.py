@@ -40,6 +40,7 @@ from bailiwick.apps.dashboard.pages import (
     tool_fields,
     usage,
     users,
+    webhooks,
 )
 from bailiwick.apps.dashboard.rendering import Renderer
 from bailiwick.apps.dashboard.sign_in import account, provider
@@ -59,6 +60,7 @@ PAGES: Final[Sequence[Page]] = (
     *limits.PAGES,
     *tiers.PAGES,
     *budgets.PAGES,
+    *webhooks.PAGES,
     *tool_fields.PAGES,
     *models.PAGES,
     *agents.PAGES,

@@ -106,6 +106,7 @@ def _parameters(command: Command) -> list[tuple[str, Any, object]]:
 
 
 _ABOVE: Final = {
+    "webhook": "The webhook, by name or id; the only one there is, if there is only one.",
     "tenant": "The tenant, by slug, name or id; the only one there is, if there is only one.",
     "project": "The project, by slug, name or id; the only one there is, if there is only one.",
 }

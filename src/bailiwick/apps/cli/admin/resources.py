@@ -38,6 +38,7 @@ PROJECT: Final = Resource(
 KEY: Final = Resource(word="key", prefix=ids.KEY, listed="/projects/{project}/keys", named_by=("name",))
 TIER: Final = Resource(word="tier", prefix=ids.TIER, listed="/projects/{project}/tiers", named_by=("name",))
 BUDGET: Final = Resource(word="budget", prefix=ids.BUDGET, listed="{whose}/budgets", named_by=())
+WEBHOOK: Final = Resource(word="webhook", prefix=ids.WEBHOOK, listed="/tenants/{tenant}/webhooks", named_by=("name",))
 PROVIDER: Final = Resource(word="provider", prefix=ids.PROVIDER, listed="{place}/providers", named_by=("name",))
 ISSUER: Final = Resource(word="issuer", prefix=ids.ISSUER, listed="{place}/issuers", named_by=("issuer",))
 ROLE: Final = Resource(word="role", prefix=ids.ROLE, listed="/tenants/{tenant}/roles", named_by=("name",))
@@ -58,6 +59,7 @@ RESOURCES: Final = {
         KEY,
         TIER,
         BUDGET,
+        WEBHOOK,
         PROVIDER,
         ISSUER,
         ROLE,
