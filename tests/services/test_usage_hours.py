@@ -17,6 +17,7 @@ from bailiwick.services.usage_hours import tell_hours
 from bailiwick.storage import roles
 from bailiwick.storage.roll_up import RollUp
 from bailiwick.storage.scope import Database, open_pool
+from bailiwick.storage.usage_hours import TOKENS
 from tests.apps.admin.test_usage import identity
 from tests.control import Control
 from tests.database import TestDatabase
@@ -107,9 +108,10 @@ async def test_an_hour_is_what_the_ledger_has_of_it_by_project_user_and_model(pl
         (mine, None, "openai/gpt-4o", 1, 1, 1, "0.00"),
         (other["id"], "ann", "openai/gpt-4o", 1, 1, 1, "0.000000002"),
     ]
-    kinds = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens")
+    kinds = TOKENS
+    sums = [f"coalesce(sum({kind}), 0)" for kind in kinds]
     ((requests, *tokens, cost),) = place.database.rows(
-        f"SELECT count(*), {', '.join(f'sum({kind})' for kind in kinds)}, sum(cost_nano) FROM bailiwick.ledger"  # noqa: S608
+        f"SELECT count(*), {', '.join(sums)}, sum(cost_nano) FROM bailiwick.ledger"  # noqa: S608
         " WHERE tenant_id = %s AND opened_at >= '2026-11-21T11:00Z' AND opened_at < '2026-11-21T12:00Z'",
         place.own[0],
     )

@@ -19,7 +19,11 @@ TOKENS: Final = (
     "cached_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
-    "audio_tokens",
+    "cache_write_1h_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
 )
 
 

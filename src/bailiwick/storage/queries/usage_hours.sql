@@ -19,7 +19,12 @@ LIMIT %(most)s;
 SELECT l.project_id, l.uid, l.provider || '/' || l.model AS model, count(*) AS requests,
        sum(l.input_tokens) AS input_tokens, sum(l.output_tokens) AS output_tokens,
        sum(l.cached_tokens) AS cached_tokens, sum(l.cache_write_tokens) AS cache_write_tokens,
-       sum(l.reasoning_tokens) AS reasoning_tokens, sum(l.audio_tokens) AS audio_tokens,
+       sum(l.reasoning_tokens) AS reasoning_tokens,
+       coalesce(sum(l.cache_write_1h_tokens), 0) AS cache_write_1h_tokens,
+       coalesce(sum(l.input_audio_tokens), 0) AS input_audio_tokens,
+       coalesce(sum(l.output_audio_tokens), 0) AS output_audio_tokens,
+       coalesce(sum(l.input_image_tokens), 0) AS input_image_tokens,
+       coalesce(sum(l.output_image_tokens), 0) AS output_image_tokens,
        coalesce(sum(l.cost_nano), 0) AS cost_nano
 FROM (SELECT DISTINCT u.project_id FROM bailiwick.usage_hourly u
       WHERE u.tenant_id = %(tenant)s AND u.dimension = 'all' AND u.at = %(hour)s) p
