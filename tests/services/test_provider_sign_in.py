@@ -233,14 +233,12 @@ async def test_an_answer_is_good_in_the_browser_that_asked_and_once(control: Con
     provider_id = await registered(control, provider.url)
     victim, attacker = await begin(control, provider_id), await begin(control, provider_id)
     code = provider.consent(attacker.address, sub="attacker")
-    for kept, query in (
-        (victim.kept, code),
-        ("", code),
-        ("forged", code),
-        (attacker.kept, code.replace("state=", "state=x")),
-        (victim.kept, f"{code.partition('&')[0]}&state={parse_qs(urlsplit(victim.address).query)['state'][0]}"),
-    ):
-        await refused(control, provider_id, answered(kept, query))
+    other = code.replace("state=", "state=x")
+    for kept, query in ((victim.kept, code), ("", code), ("forged", code), (attacker.kept, other)):
+        assert "not begun" in await refused(control, provider_id, answered(kept, query))
+    assert provider.asked == []  # The code was not so much as shown to anybody.
+    stolen = f"{code.partition('&')[0]}&state={parse_qs(urlsplit(victim.address).query)['state'][0]}"
+    await refused(control, provider_id, answered(victim.kept, stolen))
     fresh = await begin(control, provider_id)
     answer = answered(fresh.kept, provider.consent(fresh.address))
     await control.plane.person.provider_sign_in.finish(provider_id, answer, browser())
@@ -263,7 +261,7 @@ async def test_one_provider_cannot_pass_for_another(control: Control, provider: 
         mine, evil = await registered(control, provider.url), await registered(control, other.url, name="Evil")
         departure = await begin(control, mine)
         query = provider.consent(departure.address)
-        await refused(control, evil, answered(departure.kept, query))
+        assert "not begun" in await refused(control, evil, answered(departure.kept, query))
         await refused(control, mine, replace(answered(departure.kept, query), issuer=other.url))
         provider.bend_claims = lambda claims: claims.update(iss=other.url)
         await refused(control, mine, answered(departure.kept, provider.consent(departure.address)))
