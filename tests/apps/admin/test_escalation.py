@@ -21,9 +21,9 @@ from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from psycopg import sql
 
-from bailiwick.apps.admin import route
 from bailiwick.domain import ids
 from bailiwick.domain.policy import ALLOWED
+from bailiwick.services import confinement
 from tests.control import Control, add_operator, controlled
 from tests.database import Connection, TestDatabase, TestServer
 from tests.faults.trial import PROVE, times
@@ -307,6 +307,6 @@ def test_no_sequence_of_calls_gives_anybody_more_or_another_tenants(world: World
 
 
 def test_the_machine_notices_when_tenants_are_not_confined(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(route, "confine", lambda *_: ALLOWED)
+    monkeypatch.setattr(confinement, "confine", lambda *_: ALLOWED)
     with pytest.raises(AssertionError):
         run(world, examples=60, steps=40)

@@ -60,7 +60,7 @@ async def test_every_post_takes_a_key(control: Control) -> None:
         assert first.status_code in (200, 201), (path, first.text)
         assert again.status_code == first.status_code, path
         assert again.headers.get("idempotent-replayed") == "true", path
-        secret = {name: None for name in ("key", "link", "token") if name in first.json()}
+        secret = {name: None for name in ("key", "link", "secret", "token") if name in first.json()}
         assert again.json() == {**first.json(), **secret}, path
         tried += 1
     assert tried >= 12
