@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, final
 from uuid import UUID
@@ -51,15 +51,16 @@ class BudgetRows:
 
     async def find_used(self, budget_id: BudgetId, now: datetime) -> UsedBudget | None:
         """One budget, and what is used of it; None if there is none of this id in this place."""
-        values = {**self._place, "budget": budget_id, "now": now}
-        row = await self._scope.fetch_one(_SQL["find_used_budget"], values)
-        return None if row is None else _used(row, now)
+        found = await self._used(now, budget=budget_id, limit=1)
+        return found[0] if found else None
 
     async def list(self, page: PageRequest, now: datetime) -> Page[UsedBudget]:
         """A page of the place's budgets, and what is used of each."""
-        values = {**self._place, "after": page.after, "limit": page.limit + 1, "now": now}
-        rows = await self._scope.fetch_all(_SQL["list_budgets"], values)
-        return Page.of([_used(row, now) for row in rows], page.limit)
+        return Page.of(await self._used(now, after=page.after, limit=page.limit + 1), page.limit)
+
+    async def _used(self, now: datetime, *, limit: int, **which: UUID | None) -> Sequence[UsedBudget]:
+        values = {**self._place, "now": now, "limit": limit, "after": None, "budget": None, **which}
+        return [_used(row, now) for row in await self._scope.fetch_all(_SQL["list_budgets"], values)]
 
     async def count(self) -> int:
         """How many budgets the place has."""

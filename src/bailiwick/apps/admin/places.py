@@ -83,10 +83,14 @@ def _whose(request: Request) -> Place:
     return PLATFORM
 
 
-def _budgets(request: Request) -> BudgetPlace:
+def _holder(request: Request) -> tuple[TenantId, ProjectId | None]:
     if "project_id" in request.path_params:
-        return BudgetPlace(*_project(request))
-    return BudgetPlace(_tenant(request))
+        return _project(request)
+    return _tenant(request), None
+
+
+def _budgets(request: Request) -> BudgetPlace:
+    return BudgetPlace(*_holder(request))
 
 
 def _budget(request: Request) -> BudgetId:
@@ -155,6 +159,7 @@ def _expected(request: Request) -> Expected:
 
 AtTenant = Annotated[TenantId, Depends(_tenant)]
 AtProject = Annotated[tuple[TenantId, ProjectId], Depends(_project)]
+AtTenantOrProject = Annotated[tuple[TenantId, ProjectId | None], Depends(_holder)]
 AtRequest = Annotated[tuple[TenantId, UUID], Depends(_request)]
 AtKey = Annotated[tuple[KeyPlace, KeyId], Depends(_key)]
 AtIssuers = Annotated[Place, Depends(_whose)]

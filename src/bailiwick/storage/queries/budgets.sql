@@ -5,20 +5,6 @@ SELECT id, tenant_id, project_id, scope, subject, unit, amount, period, timezone
 FROM bailiwick.budgets
 WHERE tenant_id = %(tenant)s AND project_id IS NOT DISTINCT FROM %(project)s::uuid AND id = %(budget)s;
 
--- name: find_used_budget
--- One budget of a project, or of a tenant, with what is used of it.
-SELECT id, tenant_id, project_id, scope, subject, unit, amount, period, timezone, on_exceed, max_wait_ms, on_lost, models,
-       created_at, created_by,
-       (SELECT jsonb_object_agg(u.counted, jsonb_build_array(u.settled, u.reserved, u.oldest))
-        FROM (SELECT s.counted, sum(s.settled) AS settled, sum(s.reserved) AS reserved,
-                     min(s.slice) FILTER (WHERE s.settled > 0 OR s.reserved > 0) AS oldest
-              FROM bailiwick.budget_slices s
-              WHERE s.tenant_id = %(tenant)s AND s.budget_id = b.id AND s.subject = ''
-                AND (s.ends_at IS NULL OR s.ends_at > %(now)s) AND b.subject IS DISTINCT FROM '*'
-              GROUP BY s.counted) u) AS used
-FROM bailiwick.budgets b
-WHERE tenant_id = %(tenant)s AND project_id IS NOT DISTINCT FROM %(project)s::uuid AND id = %(budget)s;
-
 -- name: lock_budget
 -- One budget of a project, or of a tenant, kept as it is until the end of the transaction.
 SELECT id, tenant_id, project_id, scope, subject, unit, amount, period, timezone, on_exceed, max_wait_ms, on_lost, models,
@@ -28,7 +14,7 @@ WHERE tenant_id = %(tenant)s AND project_id IS NOT DISTINCT FROM %(project)s::uu
 FOR NO KEY UPDATE;
 
 -- name: list_budgets
--- The budgets of a project, or of a tenant, in the order of their ids, with what is used of each.
+-- The budgets of a project, or of a tenant, or one of them, in the order of their ids, with what is used of each.
 SELECT id, tenant_id, project_id, scope, subject, unit, amount, period, timezone, on_exceed, max_wait_ms, on_lost, models,
        created_at, created_by,
        (SELECT jsonb_object_agg(u.counted, jsonb_build_array(u.settled, u.reserved, u.oldest))
@@ -40,7 +26,7 @@ SELECT id, tenant_id, project_id, scope, subject, unit, amount, period, timezone
               GROUP BY s.counted) u) AS used
 FROM bailiwick.budgets b
 WHERE tenant_id = %(tenant)s AND project_id IS NOT DISTINCT FROM %(project)s::uuid
-  AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
+  AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid) AND (%(budget)s::uuid IS NULL OR id = %(budget)s::uuid)
 ORDER BY id
 LIMIT %(limit)s;
 

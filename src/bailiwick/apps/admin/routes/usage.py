@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
 from bailiwick.apps.admin.needs import needs
-from bailiwick.apps.admin.places import After, AtProject, AtTenant, Limit
+from bailiwick.apps.admin.places import After, AtProject, AtTenant, AtTenantOrProject, Limit
 from bailiwick.apps.admin.price_shown import PriceVersionsShown
 from bailiwick.apps.admin.route import ControlRoute, CurrentActor, Plane
 from bailiwick.apps.admin.shown import RefusalsShown, UsageReportShown
-from bailiwick.bootstrap.control import ControlPlane
 from bailiwick.domain.administration import AdminPermission
-from bailiwick.domain.audit import Actor
 from bailiwick.domain.fields import Findings, invalid
 from bailiwick.domain.merge_patch import Document
 from bailiwick.domain.paging import DEFAULT_LIMIT, read_limit
@@ -101,44 +99,26 @@ async def read_tenant_usage(plane: Plane, tenant_id: AtTenant, asked: Asked) -> 
     responses=_EXPORTED,
     openapi_extra=needs(AdminPermission.USAGE_READ),
 )
-async def export_usage(
-    plane: Plane, actor: CurrentActor, at: AtProject, span: Span, form: Form = None
-) -> StreamingResponse:
-    """Export a project's settled calls, a line each, in the order in which they opened."""
-    return await _exported(
-        plane,
-        actor,
-        Export(tenant_id=at[0], project_id=at[1], query=usage_query(span, plane.acts.now()), form=read_format(form)),
-    )
-
-
 @router.get(
     f"{_OF_TENANT}/export",
     response_class=StreamingResponse,
     responses=_EXPORTED,
     openapi_extra=needs(AdminPermission.USAGE_READ),
 )
-async def export_tenant_usage(
-    plane: Plane, actor: CurrentActor, tenant_id: AtTenant, span: Span, form: Form = None
+async def export_usage(
+    plane: Plane, actor: CurrentActor, at: AtTenantOrProject, span: Span, form: Form = None
 ) -> StreamingResponse:
-    """Export the settled calls of all of a tenant's projects, a line each, project by project."""
-    return await _exported(
-        plane,
-        actor,
-        Export(tenant_id=tenant_id, project_id=None, query=usage_query(span, plane.acts.now()), form=read_format(form)),
-    )
+    """Export the settled calls, a line each, in the order in which they opened; a tenant's project by project."""
+    query, kind = usage_query(span, plane.acts.now()), read_format(form)
+    pieces = await plane.usage_export.begin(actor, Export(tenant_id=at[0], project_id=at[1], query=query, form=kind))
+    return StreamingResponse(pieces, media_type=kind.media_type, headers=kind.headers)
 
 
 @router.get(_REFUSED_OF_PROJECT, response_model=RefusalsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
-async def read_refusals(plane: Plane, at: AtProject, span: Span) -> Document:
-    """Count a project's refused calls over time, by code; they cost nothing and are in no usage."""
-    return (await plane.usage.refusals(*at, usage_query(span, plane.acts.now()))).document()
-
-
 @router.get(_REFUSED_OF_TENANT, response_model=RefusalsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
-async def read_tenant_refusals(plane: Plane, tenant_id: AtTenant, span: Span) -> Document:
-    """Count the refused calls of all of a tenant's projects over time, by project and code."""
-    return (await plane.usage.refusals(tenant_id, None, usage_query(span, plane.acts.now()))).document()
+async def read_refusals(plane: Plane, at: AtTenantOrProject, span: Span) -> Document:
+    """Count the refused calls over time, by code, a tenant's by project too; they cost nothing and are in no usage."""
+    return (await plane.usage.refusals(*at, usage_query(span, plane.acts.now()))).document()
 
 
 @router.get(_PRICES, response_model=PriceVersionsShown, openapi_extra=needs(AdminPermission.USAGE_READ))
@@ -158,8 +138,3 @@ def _read_after(after: str | None) -> int:
         return 0 if after is None else read_version(after)
     except ValueError:
         raise invalid("after", "must be the `next` of an earlier page") from None
-
-
-async def _exported(plane: ControlPlane, actor: Actor, export: Export) -> StreamingResponse:
-    pieces = await plane.usage_export.begin(actor, export)
-    return StreamingResponse(pieces, media_type=export.form.media_type, headers=export.form.headers)
